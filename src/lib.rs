@@ -1,0 +1,1 @@
+//! A Kubernetes operator for savepoint-driven deployments of Apache Flink jobs.
