@@ -1,0 +1,41 @@
+//! The FlinkSavepoints that the operator itself asks for.
+
+use std::collections::BTreeMap;
+
+use super::observed::Observed;
+use super::status;
+use crate::api::{FlinkSavepoint, FlinkSavepointSpec, JobRef, Then, UpgradeStatus};
+use crate::naming;
+
+/// The name of an operation's child.
+#[must_use]
+pub fn name(o: &Observed, operation: &str) -> String {
+    naming::child_savepoint_name(status::name(o), operation)
+}
+
+/// The savepoint that ends the old job of an upgrade.
+#[must_use]
+pub fn upgrade_savepoint(o: &Observed, upgrade: &UpgradeStatus) -> FlinkSavepoint {
+    savepoint(o, &upgrade.id)
+}
+
+/// A savepoint that ends the job, as an operation's child. It has no owner reference: it outlives the job.
+#[must_use]
+pub fn savepoint(o: &Observed, operation: &str) -> FlinkSavepoint {
+    let wish = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.clone()).unwrap_or_default();
+    let mut child = FlinkSavepoint::new(
+        &name(o, operation),
+        FlinkSavepointSpec {
+            job_ref: Some(JobRef { name: status::name(o).to_owned(), ..JobRef::default() }),
+            then: Some(Then::Stop),
+            format_type: wish.format_type,
+            target_directory: wish.target_directory,
+            ..FlinkSavepointSpec::default()
+        },
+    );
+    child.metadata.namespace.clone_from(&o.upgrade.metadata.namespace);
+    let mut labels: BTreeMap<String, String> = naming::job_labels(status::name(o), status::uid(o));
+    labels.insert(naming::LABEL_OPERATION.to_owned(), operation.to_owned());
+    child.metadata.labels = Some(labels);
+    child
+}

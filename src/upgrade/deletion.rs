@@ -1,0 +1,125 @@
+//! What a FlinkJobUpgrade owes before it may go: its job's state is saved or its end was asked for, its pods are gone.
+
+use std::time::Duration;
+
+use super::observed::Observed;
+use super::plan::{AT_REST, Decision, Effect, SLOW};
+use super::strategy::prewarm;
+use super::{child, status};
+use crate::api::{
+    DeletionJob, FlinkJobUpgradeStatus, OperationKind, OperationSavepoint, OperationStatus, SavepointPhase,
+    UpgradePhase, UpgradeStep,
+};
+use crate::flink::JobId;
+use crate::runtime::reconcile::Next;
+use crate::time;
+
+/// The id of the operation; there is one deletion in a resource's life.
+const OPERATION: &str = "deletion";
+
+/// Carries the deletion one step on.
+pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
+    if !status::has_finalizer(&o.upgrade) {
+        return (None, Next::After(AT_REST));
+    }
+    if let Some(upgrade) = draft.upgrade.clone() {
+        // Once the old job is being stopped the way leads through: to the new revision, or back.
+        let harmless = matches!(upgrade.step, UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp);
+        if !harmless && upgrade.from.is_some() && !o.namespace_terminating {
+            return prewarm::decide(o, draft, &upgrade);
+        }
+        draft.upgrade = None;
+        draft.operation = None;
+    }
+    draft.phase = Some(UpgradePhase::Deleting);
+    if let Some(active) = draft.active.clone()
+        && let Some(decision) = end_job(o, draft, active.revision, &active.submission.job_id)
+    {
+        return decision;
+    }
+    tear_down(o, draft)
+}
+
+/// Ends the job as the spec asks. `None`: it has ended, or nothing can be asked of it.
+fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_id: &str) -> Option<Decision> {
+    let wish = o.upgrade.spec.deletion.as_ref().and_then(|d| d.job).unwrap_or(DeletionJob::Savepoint);
+    let asked = o.upgrade.metadata.deletion_timestamp.as_ref().map_or(o.now, time::from_k8s);
+    let late = o.since(asked) > status::deletion_timeout(o);
+    let Some(job) = o.job(revision, job_id) else {
+        if o.up(revision).is_some() || o.revisions.get(&revision).is_none_or(|r| r.pods.is_empty()) || late {
+            return None;
+        }
+        status::reconciling(o, draft, "Deleting", "the JobManager gives no answer");
+        return Some((None, Next::After(SLOW)));
+    };
+    if job.state.is_terminal() {
+        return None;
+    }
+    if wish == DeletionJob::Savepoint && !o.namespace_terminating && !late {
+        let taken = o.savepoint.as_ref().and_then(|s| s.status.as_ref()).and_then(|s| s.phase);
+        if taken != Some(SavepointPhase::Failed) {
+            return Some(save(o, draft));
+        }
+        let why = o.savepoint.as_ref().and_then(|s| s.status.as_ref()).map(|s| status::message_of(&s.conditions));
+        let message = format!(
+            "no savepoint could be taken: {}; the job runs until deletion.timeout has passed, then it is cancelled; \
+             set deletion.job: Cancel to let it go now",
+            why.unwrap_or_default()
+        );
+        status::stalled(o, draft, "SavepointFailed", &message);
+        return Some((None, Next::After(SLOW)));
+    }
+    status::reconciling(o, draft, "Deleting", "the job is being cancelled");
+    let id = JobId::new(job_id).ok()?;
+    Some((Some(Effect::Cancel(revision, id)), Next::After(Duration::from_millis(200))))
+}
+
+fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
+    status::reconciling(o, draft, "Deleting", "a last savepoint is taken");
+    match &draft.operation {
+        Some(operation) if operation.kind == OperationKind::Delete => {}
+        Some(operation) => {
+            let message = format!("the deletion waits for {:?} {}", operation.kind, operation.id);
+            super::plan::release_lock(o, draft);
+            status::reconciling(o, draft, "Deleting", &message);
+            return (None, Next::After(Duration::from_millis(500)));
+        }
+        None => {
+            draft.operation = Some(OperationStatus {
+                id: OPERATION.to_owned(),
+                kind: OperationKind::Delete,
+                savepoint: None,
+                since: Some(time::to_k8s(o.now)),
+            });
+            return (None, Next::Again);
+        }
+    }
+    let Some(savepoint) = &o.savepoint else {
+        return (Some(Effect::CreateSavepoint(Box::new(child::savepoint(o, OPERATION)))), Next::Again);
+    };
+    if let Some(operation) = &mut draft.operation {
+        operation.savepoint = Some(OperationSavepoint {
+            name: savepoint.metadata.name.clone().unwrap_or_default(),
+            uid: savepoint.metadata.uid.clone(),
+        });
+    }
+    (None, Next::After(Duration::from_millis(500)))
+}
+
+/// Pods, objects, records, the stable Service; the finalizer last.
+fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
+    status::reconciling(o, draft, "Deleting", "the revisions' objects are removed");
+    if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.objects > 0) {
+        return (Some(Effect::DeleteObjects(*n)), Next::After(Duration::from_millis(200)));
+    }
+    if o.revisions.values().any(|r| !r.pods.is_empty()) {
+        return (None, Next::After(Duration::from_millis(300)));
+    }
+    if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.record.is_some()) {
+        return (Some(Effect::DeleteRecord(*n)), Next::Again);
+    }
+    if o.stable_service.is_some() {
+        return (Some(Effect::DeleteService), Next::Again);
+    }
+    (Some(Effect::RemoveFinalizer), Next::After(SLOW))
+}

@@ -1,0 +1,133 @@
+//! How an upgrade ends: it succeeded, it failed with the old job untouched, or the old job was put back.
+
+use super::observed::{JobFacts, Observed};
+use super::status;
+use super::strategy::prewarm;
+use crate::api::{
+    ActiveStatus, CheckpointStatus, FlinkJobUpgradeStatus, HistoryEntry, HistoryResult, SubmissionStatus, UpgradePhase,
+    UpgradeStatus, UpgradeStep,
+};
+use crate::time;
+
+/// The new revision is stable: it becomes the active one.
+pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, job: &JobFacts) {
+    let Some(mut submission) = upgrade.submission.clone() else { return };
+    submission.checkpoint_directory = job.last_checkpoint.as_ref().and_then(|(_, path)| parent(path));
+    record(o, draft, upgrade, HistoryResult::Succeeded, None);
+    draft.active = Some(ActiveStatus {
+        revision: upgrade.to,
+        revision_name: o.upgrade.spec.revision_name.clone(),
+        submission,
+        last_checkpoint: job
+            .last_checkpoint
+            .clone()
+            .map(|(id, path)| CheckpointStatus { id, path, time: Some(time::to_k8s(o.now)) }),
+        ..ActiveStatus::default()
+    });
+    draft.failed_spec_hash = None;
+    close(draft, UpgradePhase::Running);
+}
+
+/// A newer spec took over before anything happened to the old job.
+pub fn abandoned(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) {
+    record(o, draft, upgrade, HistoryResult::Superseded, Some("the spec changed before the old job was stopped"));
+    let phase = if upgrade.from.is_some() { UpgradePhase::Running } else { UpgradePhase::Pending };
+    close(draft, phase);
+}
+
+/// The new revision can't start, or no savepoint could be taken: the old job runs on as it was.
+pub fn failed_before_the_stop(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeStatus,
+    reason: &str,
+    message: &str,
+) {
+    record(o, draft, upgrade, HistoryResult::Failed, Some(message));
+    draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
+    close(draft, if upgrade.from.is_some() { UpgradePhase::Running } else { UpgradePhase::Failed });
+    let after = if upgrade.from.is_some() { "the old job runs on" } else { "nothing runs" };
+    status::stalled(o, draft, reason, &format!("revision {}: {message}; {after}; change the spec to try again", upgrade.to));
+}
+
+/// The new revision refused the state or died: the old revision goes on from the savepoint, if there is one.
+pub fn failed_after_the_stop(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeStatus,
+    reason: &str,
+    message: &str,
+) {
+    let Some(from) = upgrade.from else {
+        failed_before_the_stop(o, draft, upgrade, reason, message);
+        return;
+    };
+    if prewarm::hands_over(upgrade) && upgrade.step == UpgradeStep::Stabilizing {
+        let message = format!("revision {}: {message}; it claimed the savepoint, so revision {from} can't go on from it", upgrade.to);
+        status::stalled(o, draft, reason, &message);
+        return;
+    }
+    if let Some(u) = &mut draft.upgrade {
+        u.failure_reason = Some(reason.to_owned());
+        u.failure = Some(message.to_owned());
+    }
+    prewarm::step(o, draft, UpgradeStep::PuttingBack, message);
+}
+
+/// The old revision's job runs again, from the savepoint.
+pub fn put_back(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, submission: SubmissionStatus) {
+    let message = upgrade.failure.clone().unwrap_or_default();
+    let reason = upgrade.failure_reason.clone().unwrap_or_else(|| "RolledBack".to_owned());
+    record(o, draft, upgrade, HistoryResult::RolledBack, Some(&message));
+    if let Some(active) = &mut draft.active {
+        active.submission = submission;
+    }
+    draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
+    close(draft, UpgradePhase::Running);
+    status::rolled_back(o, draft, upgrade, &reason, &message);
+}
+
+fn close(draft: &mut FlinkJobUpgradeStatus, phase: UpgradePhase) {
+    draft.upgrade = None;
+    draft.operation = None;
+    draft.phase = Some(phase);
+}
+
+/// Newest first, as many as the history shall hold.
+fn record(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeStatus,
+    result: HistoryResult,
+    message: Option<&str>,
+) {
+    let seconds = |a: chrono::DateTime<chrono::Utc>, b: chrono::DateTime<chrono::Utc>| {
+        #[allow(clippy::cast_precision_loss)] // milliseconds of an upgrade fit
+        let s = (b - a).num_milliseconds() as f64 / 1000.0;
+        s
+    };
+    let stopped = upgrade.stopped_at.as_ref().map(time::from_k8s_micro);
+    let running = upgrade.running_at.as_ref().map(time::from_k8s_micro);
+    let running = if result == HistoryResult::RolledBack { Some(o.now) } else { running };
+    draft.history.insert(
+        0,
+        HistoryEntry {
+            id: upgrade.id.clone(),
+            from: upgrade.from,
+            to: upgrade.to,
+            savepoint: upgrade.savepoint.clone(),
+            result,
+            downtime_seconds: stopped.zip(running).map(|(a, b)| seconds(a, b)),
+            duration_seconds: upgrade.start_time.as_ref().map(|t| seconds(time::from_k8s(t), o.now)),
+            message: message.map(str::to_owned),
+            completion_time: Some(time::to_k8s(o.now)),
+            ..HistoryEntry::default()
+        },
+    );
+    let limit = usize::try_from(o.upgrade.spec.revision_history_limit.unwrap_or(10)).unwrap_or(10).max(1);
+    draft.history.truncate(limit);
+}
+
+fn parent(path: &str) -> Option<String> {
+    path.rsplit_once('/').map(|(directory, _)| directory.to_owned())
+}

@@ -1,0 +1,251 @@
+//! Decides what a FlinkJobUpgrade needs next. Pure and total: no client, no clock of its own.
+
+use std::time::Duration;
+
+use super::observed::{Observed, Up};
+use super::strategy::prewarm;
+use super::workload;
+use super::{deletion, status};
+use crate::api::{
+    ActiveStatus, FlinkJobUpgradeStatus, FlinkSavepoint, OperationKind, OperationStatus, SavepointPhase, UpgradePhase,
+    UpgradeStatus, UpgradeStep,
+};
+use crate::flink::{JobId, RunRequest};
+use crate::naming;
+use crate::runtime::reconcile::Next;
+use crate::time;
+
+/// How often a job at rest is looked at without any event.
+pub const AT_REST: Duration = Duration::from_secs(15);
+/// How often something slow is looked at: pods that start, an operation of somebody else.
+pub const SLOW: Duration = Duration::from_secs(2);
+/// How often something that downtime waits for is looked at.
+pub const FAST: Duration = Duration::from_millis(25);
+
+/// What is to be done: one thing at most.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Put the finalizer on the resource.
+    AddFinalizer,
+    /// Take the finalizer off: the resource goes.
+    RemoveFinalizer,
+    /// Render the spec and store it as this revision.
+    StoreRevision(i64),
+    /// Create what is missing of a revision's objects.
+    CreateObjects(i64),
+    /// Delete what is there of a revision's objects.
+    DeleteObjects(i64),
+    /// Delete a revision's stored rendering.
+    DeleteRecord(i64),
+    /// Point the stable Service to this revision.
+    PointService(i64),
+    /// Delete the stable Service.
+    DeleteService,
+    /// Run the throw-away job on this revision's cluster.
+    WarmUp(i64, RunRequest),
+    /// Create the child FlinkSavepoint.
+    CreateSavepoint(Box<FlinkSavepoint>),
+    /// Submit the job to this revision's cluster.
+    Submit(i64, RunRequest),
+    /// Cancel a job on this revision's cluster.
+    Cancel(i64, JobId),
+    /// Ask this revision's JobManager for a checkpoint.
+    TriggerCheckpoint(i64, JobId),
+}
+
+impl Effect {
+    /// Its name in logs, metrics and failpoints.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::AddFinalizer => "add-finalizer",
+            Self::RemoveFinalizer => "remove-finalizer",
+            Self::StoreRevision(_) => "store-revision",
+            Self::CreateObjects(_) => "create-objects",
+            Self::DeleteObjects(_) => "delete-objects",
+            Self::DeleteRecord(_) => "delete-record",
+            Self::PointService(_) => "point-service",
+            Self::DeleteService => "delete-service",
+            Self::WarmUp(..) => "warm-up",
+            Self::CreateSavepoint(_) => "create-savepoint",
+            Self::Submit(..) => "submit",
+            Self::Cancel(..) => "cancel",
+            Self::TriggerCheckpoint(..) => "trigger-checkpoint",
+        }
+    }
+}
+
+/// The outcome of a pass: what the status becomes, then at most one effect.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The status as it shall be.
+    pub status: FlinkJobUpgradeStatus,
+    /// What to do once the status is written.
+    pub effect: Option<Effect>,
+    /// When to look again.
+    pub next: Next,
+}
+
+/// What a part of the planner answers: an effect, and when to look again.
+pub type Decision = (Option<Effect>, Next);
+
+/// Plans the next step of a FlinkJobUpgrade.
+#[must_use]
+pub fn plan(o: &Observed) -> Plan {
+    let mut status = o.upgrade.status.clone().unwrap_or_default();
+    let (effect, next) = decide(o, &mut status);
+    Plan { status, effect, next }
+}
+
+fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
+    if status::has_unknown_values(draft) {
+        // Written by a newer version: whatever it means, acting on a guess could lose state.
+        return (None, Next::After(AT_REST));
+    }
+    if o.upgrade.metadata.deletion_timestamp.is_some() {
+        return deletion::decide(o, draft);
+    }
+    if !status::has_finalizer(&o.upgrade) {
+        return (Some(Effect::AddFinalizer), Next::Again);
+    }
+    if let Some(upgrade) = draft.upgrade.clone() {
+        return prewarm::decide(o, draft, &upgrade);
+    }
+    if !o.not_yet.is_empty() {
+        status::stalled(o, draft, "NotImplemented", &status::not_implemented(&o.not_yet));
+        return (None, Next::After(AT_REST));
+    }
+    if let Err(e) = workload::check(&o.upgrade) {
+        status::stalled(o, draft, "InvalidSpec", &e.to_string());
+        return (None, Next::After(AT_REST));
+    }
+    match draft.active.clone() {
+        None => first_start(o, draft),
+        Some(active) => at_rest(o, draft, &active),
+    }
+}
+
+fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
+    if draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str()) {
+        return sweep(o, draft, None).unwrap_or((None, Next::After(AT_REST)));
+    }
+    begin(o, draft, None)
+}
+
+/// No upgrade under way and a revision active: begin one if the spec asks for it, else keep watch.
+fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveStatus) -> Decision {
+    release_lock(o, draft);
+    let Some(record) = o.record(active.revision) else {
+        let name = naming::revision_name(status::name(o), active.revision);
+        status::stalled(o, draft, "RevisionRecordMissing", &format!("ControllerRevision {name} is gone; restore it"));
+        return (None, Next::After(AT_REST));
+    };
+    let changed = record.revision_hash != workload::revision_hash(&o.upgrade.spec);
+    let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str());
+    if changed && !failed {
+        if let Some(operation) = &draft.operation {
+            let message = format!("the change waits for {:?} {}", operation.kind, operation.id);
+            status::reconciling(o, draft, "WaitingForOperation", &message);
+            return (None, Next::After(SLOW));
+        }
+        if o.job(active.revision, &active.submission.job_id).is_some_and(|j| j.all_tasks_running) {
+            return begin(o, draft, Some(active.revision));
+        }
+        status::unhealthy(o, draft, active, "the change waits until the job runs");
+        return (None, Next::After(SLOW));
+    }
+    if !changed {
+        draft.failed_spec_hash = None;
+    }
+    status::at_rest(o, draft, active, failed && changed);
+    if let Some(decision) = sweep(o, draft, Some(active.revision)) {
+        return decision;
+    }
+    (None, Next::After(AT_REST))
+}
+
+/// A user's FlinkSavepoint takes the lock itself; it is released here, when that savepoint is settled or gone, so that
+/// one deleted in the middle never leaves a job locked.
+pub fn release_lock(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
+    let held_by_savepoint = draft.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Savepoint);
+    let settled = match &o.savepoint {
+        None => true,
+        Some(s) => matches!(
+            s.status.as_ref().and_then(|s| s.phase),
+            Some(SavepointPhase::Completed | SavepointPhase::Failed | SavepointPhase::Superseded)
+        ),
+    };
+    if held_by_savepoint && settled {
+        draft.operation = None;
+    }
+}
+
+fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> Decision {
+    let to = draft.last_revision.unwrap_or(0) + 1;
+    let id = naming::upgrade_id(status::uid(o), to);
+    draft.last_revision = Some(to);
+    draft.phase = Some(if from.is_some() { UpgradePhase::Upgrading } else { UpgradePhase::Starting });
+    draft.operation = Some(OperationStatus {
+        id: id.clone(),
+        kind: if from.is_some() { OperationKind::Upgrade } else { OperationKind::Start },
+        savepoint: None,
+        since: Some(time::to_k8s(o.now)),
+    });
+    draft.upgrade = Some(UpgradeStatus {
+        id,
+        from,
+        to,
+        generation: o.upgrade.metadata.generation,
+        step: UpgradeStep::Preparing,
+        start_time: Some(time::to_k8s(o.now)),
+        step_since: Some(time::to_k8s(o.now)),
+        restore_mode: o.upgrade.spec.job.restore_mode,
+        allow_non_restored_state: o.upgrade.spec.job.allow_non_restored_state,
+        spec_hash: Some(workload::attempt_hash(&o.upgrade.spec)),
+        ..UpgradeStatus::default()
+    });
+    status::reconciling(o, draft, "Preparing", &format!("revision {to} is being prepared"));
+    (None, Next::Again)
+}
+
+/// Removes what no revision in use needs any more, one thing a pass, and keeps the stable Service in place.
+pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> Option<Decision> {
+    if let Some(active) = keep
+        && o.stable_service != Some(active)
+    {
+        return Some((Some(Effect::PointService(active)), Next::Again));
+    }
+    let upgrading = draft.upgrade.as_ref();
+    let in_use = |n: i64| keep == Some(n) || upgrading.is_some_and(|u| u.to == n || u.from == Some(n));
+    if let Some((n, _)) = o.revisions.iter().find(|(n, r)| !in_use(**n) && r.objects > 0) {
+        return Some((Some(Effect::DeleteObjects(*n)), Next::After(SLOW)));
+    }
+    let limit = usize::try_from(o.upgrade.spec.revision_history_limit.unwrap_or(10)).unwrap_or(10);
+    let mut old = o.revisions.iter().filter(|(n, r)| !in_use(**n) && r.record.is_some()).map(|(n, _)| *n);
+    let surplus = old.clone().count().saturating_sub(limit);
+    (surplus > 0).then(|| old.next()).flatten().map(|n| (Some(Effect::DeleteRecord(n)), Next::Again))
+}
+
+/// The request that starts a revision's job.
+#[must_use]
+pub fn run_request(o: &Observed, revision: i64, job_id: JobId, path: Option<&str>, upgrade: &UpgradeStatus) -> Option<RunRequest> {
+    let submission = &o.record(revision)?.rendered.submission;
+    let target = revision == upgrade.to;
+    Some(RunRequest {
+        job_id,
+        entry_class: submission.entry_class.clone(),
+        args: submission.args.clone(),
+        parallelism: Some(submission.parallelism),
+        savepoint_path: path.map(str::to_owned),
+        // Going back is always possible with what the old revision itself wrote, and must never hand it over.
+        allow_non_restored_state: Some(target && upgrade.allow_non_restored_state.unwrap_or(false)),
+        claim_mode: path.map(|_| if target { upgrade.restore_mode.unwrap_or_default() } else { Default::default() }.into()),
+        flink_configuration: Default::default(),
+    })
+}
+
+/// Enough slots are registered and free for the job's parallelism.
+#[must_use]
+pub fn slots_ready(up: &Up, parallelism: i32) -> bool {
+    up.slots_available >= parallelism
+}

@@ -1,0 +1,374 @@
+//! `Prewarm`: the new revision's cluster is up and warm before the old job stops, so that downtime is a stop, a submit
+//! and a restore.
+
+use std::time::Duration;
+
+use super::put_back;
+use crate::api::{
+    FlinkJobUpgradeStatus, OperationSavepoint, RestoreMode, SavepointPhase, SubmissionStatus, UpgradePhase,
+    UpgradeStatus, UpgradeStep,
+};
+use crate::flink::{JobId, JobState, RunRequest};
+use crate::naming;
+use crate::runtime::reconcile::Next;
+use crate::upgrade::observed::{Cluster, JobFacts, Observed};
+use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW, run_request, slots_ready};
+use crate::upgrade::{child, finish, status, workload};
+use crate::{flink, time};
+
+/// Pods that start are looked at this often.
+const STARTING: Duration = Duration::from_millis(200);
+/// A warm-up is worth waiting for, but never a reason to fail: past this it is cancelled and the upgrade goes on.
+const WARM_UP_LIMIT: Duration = Duration::from_secs(60);
+/// A submit whose answer was lost is repeated only after this long, with the same job id.
+const SUBMIT_DEADLINE: Duration = Duration::from_secs(30);
+/// Within this time of the intent no submit can have been answered and lost.
+const SUBMIT_FIRST: Duration = Duration::from_secs(3);
+/// How long Flink may take to show a restored checkpoint that it has: its cache lives 3 s.
+const RESTORED_LIMIT: Duration = Duration::from_secs(60);
+
+/// Carries an upgrade, or a first start, one step on.
+pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    if before_the_stop(upgrade) && spec_changed(o, upgrade) {
+        finish::abandoned(o, draft, upgrade);
+        return (None, Next::Again);
+    }
+    match upgrade.step {
+        UpgradeStep::Preparing => preparing(o, draft, upgrade),
+        UpgradeStep::Starting => starting(o, draft, upgrade),
+        UpgradeStep::WarmingUp => warming_up(o, draft, upgrade),
+        UpgradeStep::Savepoint => savepoint(o, draft, upgrade),
+        UpgradeStep::Submitting => submitting(o, draft, upgrade),
+        UpgradeStep::Restoring => restoring(o, draft, upgrade),
+        UpgradeStep::Stabilizing => stabilizing(o, draft, upgrade),
+        UpgradeStep::PuttingBack => put_back::decide(o, draft, upgrade),
+        UpgradeStep::Unknown => (None, Next::After(AT_REST)),
+    }
+}
+
+/// The old job is untouched in these steps: a newer spec simply takes over.
+fn before_the_stop(upgrade: &UpgradeStatus) -> bool {
+    match upgrade.step {
+        UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp => true,
+        UpgradeStep::Savepoint => upgrade.savepoint.is_none(),
+        _ => false,
+    }
+}
+
+fn spec_changed(o: &Observed, upgrade: &UpgradeStatus) -> bool {
+    upgrade.spec_hash.as_deref() != Some(workload::attempt_hash(&o.upgrade.spec).as_str())
+}
+
+fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    if o.record(upgrade.to).is_none() {
+        return (Some(Effect::StoreRevision(upgrade.to)), Next::Again);
+    }
+    if o.revisions.get(&upgrade.to).is_some_and(|r| r.objects < workload::OBJECTS) {
+        return (Some(Effect::CreateObjects(upgrade.to)), Next::Again);
+    }
+    step(o, draft, UpgradeStep::Starting, "pods of the new revision start");
+    (None, Next::Again)
+}
+
+fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    let (Some(revision), Some(record)) = (o.revisions.get(&upgrade.to), o.record(upgrade.to)) else {
+        return (None, Next::After(SLOW));
+    };
+    let slots = record.rendered.slots;
+    let missing = match &revision.cluster {
+        Cluster::Up(up) if up.slots_total >= slots && slots_ready(up, slots) => None,
+        Cluster::Up(up) => Some(format!("{} of {slots} slots are free", up.slots_available)),
+        Cluster::Down(message) => Some(message.clone()),
+        Cluster::NotAsked => Some("its JobManager's Service is not there yet".to_owned()),
+    };
+    let Some(missing) = missing else {
+        step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");
+        return (None, Next::Again);
+    };
+    let trouble = revision.pods.iter().find_map(|p| p.trouble.clone().map(|t| format!("pod {}: {t}", p.name)));
+    let stuck = trouble.is_some();
+    let message = trouble.unwrap_or(missing);
+    if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+        finish::failed_before_the_stop(o, draft, upgrade, "RevisionNotStarted", &message);
+        return (None, Next::Again);
+    }
+    set_message(draft, &message);
+    status::reconciling(o, draft, "Starting", &format!("revision {}: {message}", upgrade.to));
+    (None, Next::After(if stuck { SLOW } else { STARTING }))
+}
+
+fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    let (Some(up), Some(record)) = (o.up(upgrade.to), o.record(upgrade.to)) else {
+        return (None, Next::After(STARTING));
+    };
+    let slots = record.rendered.slots;
+    let job_id = naming::warm_up_job_id(status::uid(o), upgrade.to);
+    let late = o.since(step_since(o, upgrade)) > WARM_UP_LIMIT;
+    match JobId::new(&job_id).ok().and_then(|id| up.jobs.get(&id).map(|s| (id, *s))) {
+        None if !late => {
+            let Ok(id) = JobId::new(&job_id) else { return (None, Next::After(SLOW)) };
+            return (Some(Effect::WarmUp(upgrade.to, warm_up(id, record.rendered.warm_up_directory.clone(), slots))), Next::After(STARTING));
+        }
+        Some((id, state)) if !state.is_terminal() => {
+            let effect = late.then(|| Effect::Cancel(upgrade.to, id));
+            return (effect, Next::After(Duration::from_millis(100)));
+        }
+        _ => {}
+    }
+    if !slots_ready(up, slots) {
+        return (None, Next::After(Duration::from_millis(100)));
+    }
+    if upgrade.from.is_some() {
+        step(o, draft, UpgradeStep::Savepoint, "the old job is stopped with a savepoint");
+        (None, Next::Again)
+    } else {
+        intend_submit(o, draft, upgrade, None);
+        (None, Next::Again)
+    }
+}
+
+fn warm_up(job_id: JobId, directory: Option<String>, slots: i32) -> RunRequest {
+    let mut flink_configuration = std::collections::BTreeMap::new();
+    if let Some(directory) = directory {
+        flink_configuration.insert(flink::config::CHECKPOINT_DIRECTORY.to_owned(), directory);
+    }
+    RunRequest {
+        job_id,
+        entry_class: Some(workload::WARM_UP_CLASS.to_owned()),
+        args: Vec::new(),
+        parallelism: Some(slots),
+        savepoint_path: None,
+        allow_non_restored_state: None,
+        claim_mode: None,
+        flink_configuration,
+    }
+}
+
+fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    let Some(from) = upgrade.from else { return (None, Next::After(AT_REST)) };
+    if upgrade.savepoint.is_none() {
+        // From here on the target is frozen: what is stopped is stopped for this revision.
+        let name = child::name(o, &upgrade.id);
+        if let Some(u) = &mut draft.upgrade {
+            u.savepoint = Some(name);
+        }
+        return (None, Next::Again);
+    }
+    let Some(savepoint) = &o.savepoint else {
+        return (Some(Effect::CreateSavepoint(Box::new(child::upgrade_savepoint(o, upgrade)))), Next::Again);
+    };
+    let named = draft.operation.as_ref().is_some_and(|op| op.savepoint.is_some());
+    if !named && let Some(operation) = &mut draft.operation {
+        operation.savepoint = Some(OperationSavepoint {
+            name: savepoint.metadata.name.clone().unwrap_or_default(),
+            uid: savepoint.metadata.uid.clone(),
+        });
+        return (None, Next::After(SLOW));
+    }
+    let taken = savepoint.status.clone().unwrap_or_default();
+    match (taken.phase, taken.location) {
+        (Some(SavepointPhase::Completed), Some(location)) => {
+            let old = draft.active.as_ref().and_then(|a| o.job(from, &a.submission.job_id));
+            // The savepoint is complete only once its job ended; this is the fence, asked of the old JobManager itself.
+            let Some(old) = old.filter(|j| j.state.is_terminal()) else {
+                set_message(draft, "the old job's end is not confirmed by its JobManager");
+                return (None, Next::After(FAST));
+            };
+            if let Some(u) = &mut draft.upgrade {
+                u.savepoint_location = Some(location.clone());
+                u.stopped_at = old.end_time.map(time::to_k8s_micro);
+            }
+            status::savepoint_taken(o, draft, &location);
+            intend_submit(o, draft, upgrade, Some(&location));
+            (None, Next::Again)
+        }
+        (Some(SavepointPhase::Failed), _) => {
+            let message = status::message_of(&taken.conditions);
+            finish::failed_before_the_stop(o, draft, upgrade, "SavepointFailed", &message);
+            (None, Next::Again)
+        }
+        _ => {
+            let message = status::message_of(&taken.conditions);
+            set_message(draft, &message);
+            status::reconciling(o, draft, "Savepoint", &message);
+            (None, Next::After(SLOW))
+        }
+    }
+}
+
+/// Writes down what is about to be submitted, and to which JobManager process.
+fn intend_submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, path: Option<&str>) {
+    let instance = o.up(upgrade.to).map(|up| up.instance.clone()).unwrap_or_default();
+    if let Some(u) = &mut draft.upgrade {
+        u.submission = Some(SubmissionStatus {
+            job_id: naming::job_id(status::uid(o), upgrade.to, 1),
+            job_manager_instance: instance,
+            restored_from: path.map(str::to_owned),
+            restore_mode: path.map(|_| upgrade.restore_mode.unwrap_or_default()),
+            since: Some(time::to_k8s_micro(o.now)),
+            ..SubmissionStatus::default()
+        });
+    }
+    step(o, draft, UpgradeStep::Submitting, "the job is submitted to the new revision");
+}
+
+fn submitting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    submit(o, draft, upgrade, upgrade.to)
+}
+
+/// Submits the recorded submission to a revision's cluster, or sees that it is there.
+pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, revision: i64) -> Decision {
+    let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
+    let Some(up) = o.up(revision) else {
+        set_message(draft, "the JobManager gives no answer");
+        return (None, Next::After(STARTING));
+    };
+    let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
+    if up.instance != submission.job_manager_instance {
+        status::stalled(o, draft, "JobManagerLost", "the JobManager restarted while the job was being submitted");
+        return (None, Next::After(SLOW));
+    }
+    if up.jobs.contains_key(&job_id) {
+        if upgrade.step == UpgradeStep::Submitting {
+            step(o, draft, UpgradeStep::Restoring, "the job restores its state");
+        }
+        return (None, Next::Again);
+    }
+    let age = submission.since.as_ref().map_or(Duration::MAX, |t| time::since_micro(o.now, t));
+    if age > SUBMIT_FIRST && age < SUBMIT_DEADLINE {
+        set_message(draft, "the answer to the submit is not known; looking for the job");
+        return (None, Next::After(Duration::from_millis(500)));
+    }
+    let request = run_request(o, revision, job_id, submission.restored_from.as_deref(), upgrade);
+    (request.map(|r| Effect::Submit(revision, r)), Next::Again)
+}
+
+fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
+    let Some(job) = o.job(upgrade.to, &submission.job_id) else {
+        return (None, Next::After(FAST));
+    };
+    if let Some(failure) = ended(job) {
+        finish::failed_after_the_stop(o, draft, upgrade, "JobFailed", &failure);
+        return (None, Next::Again);
+    }
+    if !job.all_tasks_running {
+        return late_or(o, draft, upgrade, job, "tasks are being started");
+    }
+    if draft.upgrade.as_ref().is_some_and(|u| u.running_at.is_none()) {
+        if let Some(u) = &mut draft.upgrade {
+            u.running_at = Some(time::to_k8s_micro(o.now));
+        }
+    }
+    match restored(job, submission) {
+        Restored::AsAsked => {
+            status::restored(o, draft, submission);
+            step(o, draft, UpgradeStep::Stabilizing, "waiting for the first completed checkpoint");
+            (None, Next::Again)
+        }
+        // Flink shows it from a cache: not there yet is no mismatch.
+        Restored::NotShown if o.since(step_since(o, upgrade)) < RESTORED_LIMIT => (None, Next::After(FAST)),
+        Restored::NotShown => {
+            let message = "Flink does not say what the job was restored from";
+            finish::failed_after_the_stop(o, draft, upgrade, "RestoreNotConfirmed", message);
+            (None, Next::Again)
+        }
+        Restored::Elsewhere(path) => {
+            let asked = submission.restored_from.clone().unwrap_or_else(|| "nothing".to_owned());
+            let message = format!("Flink restored {path}, asked was {asked}");
+            finish::failed_after_the_stop(o, draft, upgrade, "RestoredFromElsewhere", &message);
+            (None, Next::Again)
+        }
+    }
+}
+
+/// What Flink reports of a restore, compared with what was asked.
+pub enum Restored {
+    /// The asked path, or none where none was asked.
+    AsAsked,
+    /// Nothing is reported yet.
+    NotShown,
+    /// Another path.
+    Elsewhere(String),
+}
+
+/// Compares what Flink reports with what was asked.
+pub fn restored(job: &JobFacts, submission: &SubmissionStatus) -> Restored {
+    match (&submission.restored_from, &job.restored_path) {
+        (None, None) => Restored::AsAsked,
+        (Some(_), None) => Restored::NotShown,
+        (Some(asked), Some(path)) if flink::location::same(asked, path) => Restored::AsAsked,
+        (_, Some(path)) => Restored::Elsewhere(path.clone()),
+    }
+}
+
+fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+    let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
+    let Some(job) = o.job(upgrade.to, &submission.job_id) else {
+        return (None, Next::After(STARTING));
+    };
+    if let Some(failure) = ended(job) {
+        finish::failed_after_the_stop(o, draft, upgrade, "JobFailed", &failure);
+        return (None, Next::Again);
+    }
+    if job.completed_checkpoints > 0 && job.all_tasks_running {
+        finish::succeeded(o, draft, upgrade, job);
+        return (None, Next::Again);
+    }
+    let (_, next) = late_or(o, draft, upgrade, job, "waiting for the first completed checkpoint");
+    let ask = job.all_tasks_running && job.checkpoints_in_progress == 0 && draft.upgrade.is_some();
+    (ask.then(|| Effect::TriggerCheckpoint(upgrade.to, job.id.clone())), next)
+}
+
+/// Why a job that should run has ended, if it has.
+pub fn ended(job: &JobFacts) -> Option<String> {
+    job.state.is_terminal().then(|| {
+        let why = job.failure.clone().unwrap_or_else(|| "no failure is reported".to_owned());
+        format!("the job is {}: {why}", state_name(job.state))
+    })
+}
+
+fn late_or(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, job: &JobFacts, message: &str) -> Decision {
+    let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
+    if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+        finish::failed_after_the_stop(o, draft, upgrade, "ProgressDeadlineExceeded", &message);
+        return (None, Next::Again);
+    }
+    set_message(draft, &message);
+    (None, Next::After(FAST))
+}
+
+/// Flink's name of a state.
+pub fn state_name(state: JobState) -> String {
+    format!("{state:?}").to_uppercase()
+}
+
+/// Moves an upgrade to its next step.
+pub fn step(o: &Observed, draft: &mut FlinkJobUpgradeStatus, step: UpgradeStep, message: &str) {
+    if let Some(u) = &mut draft.upgrade {
+        u.step = step;
+        u.step_since = Some(time::to_k8s_micro(o.now));
+        u.message = Some(message.to_owned());
+    }
+    let reason = format!("{step:?}");
+    status::reconciling(o, draft, &reason, message);
+    if step == UpgradeStep::PuttingBack {
+        draft.phase = Some(UpgradePhase::RollingBack);
+    }
+}
+
+/// Says what an upgrade waits for.
+pub fn set_message(draft: &mut FlinkJobUpgradeStatus, message: &str) {
+    if let Some(u) = &mut draft.upgrade {
+        u.message = Some(message.to_owned());
+    }
+}
+
+fn step_since(o: &Observed, upgrade: &UpgradeStatus) -> chrono::DateTime<chrono::Utc> {
+    upgrade.step_since.as_ref().map_or(o.now, time::from_k8s_micro)
+}
+
+/// `CLAIM` hands the savepoint to Flink, which may delete it with its second checkpoint.
+pub fn hands_over(upgrade: &UpgradeStatus) -> bool {
+    upgrade.restore_mode == Some(RestoreMode::Claim)
+}
