@@ -1,0 +1,197 @@
+//! What a FlinkJobUpgrade's status says: conditions, and the small readings of spec and status that they rest on.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::observed::{Cluster, Observed};
+use crate::api::condition::{self, Conditions, Reason, types};
+use crate::api::{
+    ActiveRevision, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission, UpgradeProgress,
+    UpgradeResult,
+};
+use crate::flink::JobState;
+use crate::naming;
+
+/// The finalizer: the resource goes only when the job's end was seen to and nothing of it is left.
+pub const FINALIZER: &str = "savepoints.dev/job";
+
+const DEFAULT_PROGRESS_DEADLINE: Duration = Duration::from_secs(15 * 60);
+const DEFAULT_DELETION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// The resource's name.
+#[must_use]
+pub fn name(o: &Observed) -> &str {
+    o.upgrade.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The resource's UID.
+#[must_use]
+pub fn uid(o: &Observed) -> &str {
+    o.upgrade.metadata.uid.as_deref().unwrap_or_default()
+}
+
+/// Whether the finalizer is on the resource.
+#[must_use]
+pub fn has_finalizer(upgrade: &FlinkJobUpgrade) -> bool {
+    upgrade.metadata.finalizers.iter().flatten().any(|f| f == FINALIZER)
+}
+
+/// Whether a newer version wrote something that this one can't read.
+#[must_use]
+pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
+    use crate::api::{OperationKind, UpgradeStep};
+    status.phase == Some(JobPhase::Unknown)
+        || status.upgrade.as_ref().is_some_and(|u| u.step == UpgradeStep::Unknown)
+        || status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Unknown)
+}
+
+/// `upgrade.progressDeadline`; left out: 15 minutes.
+#[must_use]
+pub fn progress_deadline(o: &Observed) -> Duration {
+    let set = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.progress_deadline.as_ref());
+    set.and_then(|d| d.parse().ok()).unwrap_or(DEFAULT_PROGRESS_DEADLINE)
+}
+
+/// `deletion.timeout`; left out: 10 minutes.
+#[must_use]
+pub fn deletion_timeout(o: &Observed) -> Duration {
+    let set = o.upgrade.spec.deletion.as_ref().and_then(|d| d.timeout.as_ref());
+    set.and_then(|d| d.parse().ok()).unwrap_or(DEFAULT_DELETION_TIMEOUT)
+}
+
+/// The message for fields that are not built yet.
+#[must_use]
+pub fn not_implemented(fields: &[String]) -> String {
+    format!("not implemented yet: {}; leave {} out", fields.join(", "), if fields.len() == 1 { "it" } else { "them" })
+}
+
+/// What a resource's `Ready` says.
+#[must_use]
+pub fn message_of(conditions: &[Condition]) -> String {
+    condition::find(conditions, types::READY).map(|c| c.message.clone()).unwrap_or_default()
+}
+
+fn conditions<'a>(o: &Observed, draft: &'a mut FlinkJobUpgradeStatus) -> Conditions<'a> {
+    Conditions::new(&mut draft.conditions, o.upgrade.metadata.generation, o.now)
+}
+
+/// Nothing goes on without help.
+pub fn stalled(o: &Observed, draft: &mut FlinkJobUpgradeStatus, reason: Reason, message: &str) {
+    conditions(o, draft).stalled(reason, message);
+}
+
+/// Work is under way.
+pub fn reconciling(o: &Observed, draft: &mut FlinkJobUpgradeStatus, reason: Reason, message: &str) {
+    conditions(o, draft).reconciling(reason, message);
+}
+
+/// What is under way, by phase.
+#[must_use]
+pub fn under_way(draft: &FlinkJobUpgradeStatus) -> Reason {
+    match draft.phase {
+        Some(JobPhase::Upgrading) => Reason::Upgrading,
+        Some(JobPhase::RollingBack) => Reason::RollingBack,
+        Some(JobPhase::Deleting) => Reason::Deleting,
+        _ => Reason::Starting,
+    }
+}
+
+/// The upgrade's savepoint is complete.
+pub fn savepoint_taken(o: &Observed, draft: &mut FlinkJobUpgradeStatus, location: &str) {
+    conditions(o, draft).set(types::SAVEPOINT_TAKEN, true, Reason::Completed, location);
+}
+
+/// Flink confirmed the restore.
+pub fn restored(o: &Observed, draft: &mut FlinkJobUpgradeStatus, submission: &Submission) {
+    let message = match &submission.restored_from {
+        Some(path) => format!("Flink reports {path}"),
+        None => "started without state, as there was none".to_owned(),
+    };
+    conditions(o, draft).set(types::RESTORED, true, Reason::Completed, message);
+}
+
+/// Says how the job at rest is, and why the newest spec does not run, if it does not.
+pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision, refused: bool) {
+    if let Some(record) = o.record(active.revision) {
+        draft.parallelism = Some(record.rendered.submission.parallelism);
+        draft.selector = Some(naming::task_manager_selector(uid(o)));
+    }
+    let health = health(o, active);
+    draft.job_state = Some(health.state);
+    draft.phase = Some(health.phase);
+    match health.trouble {
+        Some((reason, message, true)) => stalled(o, draft, reason, &message),
+        Some((reason, message, false)) => reconciling(o, draft, reason, &message),
+        None if refused => {
+            let last = draft.history.first().cloned();
+            refusal(o, draft, last.as_ref());
+        }
+        None => {
+            let message = format!("revision {} runs job {}", active.revision, active.submission.job_id);
+            conditions(o, draft).ready(Reason::Running, message).remove(types::ROLLED_BACK);
+        }
+    }
+}
+
+/// Why the newest spec does not run. Told anew on every pass, so that it stays visible.
+pub fn refusal(o: &Observed, draft: &mut FlinkJobUpgradeStatus, last: Option<&HistoryEntry>) {
+    let Some(last) = last else { return };
+    let reason = last.reason.unwrap_or(Reason::RolledBack);
+    let why = last.message.clone().unwrap_or_default();
+    let what = match (last.result, last.from) {
+        (UpgradeResult::RolledBack, Some(from)) => format!("revision {from} was put back from the savepoint"),
+        (_, Some(from)) => format!("revision {from} runs on"),
+        (_, None) => "nothing runs".to_owned(),
+    };
+    let message = format!("revision {}: {why}; {what}; change the spec to try again", last.to);
+    stalled(o, draft, reason, &message);
+    if last.result == UpgradeResult::RolledBack {
+        conditions(o, draft).set(types::ROLLED_BACK, true, reason, what);
+    }
+}
+
+struct Health {
+    state: String,
+    phase: JobPhase,
+    /// Reason, message, and whether nothing goes on without help.
+    trouble: Option<(Reason, String, bool)>,
+}
+
+fn health(o: &Observed, active: &ActiveRevision) -> Health {
+    let job_id = &active.submission.job_id;
+    let Some(job) = o.job(active.revision, job_id) else {
+        let trouble = match o.revisions.get(&active.revision).map(|r| &r.cluster) {
+            Some(Cluster::Up(_)) => {
+                let message = format!("the JobManager does not know job {job_id}: it was restarted without high availability");
+                (Reason::JobManagerLost, message, true)
+            }
+            Some(Cluster::Down(why)) => (Reason::JobManagerUnreachable, why.clone(), false),
+            _ => (Reason::JobManagerUnreachable, "the revision's Service is gone".to_owned(), false),
+        };
+        return Health { state: "UNKNOWN".to_owned(), phase: JobPhase::Running, trouble: Some(trouble) };
+    };
+    let why = job.failure.as_ref().map(|f| format!(": {f}")).unwrap_or_default();
+    let (phase, trouble) = match job.state {
+        JobState::Running if job.all_tasks_running => (JobPhase::Running, None),
+        JobState::Finished => {
+            (JobPhase::Finished, Some((Reason::Finished, "the job finished by itself".to_owned(), false)))
+        }
+        JobState::Canceled => {
+            let message = "the job was cancelled in Flink; change the spec to start it again".to_owned();
+            (JobPhase::Failed, Some((Reason::JobFailed, message, true)))
+        }
+        JobState::Failed => (JobPhase::Failed, Some((Reason::JobFailed, format!("the job failed{why}"), true))),
+        state => {
+            let message = format!("the job is {state}, not all tasks run{why}");
+            (JobPhase::Running, Some((Reason::JobNotRunning, message, false)))
+        }
+    };
+    Health { state: job.state.to_string(), phase, trouble }
+}
+
+/// Whether an upgrade hands its savepoint over to Flink, which may delete it with its second checkpoint.
+#[must_use]
+pub fn hands_over(upgrade: &UpgradeProgress) -> bool {
+    upgrade.restore_mode == Some(crate::api::RestoreMode::Claim)
+}
