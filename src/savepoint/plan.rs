@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::status;
 use crate::api::{
-    FlinkSavepoint, FlinkSavepointStatus, FormatType, OperationStatus, SavepointAttempt, SavepointPhase, Then,
+    FlinkSavepoint, FlinkSavepointStatus, FormatType, Operation, SavepointAttempt, SavepointPhase, Then,
 };
 use crate::flink::{Cause, JobId, SavepointRequest, StopRequest, TriggerId};
 use crate::naming;
@@ -42,7 +42,7 @@ pub enum Job {
         /// What it does instead, for the message.
         message: String,
         /// What holds its lock.
-        operation: Option<OperationStatus>,
+        operation: Option<Operation>,
     },
     /// It has a submission.
     Submitted(Box<Submitted>),
@@ -52,7 +52,7 @@ pub enum Job {
 #[derive(Debug, Clone)]
 pub struct Submitted {
     /// What holds the job's lock.
-    pub operation: Option<OperationStatus>,
+    pub operation: Option<Operation>,
     /// The revision that runs.
     pub revision: i64,
     /// Flink's id of the job.
@@ -101,7 +101,7 @@ pub struct Completed {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Write this savepoint into the job's status as the operation that holds its lock.
-    TakeLock(OperationStatus),
+    TakeLock(Operation),
     /// `POST /jobs/:id/savepoints`.
     Trigger(JobId, SavepointRequest),
     /// `POST /jobs/:id/stop`.
@@ -236,7 +236,7 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
 
 enum Lock {
     Mine,
-    Free(OperationStatus),
+    Free(Operation),
     Announced,
     Taken(String),
     Refused,
@@ -256,7 +256,7 @@ fn lock(o: &Observed, job: &Submitted) -> Lock {
             _ => Lock::Taken(format!("{:?} {}", operation.kind, operation.id)),
         },
         None if ends_the_job => Lock::Refused,
-        None => Lock::Free(OperationStatus::savepoint(name, uid.unwrap_or_default().to_owned(), o.now)),
+        None => Lock::Free(Operation::savepoint(name, uid.unwrap_or_default().to_owned(), o.now)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::observed::Observed;
 use super::status;
-use crate::api::{FlinkSavepoint, FlinkSavepointSpec, JobRef, Then, UpgradeStatus};
+use crate::api::{FlinkSavepoint, FlinkSavepointSpec, JobRef, Then, UpgradeProgress};
 use crate::naming;
 
 /// The name of an operation's child.
@@ -15,7 +15,7 @@ pub fn name(o: &Observed, operation: &str) -> String {
 
 /// The savepoint that ends the old job of an upgrade.
 #[must_use]
-pub fn upgrade_savepoint(o: &Observed, upgrade: &UpgradeStatus) -> FlinkSavepoint {
+pub fn upgrade_savepoint(o: &Observed, upgrade: &UpgradeProgress) -> FlinkSavepoint {
     savepoint(o, &upgrade.id)
 }
 

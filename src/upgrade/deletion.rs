@@ -7,8 +7,8 @@ use super::plan::{AT_REST, Decision, Effect, SLOW};
 use super::strategy::prewarm;
 use super::{child, status};
 use crate::api::{
-    DeletionJob, FlinkJobUpgradeStatus, OperationKind, OperationSavepoint, OperationStatus, SavepointPhase,
-    UpgradePhase, UpgradeStep,
+    DeletionJob, FlinkJobUpgradeStatus, OperationKind, ObjectRef, Operation, SavepointPhase,
+    JobPhase, UpgradeStep,
 };
 use crate::flink::JobId;
 use crate::runtime::reconcile::Next;
@@ -31,7 +31,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         draft.upgrade = None;
         draft.operation = None;
     }
-    draft.phase = Some(UpgradePhase::Deleting);
+    draft.phase = Some(JobPhase::Deleting);
     if let Some(active) = draft.active.clone()
         && let Some(decision) = end_job(o, draft, active.revision, &active.submission.job_id)
     {
@@ -77,7 +77,7 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_i
 fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     status::reconciling(o, draft, "Deleting", "a last savepoint is taken");
     match &draft.operation {
-        Some(operation) if operation.kind == OperationKind::Delete => {}
+        Some(operation) if operation.kind == OperationKind::Deletion => {}
         Some(operation) => {
             let message = format!("the deletion waits for {:?} {}", operation.kind, operation.id);
             super::plan::release_lock(o, draft);
@@ -85,9 +85,9 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
             return (None, Next::After(Duration::from_millis(500)));
         }
         None => {
-            draft.operation = Some(OperationStatus {
+            draft.operation = Some(Operation {
                 id: OPERATION.to_owned(),
-                kind: OperationKind::Delete,
+                kind: OperationKind::Deletion,
                 savepoint: None,
                 since: Some(time::to_k8s(o.now)),
             });
@@ -98,7 +98,7 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         return (Some(Effect::CreateSavepoint(Box::new(child::savepoint(o, OPERATION)))), Next::Again);
     };
     if let Some(operation) = &mut draft.operation {
-        operation.savepoint = Some(OperationSavepoint {
+        operation.savepoint = Some(ObjectRef {
             name: savepoint.metadata.name.clone().unwrap_or_default(),
             uid: savepoint.metadata.uid.clone(),
         });

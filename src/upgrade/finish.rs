@@ -4,34 +4,34 @@ use super::observed::{JobFacts, Observed};
 use super::status;
 use super::strategy::prewarm;
 use crate::api::{
-    ActiveStatus, CheckpointStatus, FlinkJobUpgradeStatus, HistoryEntry, HistoryResult, SubmissionStatus, UpgradePhase,
-    UpgradeStatus, UpgradeStep,
+    ActiveRevision, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, UpgradeResult, Submission, JobPhase,
+    UpgradeProgress, UpgradeStep,
 };
 use crate::time;
 
 /// The new revision is stable: it becomes the active one.
-pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, job: &JobFacts) {
+pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, job: &JobFacts) {
     let Some(mut submission) = upgrade.submission.clone() else { return };
     submission.checkpoint_directory = job.last_checkpoint.as_ref().and_then(|(_, path)| parent(path));
-    record(o, draft, upgrade, HistoryResult::Succeeded, None);
-    draft.active = Some(ActiveStatus {
+    record(o, draft, upgrade, UpgradeResult::Succeeded, None);
+    draft.active = Some(ActiveRevision {
         revision: upgrade.to,
         revision_name: o.upgrade.spec.revision_name.clone(),
         submission,
         last_checkpoint: job
             .last_checkpoint
             .clone()
-            .map(|(id, path)| CheckpointStatus { id, path, time: Some(time::to_k8s(o.now)) }),
-        ..ActiveStatus::default()
+            .map(|(id, path)| CheckpointRef { id, path, time: Some(time::to_k8s(o.now)) }),
+        ..ActiveRevision::default()
     });
     draft.failed_spec_hash = None;
-    close(draft, UpgradePhase::Running);
+    close(draft, JobPhase::Running);
 }
 
 /// A newer spec took over before anything happened to the old job.
-pub fn abandoned(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) {
-    record(o, draft, upgrade, HistoryResult::Superseded, Some("the spec changed before the old job was stopped"));
-    let phase = if upgrade.from.is_some() { UpgradePhase::Running } else { UpgradePhase::Pending };
+pub fn abandoned(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
+    record(o, draft, upgrade, UpgradeResult::Superseded, Some("the spec changed before the old job was stopped"));
+    let phase = if upgrade.from.is_some() { JobPhase::Running } else { JobPhase::Pending };
     close(draft, phase);
 }
 
@@ -39,13 +39,13 @@ pub fn abandoned(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
 pub fn failed_before_the_stop(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
-    upgrade: &UpgradeStatus,
+    upgrade: &UpgradeProgress,
     reason: &str,
     message: &str,
 ) {
-    record(o, draft, upgrade, HistoryResult::Failed, Some(message));
+    record(o, draft, upgrade, UpgradeResult::Failed, Some(message));
     draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
-    close(draft, if upgrade.from.is_some() { UpgradePhase::Running } else { UpgradePhase::Failed });
+    close(draft, if upgrade.from.is_some() { JobPhase::Running } else { JobPhase::Failed });
     let after = if upgrade.from.is_some() { "the old job runs on" } else { "nothing runs" };
     status::stalled(o, draft, reason, &format!("revision {}: {message}; {after}; change the spec to try again", upgrade.to));
 }
@@ -54,7 +54,7 @@ pub fn failed_before_the_stop(
 pub fn failed_after_the_stop(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
-    upgrade: &UpgradeStatus,
+    upgrade: &UpgradeProgress,
     reason: &str,
     message: &str,
 ) {
@@ -75,19 +75,19 @@ pub fn failed_after_the_stop(
 }
 
 /// The old revision's job runs again, from the savepoint.
-pub fn put_back(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, submission: SubmissionStatus) {
+pub fn put_back(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, submission: Submission) {
     let message = upgrade.failure.clone().unwrap_or_default();
     let reason = upgrade.failure_reason.clone().unwrap_or_else(|| "RolledBack".to_owned());
-    record(o, draft, upgrade, HistoryResult::RolledBack, Some(&message));
+    record(o, draft, upgrade, UpgradeResult::RolledBack, Some(&message));
     if let Some(active) = &mut draft.active {
         active.submission = submission;
     }
     draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
-    close(draft, UpgradePhase::Running);
+    close(draft, JobPhase::Running);
     status::rolled_back(o, draft, upgrade, &reason, &message);
 }
 
-fn close(draft: &mut FlinkJobUpgradeStatus, phase: UpgradePhase) {
+fn close(draft: &mut FlinkJobUpgradeStatus, phase: JobPhase) {
     draft.upgrade = None;
     draft.operation = None;
     draft.phase = Some(phase);
@@ -97,8 +97,8 @@ fn close(draft: &mut FlinkJobUpgradeStatus, phase: UpgradePhase) {
 fn record(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
-    upgrade: &UpgradeStatus,
-    result: HistoryResult,
+    upgrade: &UpgradeProgress,
+    result: UpgradeResult,
     message: Option<&str>,
 ) {
     let seconds = |a: chrono::DateTime<chrono::Utc>, b: chrono::DateTime<chrono::Utc>| {
@@ -106,9 +106,9 @@ fn record(
         let s = (b - a).num_milliseconds() as f64 / 1000.0;
         s
     };
-    let stopped = upgrade.stopped_at.as_ref().map(time::from_k8s_micro);
-    let running = upgrade.running_at.as_ref().map(time::from_k8s_micro);
-    let running = if result == HistoryResult::RolledBack { Some(o.now) } else { running };
+    let stopped = upgrade.stopped_at.as_ref().map(time::from_k8s);
+    let running = upgrade.running_at.as_ref().map(time::from_k8s);
+    let running = if result == UpgradeResult::RolledBack { Some(o.now) } else { running };
     draft.history.insert(
         0,
         HistoryEntry {

@@ -7,8 +7,8 @@ use super::strategy::prewarm;
 use super::workload;
 use super::{deletion, status};
 use crate::api::{
-    ActiveStatus, FlinkJobUpgradeStatus, FlinkSavepoint, OperationKind, OperationStatus, SavepointPhase, UpgradePhase,
-    UpgradeStatus, UpgradeStep,
+    ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, OperationKind, Operation, SavepointPhase, JobPhase,
+    UpgradeProgress, UpgradeStep,
 };
 use crate::flink::{JobId, RunRequest};
 use crate::naming;
@@ -133,7 +133,7 @@ fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 }
 
 /// No upgrade under way and a revision active: begin one if the spec asks for it, else keep watch.
-fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveStatus) -> Decision {
+fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) -> Decision {
     release_lock(o, draft);
     let Some(record) = o.record(active.revision) else {
         let name = naming::revision_name(status::name(o), active.revision);
@@ -184,14 +184,14 @@ fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> 
     let to = draft.last_revision.unwrap_or(0) + 1;
     let id = naming::upgrade_id(status::uid(o), to);
     draft.last_revision = Some(to);
-    draft.phase = Some(if from.is_some() { UpgradePhase::Upgrading } else { UpgradePhase::Starting });
-    draft.operation = Some(OperationStatus {
+    draft.phase = Some(if from.is_some() { JobPhase::Upgrading } else { JobPhase::Starting });
+    draft.operation = Some(Operation {
         id: id.clone(),
         kind: if from.is_some() { OperationKind::Upgrade } else { OperationKind::Start },
         savepoint: None,
         since: Some(time::to_k8s(o.now)),
     });
-    draft.upgrade = Some(UpgradeStatus {
+    draft.upgrade = Some(UpgradeProgress {
         id,
         from,
         to,
@@ -202,7 +202,7 @@ fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> 
         restore_mode: o.upgrade.spec.job.restore_mode,
         allow_non_restored_state: o.upgrade.spec.job.allow_non_restored_state,
         spec_hash: Some(workload::attempt_hash(&o.upgrade.spec)),
-        ..UpgradeStatus::default()
+        ..UpgradeProgress::default()
     });
     status::reconciling(o, draft, "Preparing", &format!("revision {to} is being prepared"));
     (None, Next::Again)
@@ -228,7 +228,7 @@ pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> 
 
 /// The request that starts a revision's job.
 #[must_use]
-pub fn run_request(o: &Observed, revision: i64, job_id: JobId, path: Option<&str>, upgrade: &UpgradeStatus) -> Option<RunRequest> {
+pub fn run_request(o: &Observed, revision: i64, job_id: JobId, path: Option<&str>, upgrade: &UpgradeProgress) -> Option<RunRequest> {
     let submission = &o.record(revision)?.rendered.submission;
     let target = revision == upgrade.to;
     Some(RunRequest {

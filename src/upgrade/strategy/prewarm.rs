@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::put_back;
 use crate::api::{
-    FlinkJobUpgradeStatus, OperationSavepoint, RestoreMode, SavepointPhase, SubmissionStatus, UpgradePhase,
-    UpgradeStatus, UpgradeStep,
+    FlinkJobUpgradeStatus, ObjectRef, RestoreMode, SavepointPhase, Submission, JobPhase,
+    UpgradeProgress, UpgradeStep,
 };
 use crate::flink::{JobId, JobState, RunRequest};
 use crate::naming;
@@ -28,7 +28,7 @@ const SUBMIT_FIRST: Duration = Duration::from_secs(3);
 const RESTORED_LIMIT: Duration = Duration::from_secs(60);
 
 /// Carries an upgrade, or a first start, one step on.
-pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     if before_the_stop(upgrade) && spec_changed(o, upgrade) {
         finish::abandoned(o, draft, upgrade);
         return (None, Next::Again);
@@ -47,7 +47,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
 }
 
 /// The old job is untouched in these steps: a newer spec simply takes over.
-fn before_the_stop(upgrade: &UpgradeStatus) -> bool {
+fn before_the_stop(upgrade: &UpgradeProgress) -> bool {
     match upgrade.step {
         UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp => true,
         UpgradeStep::Savepoint => upgrade.savepoint.is_none(),
@@ -55,11 +55,11 @@ fn before_the_stop(upgrade: &UpgradeStatus) -> bool {
     }
 }
 
-fn spec_changed(o: &Observed, upgrade: &UpgradeStatus) -> bool {
+fn spec_changed(o: &Observed, upgrade: &UpgradeProgress) -> bool {
     upgrade.spec_hash.as_deref() != Some(workload::attempt_hash(&o.upgrade.spec).as_str())
 }
 
-fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     if o.record(upgrade.to).is_none() {
         return (Some(Effect::StoreRevision(upgrade.to)), Next::Again);
     }
@@ -70,7 +70,7 @@ fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeS
     (None, Next::Again)
 }
 
-fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let (Some(revision), Some(record)) = (o.revisions.get(&upgrade.to), o.record(upgrade.to)) else {
         return (None, Next::After(SLOW));
     };
@@ -97,7 +97,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeSt
     (None, Next::After(if stuck { SLOW } else { STARTING }))
 }
 
-fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let (Some(up), Some(record)) = (o.up(upgrade.to), o.record(upgrade.to)) else {
         return (None, Next::After(STARTING));
     };
@@ -144,7 +144,7 @@ fn warm_up(job_id: JobId, directory: Option<String>, slots: i32) -> RunRequest {
     }
 }
 
-fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let Some(from) = upgrade.from else { return (None, Next::After(AT_REST)) };
     if upgrade.savepoint.is_none() {
         // From here on the target is frozen: what is stopped is stopped for this revision.
@@ -159,7 +159,7 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeS
     };
     let named = draft.operation.as_ref().is_some_and(|op| op.savepoint.is_some());
     if !named && let Some(operation) = &mut draft.operation {
-        operation.savepoint = Some(OperationSavepoint {
+        operation.savepoint = Some(ObjectRef {
             name: savepoint.metadata.name.clone().unwrap_or_default(),
             uid: savepoint.metadata.uid.clone(),
         });
@@ -176,7 +176,7 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeS
             };
             if let Some(u) = &mut draft.upgrade {
                 u.savepoint_location = Some(location.clone());
-                u.stopped_at = old.end_time.map(time::to_k8s_micro);
+                u.stopped_at = old.end_time.map(time::to_k8s_precise);
             }
             status::savepoint_taken(o, draft, &location);
             intend_submit(o, draft, upgrade, Some(&location));
@@ -197,27 +197,27 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeS
 }
 
 /// Writes down what is about to be submitted, and to which JobManager process.
-fn intend_submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, path: Option<&str>) {
+fn intend_submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, path: Option<&str>) {
     let instance = o.up(upgrade.to).map(|up| up.instance.clone()).unwrap_or_default();
     if let Some(u) = &mut draft.upgrade {
-        u.submission = Some(SubmissionStatus {
+        u.submission = Some(Submission {
             job_id: naming::job_id(status::uid(o), upgrade.to, 1),
             job_manager_instance: instance,
             restored_from: path.map(str::to_owned),
             restore_mode: path.map(|_| upgrade.restore_mode.unwrap_or_default()),
-            since: Some(time::to_k8s_micro(o.now)),
-            ..SubmissionStatus::default()
+            since: Some(time::to_k8s_precise(o.now)),
+            ..Submission::default()
         });
     }
     step(o, draft, UpgradeStep::Submitting, "the job is submitted to the new revision");
 }
 
-fn submitting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+fn submitting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     submit(o, draft, upgrade, upgrade.to)
 }
 
 /// Submits the recorded submission to a revision's cluster, or sees that it is there.
-pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, revision: i64) -> Decision {
+pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, revision: i64) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(up) = o.up(revision) else {
         set_message(draft, "the JobManager gives no answer");
@@ -243,7 +243,7 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     (request.map(|r| Effect::Submit(revision, r)), Next::Again)
 }
 
-fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(upgrade.to, &submission.job_id) else {
         return (None, Next::After(FAST));
@@ -257,7 +257,7 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeS
     }
     if draft.upgrade.as_ref().is_some_and(|u| u.running_at.is_none()) {
         if let Some(u) = &mut draft.upgrade {
-            u.running_at = Some(time::to_k8s_micro(o.now));
+            u.running_at = Some(time::to_k8s_precise(o.now));
         }
     }
     match restored(job, submission) {
@@ -293,7 +293,7 @@ pub enum Restored {
 }
 
 /// Compares what Flink reports with what was asked.
-pub fn restored(job: &JobFacts, submission: &SubmissionStatus) -> Restored {
+pub fn restored(job: &JobFacts, submission: &Submission) -> Restored {
     match (&submission.restored_from, &job.restored_path) {
         (None, None) => Restored::AsAsked,
         (Some(_), None) => Restored::NotShown,
@@ -302,7 +302,7 @@ pub fn restored(job: &JobFacts, submission: &SubmissionStatus) -> Restored {
     }
 }
 
-fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(upgrade.to, &submission.job_id) else {
         return (None, Next::After(STARTING));
@@ -328,7 +328,7 @@ pub fn ended(job: &JobFacts) -> Option<String> {
     })
 }
 
-fn late_or(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, job: &JobFacts, message: &str) -> Decision {
+fn late_or(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, job: &JobFacts, message: &str) -> Decision {
     let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
     if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
         finish::failed_after_the_stop(o, draft, upgrade, "ProgressDeadlineExceeded", &message);
@@ -347,13 +347,13 @@ pub fn state_name(state: JobState) -> String {
 pub fn step(o: &Observed, draft: &mut FlinkJobUpgradeStatus, step: UpgradeStep, message: &str) {
     if let Some(u) = &mut draft.upgrade {
         u.step = step;
-        u.step_since = Some(time::to_k8s_micro(o.now));
+        u.step_since = Some(time::to_k8s_precise(o.now));
         u.message = Some(message.to_owned());
     }
     let reason = format!("{step:?}");
     status::reconciling(o, draft, &reason, message);
     if step == UpgradeStep::PuttingBack {
-        draft.phase = Some(UpgradePhase::RollingBack);
+        draft.phase = Some(JobPhase::RollingBack);
     }
 }
 
@@ -364,11 +364,11 @@ pub fn set_message(draft: &mut FlinkJobUpgradeStatus, message: &str) {
     }
 }
 
-fn step_since(o: &Observed, upgrade: &UpgradeStatus) -> chrono::DateTime<chrono::Utc> {
-    upgrade.step_since.as_ref().map_or(o.now, time::from_k8s_micro)
+fn step_since(o: &Observed, upgrade: &UpgradeProgress) -> chrono::DateTime<chrono::Utc> {
+    upgrade.step_since.as_ref().map_or(o.now, time::from_k8s)
 }
 
 /// `CLAIM` hands the savepoint to Flink, which may delete it with its second checkpoint.
-pub fn hands_over(upgrade: &UpgradeStatus) -> bool {
+pub fn hands_over(upgrade: &UpgradeProgress) -> bool {
     upgrade.restore_mode == Some(RestoreMode::Claim)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::prewarm::{self, Restored};
-use crate::api::{FlinkJobUpgradeStatus, SubmissionStatus, UpgradeStatus};
+use crate::api::{FlinkJobUpgradeStatus, Submission, UpgradeProgress};
 use crate::flink::JobId;
 use crate::naming;
 use crate::runtime::reconcile::Next;
@@ -13,7 +13,7 @@ use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW};
 use crate::upgrade::{finish, status};
 
 /// Carries the way back one step on.
-pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus) -> Decision {
+pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let (Some(from), Some(submission)) = (upgrade.from, &upgrade.submission) else {
         return (None, Next::After(AT_REST));
     };
@@ -26,8 +26,8 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
 fn end_target(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
-    upgrade: &UpgradeStatus,
-    submission: &SubmissionStatus,
+    upgrade: &UpgradeProgress,
+    submission: &Submission,
     from: i64,
     back: String,
 ) -> Decision {
@@ -57,19 +57,19 @@ fn end_target(
         return (None, Next::After(SLOW));
     };
     if let Some(u) = &mut draft.upgrade {
-        u.submission = Some(SubmissionStatus {
+        u.submission = Some(Submission {
             job_id: back,
             job_manager_instance: old.instance.clone(),
             restored_from: upgrade.savepoint_location.clone(),
             restore_mode: upgrade.savepoint_location.as_ref().map(|_| crate::api::RestoreMode::default()),
-            since: Some(time::to_k8s_micro(o.now)),
-            ..SubmissionStatus::default()
+            since: Some(time::to_k8s_precise(o.now)),
+            ..Submission::default()
         });
     }
     (None, Next::Again)
 }
 
-fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeStatus, from: i64) -> Decision {
+fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, from: i64) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(from, &submission.job_id) else {
         return prewarm::submit(o, draft, upgrade, from);

@@ -1,0 +1,248 @@
+//! Carries out one effect of a FlinkJobUpgrade's plan.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::{ByteString, NamespaceResourceScope};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::observed::Observed;
+use super::plan::Effect;
+use super::status::{self, FINALIZER};
+use super::{jobmanager, workload};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
+use crate::runtime::reconcile::{Error, within};
+use crate::runtime::Context;
+use crate::{flink, naming};
+
+/// The Lease must be held for at least this long before something that can't be undone is asked for. Requests that
+/// may take longer carry an id that makes a repeat by the next leader the same request.
+const MUST_LEAD_FOR: Duration = Duration::from_secs(8);
+
+/// What an effect came to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is done, or under way.
+    Done,
+    /// Flink refused the submit, in its own words.
+    Refused(String),
+}
+
+/// Carries out an effect.
+///
+/// # Errors
+/// Whatever the Kubernetes API or Flink answered; the next pass looks again before anything is repeated.
+pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome, Error> {
+    match effect {
+        Effect::AddFinalizer => finalizer(ctx, o, true).await,
+        Effect::RemoveFinalizer => finalizer(ctx, o, false).await,
+        Effect::StoreRevision(number) => store(ctx, o, number).await,
+        Effect::CreateObjects(number) => create_objects(ctx, o, number).await,
+        Effect::DeleteObjects(number) => delete_objects(ctx, o, number).await,
+        Effect::DeleteRecord(number) => {
+            let name = naming::revision_name(status::name(o), number);
+            delete(&api::<ControllerRevision>(ctx, o), &name, status::uid(o)).await
+        }
+        Effect::PointService(number) => point_service(ctx, o, number).await,
+        Effect::DeleteService => {
+            delete(&api::<Service>(ctx, o), &naming::stable_service_name(status::name(o)), status::uid(o)).await
+        }
+        Effect::CreateSavepoint(child) => {
+            create(&api::<FlinkSavepoint>(ctx, o), &child, status::uid(o)).await?;
+            Ok(Outcome::Done)
+        }
+        Effect::WarmUp(number, request) => {
+            let jar = workload::HELPER_JAR_NAME;
+            match jobmanager(ctx, o, number).await?.run_jar(jar, &request).await {
+                Ok(_) | Err(flink::Error::AlreadySubmitted) => {}
+                // A warm-up is never a reason to fail: without it the upgrade takes longer.
+                Err(e) => tracing::warn!(revision = number, error = %e, "the warm-up job was not taken"),
+            }
+            Ok(Outcome::Done)
+        }
+        Effect::Submit(number, request) => {
+            must_lead(ctx)?;
+            match jobmanager(ctx, o, number).await?.run_jar(workload::JOB_JAR_NAME, &request).await {
+                Ok(_) | Err(flink::Error::AlreadySubmitted) => Ok(Outcome::Done),
+                Err(flink::Error::Refused { cause, .. }) => Ok(Outcome::Refused(cause.to_string())),
+                Err(e) => Err(e.into()),
+            }
+        }
+        Effect::Cancel(number, job) => {
+            must_lead(ctx)?;
+            jobmanager(ctx, o, number).await?.cancel(&job).await?;
+            Ok(Outcome::Done)
+        }
+        Effect::TriggerCheckpoint(number, job) => {
+            if let Err(e) = jobmanager(ctx, o, number).await?.trigger_checkpoint(&job).await {
+                tracing::debug!(revision = number, error = %e, "no checkpoint was triggered; the job's own will do");
+            }
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+fn must_lead(ctx: &Context) -> Result<(), Error> {
+    if ctx.leads_for(MUST_LEAD_FOR) { Ok(()) } else { Err(Error::NotLeading) }
+}
+
+fn api<K>(ctx: &Context, o: &Observed) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    Api::namespaced(ctx.client.clone(), &o.upgrade.namespace().unwrap_or_default())
+}
+
+async fn jobmanager(ctx: &Context, o: &Observed, number: i64) -> Result<flink::Client, Error> {
+    let name = naming::revision_name(status::name(o), number);
+    let service = within("get Service", api::<Service>(ctx, o).get(&name)).await?;
+    let url = jobmanager::base_url(&service).unwrap_or_default();
+    Ok(ctx.flink.client(&url))
+}
+
+async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome, Error> {
+    let mut finalizers = o.upgrade.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|f| f != FINALIZER);
+    if wanted {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    // With the resourceVersion that was read: finalizers of others that came meanwhile are not lost.
+    let patch = json!({"metadata": {
+        "resourceVersion": o.upgrade.metadata.resource_version, "uid": o.upgrade.metadata.uid, "finalizers": finalizers,
+    }});
+    let api = api::<FlinkJobUpgrade>(ctx, o);
+    let name = status::name(o);
+    within("patch FlinkJobUpgrade", api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+    Ok(Outcome::Done)
+}
+
+async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
+    let record = workload::to_controller_revision(&o.upgrade, number).map_err(|e| Error::Record {
+        name: naming::revision_name(status::name(o), number),
+        message: e.to_string(),
+    })?;
+    create(&api::<ControllerRevision>(ctx, o), &record, status::uid(o)).await?;
+    Ok(Outcome::Done)
+}
+
+async fn create_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
+    let Some(record) = o.record(number) else { return Ok(Outcome::Done) };
+    let rendered = &record.rendered;
+    let uid = status::uid(o);
+    let mut helper = rendered.helper_config_map.clone();
+    let jar = ByteString(ctx.helper_jar.to_vec());
+    helper.binary_data = Some([(workload::HELPER_JAR_NAME.to_owned(), jar)].into());
+    let config_maps = api::<ConfigMap>(ctx, o);
+    // What pods mount comes before the pods; the Service before those who look it up.
+    create(&config_maps, &rendered.config_map, uid).await?;
+    create(&config_maps, &helper, uid).await?;
+    create(&api::<Service>(ctx, o), &rendered.service, uid).await?;
+    create(&api::<StatefulSet>(ctx, o), &rendered.stateful_set, uid).await?;
+    create(&api::<Deployment>(ctx, o), &rendered.deployment, uid).await?;
+    Ok(Outcome::Done)
+}
+
+/// Pods first; what they mount after them, so that none restarts into a missing volume.
+async fn delete_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
+    let of_revision = ListParams::default().labels(&naming::revision_selector(status::uid(o), number));
+    delete_all(&api::<StatefulSet>(ctx, o), &of_revision).await?;
+    delete_all(&api::<Deployment>(ctx, o), &of_revision).await?;
+    delete_all(&api::<Service>(ctx, o), &of_revision).await?;
+    delete_all(&api::<ConfigMap>(ctx, o), &of_revision).await?;
+    Ok(Outcome::Done)
+}
+
+async fn point_service(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
+    let wanted = workload::stable_service(&o.upgrade, number);
+    let api = api::<Service>(ctx, o);
+    let name = naming::stable_service_name(status::name(o));
+    let Some(mut found) = within("get Service", api.get_opt(&name)).await? else {
+        create(&api, &wanted, status::uid(o)).await?;
+        return Ok(Outcome::Done);
+    };
+    adopt(&found, status::uid(o))?;
+    if let (Some(spec), Some(wanted)) = (&mut found.spec, wanted.spec) {
+        spec.selector = wanted.selector;
+        spec.ports = wanted.ports;
+    }
+    within("replace Service", api.replace(&name, &PostParams::default(), &found)).await?;
+    Ok(Outcome::Done)
+}
+
+/// "Already exists" means: look whose it is.
+async fn create<K>(api: &Api<K>, object: &K, owner_uid: &str) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+{
+    match within("create", api.create(&PostParams::default(), object)).await {
+        Ok(_) => Ok(()),
+        Err(Error::Kube { source, call }) => match *source {
+            kube::Error::Api(s) if s.is_already_exists() => {
+                let found = within("get", api.get(&object.name_any())).await?;
+                adopt(&found, owner_uid)
+            }
+            other => Err(Error::Kube { call, source: Box::new(other) }),
+        },
+        Err(e) => Err(e),
+    }
+}
+
+fn adopt<K: Resource<DynamicType = ()>>(found: &K, owner_uid: &str) -> Result<(), Error> {
+    if found.labels().get(naming::LABEL_JOB_UID).is_some_and(|uid| uid == owner_uid) {
+        return Ok(());
+    }
+    Err(Error::Foreign { kind: kind::<K>(), name: found.name_any() })
+}
+
+fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
+    // The kinds that are created here have static names.
+    match K::kind(&()) {
+        std::borrow::Cow::Borrowed(kind) => kind,
+        std::borrow::Cow::Owned(_) => "object",
+    }
+}
+
+async fn delete_all<K>(api: &Api<K>, params: &ListParams) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    for found in within("list", api.list_metadata(params)).await?.items {
+        if found.metadata.deletion_timestamp.is_none() {
+            delete_one(api, &found.name_any(), found.uid(), found.resource_version()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn delete<K>(api: &Api<K>, name: &str, owner_uid: &str) -> Result<Outcome, Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    if let Some(found) = within("get", api.get_opt(name)).await? {
+        adopt(&found, owner_uid)?;
+        delete_one(api, name, found.uid(), found.resource_version()).await?;
+    }
+    Ok(Outcome::Done)
+}
+
+async fn delete_one<K>(
+    api: &Api<K>,
+    name: &str,
+    uid: Option<String>,
+    resource_version: Option<String>,
+) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let params = DeleteParams { preconditions: Some(Preconditions { uid, resource_version }), ..DeleteParams::background() };
+    match within("delete", api.delete(name, &params)).await {
+        Ok(_) => Ok(()),
+        Err(Error::Kube { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => Ok(()),
+        Err(e) => Err(e),
+    }
+}

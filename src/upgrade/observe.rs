@@ -1,0 +1,225 @@
+//! Reads the world of a FlinkJobUpgrade: Kubernetes live, then the JobManagers that the pass is about.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use futures::future::join_all;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
+use kube::api::{ListParams, PartialObjectMeta};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::observed::{self, Cluster, JobFacts, Observed, Record, Revision, Up};
+use super::{child, jobmanager, workload};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage};
+use crate::flink::{self, JobId};
+use crate::naming;
+use crate::runtime::reconcile::{Error, within};
+use crate::runtime::Context;
+
+/// Reads everything that the planner needs.
+///
+/// # Errors
+/// When the Kubernetes API can't be read. A JobManager that gives no answer is an observation, not an error.
+pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>) -> Result<Observed, Error> {
+    let namespace = upgrade.namespace().unwrap_or_default();
+    let uid = upgrade.uid().unwrap_or_default();
+    let of_job = ListParams::default().labels(&naming::job_selector(&uid));
+    let (records, services, pods, counts, savepoint, terminating) = tokio::try_join!(
+        list::<ControllerRevision>(ctx, &namespace, &of_job),
+        list::<Service>(ctx, &namespace, &of_job),
+        list::<Pod>(ctx, &namespace, &of_job),
+        count_objects(ctx, &namespace, &of_job),
+        child_savepoint(ctx, &namespace, &upgrade),
+        terminating(ctx, &namespace, &upgrade),
+    )?;
+    let mut revisions: BTreeMap<i64, Revision> = BTreeMap::new();
+    for record in &records {
+        let (number, record) = read_record(record)?;
+        revisions.entry(number).or_default().record = Some(Box::new(record));
+    }
+    for (number, objects) in counts {
+        revisions.entry(number).or_default().objects += objects;
+    }
+    let mut urls: BTreeMap<i64, String> = BTreeMap::new();
+    let mut stable_service = None;
+    for service in &services {
+        if service.name_any() == naming::stable_service_name(&upgrade.name_any()) {
+            stable_service = Some(selected_revision(service).unwrap_or_default());
+        } else if let Some(number) = revision_of(service) {
+            revisions.entry(number).or_default().objects += 1;
+            urls.extend(jobmanager::base_url(service).map(|url| (number, url)));
+        }
+    }
+    let mut instances: BTreeMap<i64, String> = BTreeMap::new();
+    for pod in &pods {
+        let Some(number) = revision_of(pod) else { continue };
+        if pod.labels().get(naming::LABEL_COMPONENT).is_some_and(|c| c == naming::JOBMANAGER) {
+            instances.extend(jobmanager::instance(pod).map(|i| (number, i)));
+        }
+        let trouble = jobmanager::trouble(pod);
+        revisions.entry(number).or_default().pods.push(observed::Pod { name: pod.name_any(), trouble });
+    }
+    let asked = jobs_of_interest(&upgrade);
+    let answers = join_all(asked.into_iter().filter_map(|(number, job)| {
+        let url = urls.get(&number)?.clone();
+        Some(async move { (number, ask(ctx, &url, job).await) })
+    }));
+    for (number, cluster) in answers.await {
+        let instance = instances.remove(&number);
+        revisions.entry(number).or_default().cluster = match (cluster, instance) {
+            (Cluster::Up(mut up), Some(instance)) => {
+                up.instance = instance;
+                Cluster::Up(up)
+            }
+            (Cluster::Up(_), None) => Cluster::Down("the JobManager's pod is not running".to_owned()),
+            (down, _) => down,
+        };
+    }
+    let not_yet = not_yet(&upgrade);
+    Ok(Observed { now, upgrade, not_yet, revisions, savepoint, stable_service, namespace_terminating: terminating })
+}
+
+fn not_yet(upgrade: &FlinkJobUpgrade) -> Vec<String> {
+    serde_json::to_value(&upgrade.spec).map(|spec| coverage::not_yet("FlinkJobUpgrade", &spec)).unwrap_or_default()
+}
+
+async fn list<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<K>, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(ctx.client.clone(), namespace);
+    Ok(within("list", api.list(params)).await?.items)
+}
+
+/// How many objects of each revision exist, Services and pods aside.
+async fn count_objects(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<(i64, usize)>, Error> {
+    let (config_maps, stateful_sets, deployments) = tokio::try_join!(
+        metadata::<ConfigMap>(ctx, namespace, params),
+        metadata::<StatefulSet>(ctx, namespace, params),
+        metadata::<Deployment>(ctx, namespace, params),
+    )?;
+    let all = config_maps.into_iter().chain(stateful_sets).chain(deployments);
+    Ok(all.map(|number| (number, 1)).collect())
+}
+
+async fn metadata<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<i64>, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(ctx.client.clone(), namespace);
+    let list = within("list", api.list_metadata(params)).await?;
+    Ok(list.items.iter().filter_map(revision_of::<PartialObjectMeta<K>>).collect())
+}
+
+fn revision_of<K: ResourceExt>(object: &K) -> Option<i64> {
+    object.labels().get(naming::LABEL_REVISION)?.parse().ok()
+}
+
+fn selected_revision(service: &Service) -> Option<i64> {
+    service.spec.as_ref()?.selector.as_ref()?.get(naming::LABEL_REVISION)?.parse().ok()
+}
+
+fn read_record(record: &ControllerRevision) -> Result<(i64, Record), Error> {
+    let unreadable = |message: String| Error::Record { name: record.name_any(), message };
+    let rendered = workload::from_controller_revision(record).map_err(|e| unreadable(e.to_string()))?;
+    let revision_hash = rendered.revision_hash.clone();
+    Ok((record.revision, Record { rendered, revision_hash }))
+}
+
+/// The FlinkSavepoint that the operation names, or is about to name.
+async fn child_savepoint(
+    ctx: &Context,
+    namespace: &str,
+    upgrade: &FlinkJobUpgrade,
+) -> Result<Option<FlinkSavepoint>, Error> {
+    let status = upgrade.status.as_ref();
+    let Some(operation) = status.and_then(|s| s.operation.as_ref()) else { return Ok(None) };
+    let name = match &operation.savepoint {
+        Some(named) => named.name.clone(),
+        None => child::name(&upgrade.name_any(), &operation.id),
+    };
+    let api: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), namespace);
+    let found = within("get FlinkSavepoint", api.get_opt(&name)).await?;
+    let wanted = operation.savepoint.as_ref().and_then(|s| s.uid.as_ref());
+    Ok(found.filter(|s| match wanted {
+        Some(uid) => s.metadata.uid.as_ref() == Some(uid),
+        None => naming::is_child_of(&s.metadata, &operation.id),
+    }))
+}
+
+/// Asked only while the resource is being deleted: in a terminating namespace nothing can be created any more.
+async fn terminating(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> Result<bool, Error> {
+    if upgrade.metadata.deletion_timestamp.is_none() {
+        return Ok(false);
+    }
+    let api: Api<Namespace> = Api::all(ctx.client.clone());
+    let found = within("get Namespace", api.get_metadata_opt(namespace)).await?;
+    Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
+}
+
+/// The revisions whose JobManagers are asked, each with the job that matters there.
+fn jobs_of_interest(upgrade: &FlinkJobUpgrade) -> BTreeMap<i64, Option<JobId>> {
+    let Some(status) = &upgrade.status else { return BTreeMap::new() };
+    let mut jobs: BTreeMap<i64, Option<JobId>> = BTreeMap::new();
+    if let Some(active) = &status.active {
+        jobs.insert(active.revision, JobId::new(&active.submission.job_id).ok());
+    }
+    if let Some(upgrade) = &status.upgrade {
+        let submitted = upgrade.submission.as_ref().and_then(|s| JobId::new(&s.job_id).ok());
+        match (&upgrade.submission, upgrade.from) {
+            (Some(s), Some(from)) if s.revision == from => drop(jobs.insert(from, submitted)),
+            _ => drop(jobs.insert(upgrade.to, submitted)),
+        }
+        jobs.entry(upgrade.to).or_default();
+    }
+    jobs
+}
+
+async fn ask(ctx: &Context, url: &str, job: Option<JobId>) -> Cluster {
+    match cluster(&ctx.flink.client(url), job).await {
+        Ok(up) => Cluster::Up(Box::new(up)),
+        Err(e) => Cluster::Down(e.to_string()),
+    }
+}
+
+async fn cluster(flink: &flink::Client, job: Option<JobId>) -> Result<Up, flink::Error> {
+    let (overview, jobs) = tokio::try_join!(flink.overview(), flink.jobs())?;
+    let mut up = Up {
+        instance: String::new(),
+        slots_total: overview.slots_total,
+        slots_available: overview.slots_available,
+        jobs: jobs.iter().map(|j| (j.id.clone(), j.state)).collect(),
+        job: None,
+    };
+    let Some(found) = job.and_then(|id| jobs.into_iter().find(|j| j.id == id)) else { return Ok(up) };
+    let all_tasks_running = found.state == flink::JobState::Running && found.tasks.all_running();
+    let mut facts = JobFacts {
+        all_tasks_running,
+        end_time: found.end_time.and_then(DateTime::from_timestamp_millis),
+        id: found.id,
+        state: found.state,
+        restored_path: None,
+        completed_checkpoints: 0,
+        checkpoints_in_progress: 0,
+        last_checkpoint: None,
+        failure: None,
+    };
+    // Both may be refused while the job is in its first moments; they only add to what is known.
+    let running = matches!(facts.state, flink::JobState::Running);
+    if running && let Ok(checkpoints) = flink.checkpoints(&facts.id).await {
+        facts.restored_path = checkpoints.latest.restored.and_then(|r| r.external_path);
+        facts.completed_checkpoints = checkpoints.counts.completed;
+        facts.checkpoints_in_progress = checkpoints.counts.in_progress;
+        let last = checkpoints.latest.completed;
+        facts.last_checkpoint = last.and_then(|c| c.external_path.map(|path| (c.id, path)));
+    }
+    if !all_tasks_running && let Ok(exceptions) = flink.exceptions(&facts.id).await {
+        facts.failure = exceptions.first().map(|e| e.cause.to_string());
+    }
+    up.job = Some(facts);
+    Ok(up)
+}
+
