@@ -1,1 +1,3 @@
 //! A Kubernetes operator for savepoint-driven deployments of Apache Flink jobs.
+
+pub mod flink;
