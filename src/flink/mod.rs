@@ -1,0 +1,24 @@
+//! The JobManager: its REST client, what it answers, and how it writes errors and locations.
+//!
+//! Nothing here knows of Kubernetes. No call is repeated: only the caller knows whether a repeat is safe, and
+//! [`Error::effect_possible`] tells it what an error means for that question.
+
+mod answer;
+pub mod cause;
+pub mod client;
+pub mod config;
+pub mod error;
+pub mod id;
+pub mod location;
+pub mod model;
+pub mod request;
+
+pub use cause::{Cause, SavepointFailure, Throwable};
+pub use client::{Client, Connector};
+pub use error::Error;
+pub use id::{InvalidId, JobId, TriggerId};
+pub use model::{
+    Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, ExceptionEntry, Job, JobOverview,
+    JobState, LatestCheckpoints, Overview, RestoredCheckpoint, SavepointOperation, TaskCounts, TaskState, Vertex,
+};
+pub use request::{ClaimMode, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
