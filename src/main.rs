@@ -1,2 +1,125 @@
-//! The operator's binary.
-fn main() {}
+//! The operator's binary: parses, connects, and runs the parts of the process until one of them or a signal ends it.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser as _;
+use flink_savepoint_operator::{
+    cli::{Cli, Command, Run},
+    runtime::{
+        Context, Error, Settings, admin,
+        backoff::Backoff,
+        context::read_helper_jar,
+        events::Events,
+        kube_client,
+        lease::{Identity, Lease, LeaseSettings},
+        metrics::Metrics,
+        readiness::{Pending, Readiness},
+        shutdown::Shutdown,
+        tasks::Tasks,
+        telemetry,
+    },
+};
+
+/// With the release of the Lease (1 s) the end takes less than 5 s.
+const GRACE: Duration = Duration::from_secs(3);
+
+fn main() -> ExitCode {
+    let Command::Run(args) = Cli::parse().command;
+    if let Err(error) = telemetry::init(args.log_format, &args.log) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Run) -> anyhow::Result<()> {
+    // Few threads: the work is waiting. Blocking ones resolve names and read files.
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).max_blocking_threads(4).enable_all().build()?;
+    let outcome = runtime.block_on(run(args));
+    // Nothing is waited for: whoever still runs now must not act any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(args: &Run) -> anyhow::Result<()> {
+    let stop = Shutdown::new();
+    stop.trigger_on_signals()?;
+    let helper_jar = read_helper_jar(&args.helper_jar)?;
+    let client = kube_client::connect().await?;
+    let (metrics, readiness) = (Metrics::new(), Readiness::new());
+    let (events, publisher) = Events::new(client.clone(), args.pod());
+    let lease_settings = LeaseSettings {
+        namespace: args.own_namespace(client.default_namespace()),
+        name: args.lease_name.clone(),
+        duration: args.lease_duration(),
+        identity: Identity::of_process(args.pod().as_deref()),
+    };
+    let lease = Lease::new(client.clone(), lease_settings, metrics.clone());
+    let lease_seen = readiness.wait_for("the Lease");
+    let settings = Settings { namespace: args.watched_namespace() };
+    let listener = admin::bind(args.admin_address).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), ?settings, admin = %args.admin_address, "starting");
+
+    let context = Context {
+        client,
+        metrics: metrics.clone(),
+        events,
+        claim: lease.watch(),
+        readiness: readiness.clone(),
+        backoff: Arc::new(Backoff::new()),
+        helper_jar,
+        settings: Arc::new(settings),
+    };
+    let mut tasks = Tasks::new();
+    tasks.spawn("the admin server", admin::serve(listener, metrics, readiness, stop.clone()));
+    tasks.spawn("the publisher of Events", publisher.run(stop.clone()));
+    tasks.spawn("the controllers", control(context, lease_seen, stop.clone()));
+
+    // The Lease outlives the tasks: it is released only when nobody acts any more.
+    let lease_stop = Shutdown::new();
+    let mut lease = tokio::spawn(lease.run(lease_stop.clone()));
+    let ended = tokio::select! {
+        ended = tasks.run(&stop, GRACE) => ended,
+        lost = &mut lease => return Err(lost?.err().unwrap_or(Error::TaskEnded { name: "the Lease" }).into()),
+    };
+    if matches!(ended, Err(Error::StillRunning { .. })) {
+        // A call of theirs may still take effect: the successor shall wait until the Lease has expired.
+        return Ok(ended?);
+    }
+    lease_stop.trigger();
+    lease.await??;
+    Ok(ended?)
+}
+
+/// Waits until this process leads, then runs the controllers.
+async fn control(context: Context, lease_seen: Pending, stop: Shutdown) -> anyhow::Result<()> {
+    let mut claim = context.claim.clone();
+    let leading = async {
+        let seen = *claim.wait_for(|claim| claim.is_known()).await?;
+        if !seen.is_held() {
+            // Standing by is being ready.
+            lease_seen.done();
+            claim.wait_for(|claim| claim.is_held()).await?;
+            return anyhow::Ok(None);
+        }
+        Ok(Some(lease_seen))
+    };
+    let lease_seen = tokio::select! {
+        () = stop.requested() => return Ok(()),
+        leading = leading => leading?,
+    };
+    // The controllers start here, each a task of a `Tasks` of their own, with `context` and `stop`; they put their watches on
+    // `context.readiness` before the Lease is taken off it, so that the process is not ready for a moment in between.
+    if let Some(lease_seen) = lease_seen {
+        lease_seen.done();
+    }
+    stop.requested().await;
+    Ok(())
+}

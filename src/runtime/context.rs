@@ -1,0 +1,73 @@
+//! What every controller is given.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::{Api, Client, Resource};
+use tokio::sync::watch;
+
+use super::{Error, backoff::Backoff, events::Events, lease::Claim, metrics::Metrics, readiness::Readiness};
+
+/// The largest helper jar, in bytes: a `ConfigMap` takes 1 MiB, in base64.
+const HELPER_JAR_LIMIT: usize = 512 * 1024;
+
+/// What the user has set for all controllers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The one namespace that is watched; `None`: all.
+    pub namespace: Option<String>,
+}
+
+/// What every controller is given. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The client of the Kubernetes API; it retries nothing by itself.
+    pub client: Client,
+    /// The process' metrics.
+    pub metrics: Metrics,
+    /// Tells Events.
+    pub events: Events,
+    /// Whether, and for how long, this process leads.
+    pub claim: watch::Receiver<Claim>,
+    /// What `/readyz` waits for: each controller adds its watches.
+    pub readiness: Readiness,
+    /// How long to wait after errors, by object.
+    pub backoff: Arc<Backoff>,
+    /// The jar with the warm-up job.
+    pub helper_jar: Arc<[u8]>,
+    /// What the user has set.
+    pub settings: Arc<Settings>,
+}
+
+impl Context {
+    /// The objects of a kind that this process watches: of one namespace, or of all.
+    #[must_use]
+    pub fn watched<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        match &self.settings.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    /// Whether no other process can lead before a call of this duration has ended. To be asked before every irreversible effect.
+    #[must_use]
+    pub fn leads_for(&self, call: Duration) -> bool {
+        self.claim.borrow().held_for() > call
+    }
+}
+
+/// Reads the helper jar.
+///
+/// # Errors
+/// [`Error::HelperJar`] if it can't be read, [`Error::HelperJarTooLarge`] if it can't go into a `ConfigMap`.
+pub fn read_helper_jar(path: &Path) -> Result<Arc<[u8]>, Error> {
+    let jar = std::fs::read(path).map_err(|source| Error::HelperJar { path: path.to_owned(), source })?;
+    if jar.len() > HELPER_JAR_LIMIT {
+        return Err(Error::HelperJarTooLarge { path: path.to_owned(), size: jar.len(), limit: HELPER_JAR_LIMIT });
+    }
+    Ok(jar.into())
+}

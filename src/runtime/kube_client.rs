@@ -1,0 +1,83 @@
+//! The client of the Kubernetes API.
+
+use std::time::Duration;
+
+use kube::{Client, Config};
+
+use super::Error;
+
+/// Within this time a call that is no watch has an answer or has failed. An effect that can't be undone asks the Lease for more than this.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The last defence against a connection that is silently dead: longer than a watch is open (kube's watcher asks for 290 s).
+const SILENCE: Duration = Duration::from_secs(360);
+
+/// Why a call to the API server has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No answer in time. The call may have taken effect.
+    #[error("no answer of the Kubernetes API within {}s", .0.as_secs_f32())]
+    Timeout(Duration),
+    /// The API server refused, or could not be reached.
+    #[error(transparent)]
+    Kube(#[from] kube::Error),
+}
+
+impl CallError {
+    /// The HTTP status of a refusal.
+    #[must_use]
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Kube(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
+
+    /// The object has changed since it was read, or exists already.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+
+    /// The object is not there.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.code() == Some(404)
+    }
+}
+
+/// Makes a call, but waits for no longer than `limit`.
+///
+/// # Errors
+/// [`CallError::Timeout`] after `limit`; else what the call itself says.
+pub async fn within<T>(limit: Duration, call: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(CallError::Timeout(limit)),
+    }
+}
+
+/// A client from the pod's `ServiceAccount`, or outside a cluster from the kubeconfig.
+///
+/// # Errors
+/// [`Error::KubeConfig`] if neither is there, [`Error::KubeClient`] if no client can be built from it.
+pub async fn connect() -> Result<Client, Error> {
+    let config = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        // In a pod never anything else: a stray kubeconfig must not lead to another cluster.
+        Config::incluster().map_err(|error| Error::KubeConfig(error.to_string()))?
+    } else {
+        Config::infer().await.map_err(|error| Error::KubeConfig(error.to_string()))?
+    };
+    Client::try_from(tuned(config)).map_err(Error::KubeClient)
+}
+
+fn tuned(mut config: Config) -> Config {
+    // kube would send a request again, POSTs included, and hide for minutes that it does. Retries are the controllers' work.
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(SILENCE);
+    config.write_timeout = Some(CALL_TIMEOUT);
+    // Without this the time a pooled connection was idle counts as silence of the next answer.
+    config.reset_reader_on_write = true;
+    config
+}

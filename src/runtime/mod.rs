@@ -1,0 +1,20 @@
+//! What every controller runs on: the Lease, health, metrics, Events, logs and an orderly end.
+//!
+//! Nothing here knows Flink or the kinds of this project.
+
+pub mod admin;
+pub mod backoff;
+pub mod context;
+pub mod error;
+pub mod events;
+pub mod failpoint;
+pub mod kube_client;
+pub mod lease;
+pub mod metrics;
+pub mod readiness;
+pub mod shutdown;
+pub mod tasks;
+pub mod telemetry;
+
+pub use context::{Context, Settings};
+pub use error::Error;
