@@ -1,4 +1,5 @@
 //! A Kubernetes operator for savepoint-driven deployments of Apache Flink jobs.
 
 pub mod api;
+pub mod naming;
 pub mod time;
