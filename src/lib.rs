@@ -3,5 +3,6 @@
 pub mod api;
 pub mod cli;
 pub mod flink;
+pub mod naming;
 pub mod runtime;
 pub mod time;
