@@ -86,6 +86,12 @@ super::string_enum! {
         WaitingForOperation = "WaitingForOperation",
         /// The JobManager does not answer; that says nothing about the savepoint or the job.
         JobManagerUnreachable = "JobManagerUnreachable",
+        /// The JobManager restarted and knows nothing of the job any more.
+        JobManagerLost = "JobManagerLost",
+        /// A revision's stored rendering is gone.
+        RevisionRecordMissing = "RevisionRecordMissing",
+        /// The old revision can't be put back.
+        RollbackFailed = "RollbackFailed",
         /// An answer was lost and cannot be found out any more.
         AnswerLost = "AnswerLost",
         /// A failed savepoint made the job restart: no more are tried.

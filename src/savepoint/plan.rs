@@ -5,12 +5,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::status;
+use crate::api::condition::Reason;
 use crate::api::{
-    FlinkSavepoint, FlinkSavepointStatus, FormatType, Operation, SavepointAttempt, SavepointPhase, Then,
+    FlinkSavepoint, FlinkSavepointStatus, FormatType, ObjectRef, Operation, OperationKind, SavepointAttempt,
+    SavepointPhase, Then,
 };
-use crate::flink::{Cause, JobId, SavepointRequest, StopRequest, TriggerId};
+use crate::flink::{Cause, JobId, SavepointFormat, SavepointRequest, StopRequest, TriggerId};
 use crate::naming;
-use crate::runtime::reconcile::Next;
+use crate::reconcile::Next;
 use crate::time;
 
 /// How long Flink keeps the result of a trigger after it is complete: `rest.async.store-duration`, 5 minutes by
@@ -41,8 +43,6 @@ pub enum Job {
     NotRunning {
         /// What it does instead, for the message.
         message: String,
-        /// What holds its lock.
-        operation: Option<Operation>,
     },
     /// It has a submission.
     Submitted(Box<Submitted>),
@@ -109,12 +109,22 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Its name in logs and failpoints.
+    /// Its name in logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Self::TakeLock(_) => "lock",
-            Self::Trigger(..) | Self::Stop(..) => "trigger",
+            Self::Trigger(..) => "trigger",
+            Self::Stop(..) => "stop",
+        }
+    }
+
+    /// The failpoints before and after it.
+    #[must_use]
+    pub fn failpoints(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::TakeLock(_) => ("savepoint.lock.before", "savepoint.lock.after"),
+            Self::Trigger(..) | Self::Stop(..) => ("savepoint.trigger.before", "savepoint.trigger.after"),
         }
     }
 }
@@ -147,7 +157,7 @@ pub fn plan(o: &Observed) -> Plan {
             | SavepointPhase::Unknown,
         ) => (None, Next::After(SETTLED)),
         _ if !o.not_yet.is_empty() => {
-            status::stalled(o, draft, "NotImplemented", &status::not_implemented(&o.not_yet));
+            status::stalled(o, draft, Reason::NotImplemented, &crate::api::coverage::message(&o.not_yet));
             (None, Next::After(SETTLED))
         }
         _ => match draft.attempts.last().cloned() {
@@ -158,17 +168,29 @@ pub fn plan(o: &Observed) -> Plan {
     Plan { status, effect, next }
 }
 
+/// The status after Flink refused the request itself: nothing began.
+#[must_use]
+pub fn refused(o: &Observed, cause: &str) -> FlinkSavepointStatus {
+    let mut draft = o.savepoint.status.clone().unwrap_or_default();
+    draft.phase = Some(SavepointPhase::Failed);
+    if let Some(number) = draft.attempts.last().map(|a| a.number) {
+        set_result(&mut draft, number, "Failed");
+    }
+    status::stalled(o, &mut draft, Reason::SavepointFailed, cause);
+    draft
+}
+
 /// No attempt yet: take the lock, then record the intent.
 fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Next) {
     draft.phase = Some(SavepointPhase::Pending);
     let job = match &o.job {
         Job::Missing => {
             let name = o.savepoint.spec.job_ref.as_ref().map_or("", |r| r.name.as_str());
-            status::waiting(o, draft, "JobNotFound", &format!("there is no FlinkJobUpgrade {name} in this namespace"));
+            status::under_way(o, draft, Reason::JobNotFound, &format!("there is no FlinkJobUpgrade {name} in this namespace"));
             return (None, Next::After(WAITING));
         }
-        Job::NotRunning { message, .. } => {
-            status::waiting(o, draft, "JobNotRunning", message);
+        Job::NotRunning { message } => {
+            status::under_way(o, draft, Reason::JobNotRunning, message);
             return (None, Next::After(WAITING));
         }
         Job::Submitted(job) => job,
@@ -176,22 +198,22 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
     match lock(o, job) {
         Lock::Mine => {}
         Lock::Free(operation) => {
-            status::waiting(o, draft, "Pending", "taking the job's lock");
+            status::under_way(o, draft, Reason::InProgress, "taking the job's lock");
             return (Some(Effect::TakeLock(operation)), Next::Again);
         }
         Lock::Announced => {
-            status::waiting(o, draft, "Pending", "the upgrade is about to name this savepoint as its operation");
+            status::under_way(o, draft, Reason::InProgress, "the upgrade is about to name this savepoint as its operation");
             return (None, Next::After(WAITING));
         }
         Lock::Taken(by) => {
-            status::waiting(o, draft, "WaitingForOperation", &format!("the job is busy: {by}"));
+            status::under_way(o, draft, Reason::WaitingForOperation, &format!("the job is busy: {by}"));
             return (None, Next::After(WAITING));
         }
         Lock::Refused => {
             status::stalled(
                 o,
                 draft,
-                "UseSuspend",
+                Reason::UseSuspend,
                 "spec.then: only the operator may end the job of a FlinkJobUpgrade by a FlinkSavepoint; \
                  set job.state: suspended on the FlinkJobUpgrade, or then: Continue here",
             );
@@ -202,7 +224,7 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
         status::stalled(
             o,
             draft,
-            "NoTargetDirectory",
+            Reason::NoTargetDirectory,
             "there is nowhere to write to: set spec.targetDirectory, or execution.checkpointing.savepoint-dir in the \
              job's flinkConfiguration",
         );
@@ -210,27 +232,27 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
     };
     let (None, Some(instance)) = (&job.not_ready, &job.instance) else {
         let why = job.not_ready.as_deref().unwrap_or("its JobManager's pod is not known");
-        status::waiting(o, draft, "JobNotReady", why);
+        status::under_way(o, draft, Reason::JobNotRunning, why);
         return (None, Next::After(Duration::from_millis(250)));
     };
-    let uid = o.savepoint.metadata.uid.as_deref().unwrap_or_default();
+    let uid = o.savepoint.metadata.uid.clone().unwrap_or_default();
     let name = o.savepoint.metadata.name.as_deref().unwrap_or_default();
     let namespace = o.savepoint.metadata.namespace.as_deref().unwrap_or_default();
     let number = 1;
     draft.attempts.push(SavepointAttempt {
         number,
         job_id: job.job_id.to_string(),
-        job_manager_instance: instance.clone(),
-        trigger_id: naming::trigger_id(uid, number),
-        directory: naming::savepoint_directory(target, namespace, name, uid, number),
+        job_manager_instance: Some(instance.clone()),
+        trigger_id: naming::trigger_id(&uid, number),
+        directory: naming::savepoint_directory(target, namespace, name, &uid, number),
         result: None,
-        start_time: Some(time::to_k8s(o.now)),
+        start_time: Some(time::to_k8s_precise(o.now)),
     });
     draft.phase = Some(SavepointPhase::Triggering);
     draft.start_time = Some(time::to_k8s(o.now));
     draft.flink_version.clone_from(&job.flink_version);
     draft.source.get_or_insert_default().revision = Some(job.revision);
-    status::in_progress(o, draft, "Triggering", "the request is about to be sent");
+    status::under_way(o, draft, Reason::InProgress, "the request is about to be sent");
     (None, Next::Again)
 }
 
@@ -247,16 +269,21 @@ enum Lock {
 fn lock(o: &Observed, job: &Submitted) -> Lock {
     let uid = o.savepoint.metadata.uid.as_deref();
     let name = o.savepoint.metadata.name.clone().unwrap_or_default();
-    let ends_the_job = o.savepoint.spec.then.unwrap_or_default() != Then::Continue;
+    let ends_the_job = o.savepoint.spec.then() != Then::Continue;
     match &job.operation {
         Some(operation) => match &operation.savepoint {
             Some(named) if named.uid.is_some() && named.uid.as_deref() == uid => Lock::Mine,
             _ if ends_the_job && naming::is_child_of(&o.savepoint.metadata, &operation.id) => Lock::Announced,
             _ if ends_the_job => Lock::Refused,
-            _ => Lock::Taken(format!("{:?} {}", operation.kind, operation.id)),
+            _ => Lock::Taken(format!("{} {}", operation.kind, operation.id)),
         },
         None if ends_the_job => Lock::Refused,
-        None => Lock::Free(Operation::savepoint(name, uid.unwrap_or_default().to_owned(), o.now)),
+        None => Lock::Free(Operation {
+            id: format!("savepoint-{}", uid.unwrap_or_default().chars().take(8).collect::<String>()),
+            kind: OperationKind::Savepoint,
+            savepoint: Some(ObjectRef { name, uid: uid.map(str::to_owned) }),
+            since: Some(time::to_k8s(o.now)),
+        }),
     }
 }
 
@@ -266,19 +293,21 @@ fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAtt
         Job::Submitted(job) => job.instance.as_deref(),
         _ => None,
     };
-    let same_process = instance == Some(attempt.job_manager_instance.as_str());
-    let age = attempt.start_time.as_ref().map_or(Duration::MAX, |t| time::since(o.now, t));
+    let same_process = instance.is_some() && instance == attempt.job_manager_instance.as_deref();
+    let age = attempt.start_time.as_ref().map_or(Duration::MAX, |t| {
+        (o.now - time::from_k8s(t)).to_std().unwrap_or_default()
+    });
     match &o.answer {
         Answer::NotAsked => {
-            status::waiting(o, draft, "JobManagerUnknown", "the job's JobManager can't be found now; nothing is sent");
+            status::under_way(o, draft, Reason::JobManagerUnreachable, "the job's JobManager can't be found now; nothing is sent");
             (None, Next::After(WAITING))
         }
         Answer::Unreachable(message) => {
-            status::in_progress(o, draft, "JobManagerUnreachable", message);
+            status::under_way(o, draft, Reason::JobManagerUnreachable, message);
             (None, Next::After(WAITING))
         }
         Answer::UnknownTrigger if same_process && age < TRIGGER_MEMORY => {
-            status::in_progress(o, draft, "Triggering", "the request is about to be sent");
+            status::under_way(o, draft, Reason::InProgress, "the request is about to be sent");
             (request(o, attempt), Next::Again)
         }
         Answer::UnknownTrigger => {
@@ -288,7 +317,7 @@ fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAtt
             status::stalled(
                 o,
                 draft,
-                "AnswerLost",
+                Reason::AnswerLost,
                 &format!(
                     "the JobManager no longer knows trigger {}; whether the savepoint was written is not known. Look \
                      into {} and take a new FlinkSavepoint",
@@ -299,14 +328,14 @@ fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAtt
         }
         Answer::InProgress => {
             draft.phase = Some(SavepointPhase::InProgress);
-            status::in_progress(o, draft, "InProgress", "Flink writes the savepoint");
+            status::under_way(o, draft, Reason::InProgress, "Flink writes the savepoint");
             (None, Next::After(polling(age)))
         }
         Answer::Completed(done) => complete(o, draft, attempt, done, age),
         Answer::Failed(cause) => {
             draft.phase = Some(SavepointPhase::Failed);
             set_result(draft, attempt.number, "Failed");
-            status::failed(o, draft, cause);
+            status::stalled(o, draft, Reason::SavepointFailed, &format!("{}: {cause}", cause.savepoint_failure().reason()));
             (None, Next::After(SETTLED))
         }
     }
@@ -323,10 +352,10 @@ fn complete(
     draft.checkpoint_id = done.checkpoint_id.or(draft.checkpoint_id);
     draft.size_bytes = done.size_bytes.or(draft.size_bytes);
     draft.format_type = Some(format_type(o));
-    if o.savepoint.spec.then.unwrap_or_default() != Then::Continue && !done.job_ended {
+    if o.savepoint.spec.then() != Then::Continue && !done.job_ended {
         // A whole directory does not prove that the job stopped.
         draft.phase = Some(SavepointPhase::Verifying);
-        status::in_progress(o, draft, "WaitingForJobEnd", "the savepoint is whole; the job has not ended yet");
+        status::under_way(o, draft, Reason::InProgress, "the savepoint is whole; the job has not ended yet");
         return (None, Next::After(polling(age)));
     }
     draft.phase = Some(SavepointPhase::Completed);
@@ -339,9 +368,12 @@ fn complete(
 fn request(o: &Observed, attempt: &SavepointAttempt) -> Option<Effect> {
     let job_id = JobId::new(&attempt.job_id).ok()?;
     let trigger_id = TriggerId::new(&attempt.trigger_id).ok()?;
-    let format = format_type(o).into();
+    let format = match format_type(o) {
+        FormatType::Canonical => SavepointFormat::Canonical,
+        FormatType::Native | FormatType::Unknown => SavepointFormat::Native,
+    };
     let directory = Some(attempt.directory.clone());
-    Some(match o.savepoint.spec.then.unwrap_or_default() {
+    Some(match o.savepoint.spec.then() {
         Then::Continue | Then::Cancel => {
             Effect::Trigger(job_id, SavepointRequest { trigger_id, directory, format })
         }

@@ -16,7 +16,7 @@ use super::plan::Effect;
 use super::status::{self, FINALIZER};
 use super::{jobmanager, workload};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
-use crate::runtime::reconcile::{Error, within};
+use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::{flink, naming};
 

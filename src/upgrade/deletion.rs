@@ -11,7 +11,7 @@ use crate::api::{
     JobPhase, UpgradeStep,
 };
 use crate::flink::JobId;
-use crate::runtime::reconcile::Next;
+use crate::reconcile::Next;
 use crate::time;
 
 /// The id of the operation; there is one deletion in a resource's life.

@@ -12,128 +12,51 @@ mod status;
 mod strategy;
 pub mod workload;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{PartialObjectMeta, PostParams};
-use kube::runtime::controller::{Action, Config, Controller};
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 
 use self::act::Outcome;
 use self::observed::Observed;
-use self::plan::Effect;
-use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeResult};
-use crate::naming;
-use crate::runtime::failpoint;
-use crate::runtime::reconcile::{Error, Next, within};
-use crate::runtime::shutdown::Shutdown;
-use crate::runtime::Context;
+use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeResult, labels};
+use crate::reconcile::{Error, Next, Reconciler, within};
+use crate::runtime::{Context, failpoint};
 
-const KIND: &str = "FlinkJobUpgrade";
-/// A reconcile gives way to others after this many passes.
-const PASSES: usize = 16;
-/// Reconciles at once; each is mostly waiting.
-const CONCURRENCY: u16 = 32;
+/// The controller.
+#[derive(Debug, Clone, Copy)]
+pub struct Upgrades;
 
-/// Runs the controller until the process is asked to stop.
-///
-/// # Errors
-/// None: what fails is retried, object by object.
-pub async fn run(ctx: Context, stop: Shutdown) -> Result<(), std::convert::Infallible> {
-    let jobs: Api<FlinkJobUpgrade> = ctx.watched();
-    let savepoints: Api<FlinkSavepoint> = ctx.watched();
-    let pods: Api<PartialObjectMeta<Pod>> = ctx.watched();
-    let ours = watcher::Config::default().labels(naming::MANAGED_SELECTOR).page_size(100);
-    let pending = ctx.readiness.wait_for(KIND);
-    let controller = Controller::new(jobs, watcher::Config::default().page_size(100))
-        .with_config(Config::default().concurrency(CONCURRENCY))
-        .watches(savepoints, watcher::Config::default().page_size(100), |s: FlinkSavepoint| job_of_savepoint(&s))
-        .watches(pods, ours, |p: PartialObjectMeta<Pod>| job_of_pod(&p))
-        .graceful_shutdown_on(async move { stop.requested().await });
-    let store = controller.store();
-    let ready = async move {
-        if store.wait_until_ready().await.is_ok() {
-            pending.done();
-        }
-        futures::future::pending::<()>().await;
-    };
-    let work = controller.run(reconcile, |_, e, ctx| on_error(e, &ctx), Arc::new(ctx)).for_each(|_| async {});
-    tokio::select! {
-        () = work => {}
-        () = ready => {}
+impl Reconciler for Upgrades {
+    type Object = FlinkJobUpgrade;
+
+    const KIND: &'static str = "FlinkJobUpgrade";
+
+    async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, live: FlinkJobUpgrade) -> Result<Next, Error> {
+        let observed = observe::observe(ctx, live, Utc::now()).await?;
+        pass(ctx, api, observed).await
     }
-    Ok(())
 }
 
-fn job_of_savepoint(savepoint: &FlinkSavepoint) -> Option<ObjectRef<FlinkJobUpgrade>> {
+/// The job that a savepoint is of.
+#[must_use]
+pub fn job_of_savepoint(savepoint: &FlinkSavepoint) -> Option<ObjectRef<FlinkJobUpgrade>> {
     let namespace = savepoint.namespace()?;
     Some(ObjectRef::new(&savepoint.spec.job_ref.as_ref()?.name).within(&namespace))
 }
 
-fn job_of_pod(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<FlinkJobUpgrade>> {
-    Some(ObjectRef::new(pod.labels().get(naming::LABEL_JOB)?).within(&pod.namespace()?))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{source}")]
-struct Failed {
-    uid: String,
-    source: Error,
-}
-
-fn on_error(failed: &Failed, ctx: &Context) -> Action {
-    let reason = failed.source.reason();
-    if failed.source.is_conflict() {
-        return Action::requeue(Duration::from_millis(20));
-    }
-    ctx.metrics.reconcile_failed(KIND, reason);
-    Action::requeue(ctx.backoff.failed(&failed.uid, tokio::time::Instant::now()))
-}
-
-async fn reconcile(object: Arc<FlinkJobUpgrade>, ctx: Arc<Context>) -> Result<Action, Failed> {
-    let started = tokio::time::Instant::now();
-    let uid = object.uid().unwrap_or_default();
-    let outcome = passes(&object, &ctx).await;
-    ctx.metrics.reconciled(KIND, started.elapsed());
-    match outcome {
-        Ok(next) => {
-            ctx.backoff.succeeded(&uid);
-            Ok(Action::requeue(next))
-        }
-        Err(source) => {
-            if !source.is_conflict() {
-                tracing::warn!(job = %key(&object), reason = source.reason(), error = %source, "the pass ended early");
-            }
-            Err(Failed { uid, source })
-        }
-    }
+/// The job that a pod runs for.
+#[must_use]
+pub fn job_of_pod(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<FlinkJobUpgrade>> {
+    Some(ObjectRef::new(pod.labels().get(labels::JOB)?).within(&pod.namespace()?))
 }
 
 /// `<namespace>/<name>`.
 fn key(object: &FlinkJobUpgrade) -> String {
     format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
-}
-
-/// Passes until there is something to wait for.
-async fn passes(object: &FlinkJobUpgrade, ctx: &Context) -> Result<Duration, Error> {
-    let api: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
-    for _ in 0..PASSES {
-        // Live, never from the cache: what is decided may not be undone.
-        let Some(live) = within("get FlinkJobUpgrade", api.get_opt(&object.name_any())).await? else {
-            return Ok(plan::AT_REST);
-        };
-        let observed = observe::observe(ctx, live, Utc::now()).await?;
-        match pass(ctx, &api, observed).await? {
-            Next::Again => {}
-            Next::After(duration) => return Ok(duration),
-        }
-    }
-    Ok(Duration::from_millis(10))
 }
 
 async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> Result<Next, Error> {
@@ -151,9 +74,10 @@ async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> 
     let name = effect.name();
     tracing::info!(job = %key, effect = name, "acting");
     let observed = Observed { upgrade: live, ..observed };
-    failpoint::hit(Effect::failpoint_before(name), &key);
+    let (before, after) = effect.failpoints();
+    failpoint::hit(before, &key);
     let outcome = act::act(ctx, &observed, effect).await?;
-    failpoint::hit(Effect::failpoint_after(name), &key);
+    failpoint::hit(after, &key);
     if let Outcome::Refused(cause) = outcome {
         let mut status = observed.upgrade.status.clone().unwrap_or_default();
         plan::refused(&observed, &mut status, &cause);

@@ -16,7 +16,7 @@ use super::{child, jobmanager, workload};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage};
 use crate::flink::{self, JobId};
 use crate::naming;
-use crate::runtime::reconcile::{Error, within};
+use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 
 /// Reads everything that the planner needs.

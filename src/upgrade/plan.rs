@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::flink::{JobId, RunRequest};
 use crate::naming;
-use crate::runtime::reconcile::Next;
+use crate::reconcile::Next;
 use crate::time;
 
 /// How often a job at rest is looked at without any event.

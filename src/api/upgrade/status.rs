@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::api::condition::Reason;
 use crate::api::common::{ObjectRef, RestoreMode, string_enum};
 
 string_enum! {
@@ -41,20 +42,14 @@ string_enum! {
         WarmingUp = "WarmingUp",
         /// The old job is stopped with a savepoint.
         Savepoint = "Savepoint",
-        /// It is made certain that the old job processes nothing any more.
-        Fencing = "Fencing",
         /// The new job is submitted.
         Submitting = "Submitting",
         /// The new job restores, and what it restored is compared.
         Restoring = "Restoring",
         /// The new job has to prove itself.
         Stabilizing = "Stabilizing",
-        /// The old revision is removed.
-        CleaningUp = "CleaningUp",
         /// The old job is submitted again from the savepoint.
         PuttingBack = "PuttingBack",
-        /// The failed revision is removed.
-        Discarding = "Discarding",
     }
 }
 
@@ -93,6 +88,8 @@ string_enum! {
         Failed = "Failed",
         /// The new revision failed; the old one was put back from the savepoint.
         RolledBack = "RolledBack",
+        /// A newer spec took over before the old job was stopped.
+        Superseded = "Superseded",
     }
 }
 
@@ -183,8 +180,7 @@ pub struct ActiveRevision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
     /// The submission that is meant to run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submission: Option<Submission>,
+    pub submission: Submission,
     /// The newest completed checkpoint that was seen; written at operations only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_checkpoint: Option<CheckpointRef>,
@@ -196,6 +192,8 @@ pub struct ActiveRevision {
 pub struct Submission {
     /// Flink job ID, chosen by the operator and never used again.
     pub job_id: String,
+    /// Revision on whose cluster it runs.
+    pub revision: i64,
     /// The JobManager that it was submitted to: pod UID and number of container restarts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_manager_instance: Option<String>,
@@ -280,6 +278,18 @@ pub struct UpgradeProgress {
     /// Hash of the revision part of the spec that it carries out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<String>,
+    /// When the old job ended, by its JobManager's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_at: Option<Time>,
+    /// When all tasks of the new job were first seen running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running_at: Option<Time>,
+    /// Why the old job is being put back, as the reason of a condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_reason: Option<Reason>,
+    /// Why the old job is being put back, in Flink's or Kubernetes' own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// What the preflight found: operators by uid, or by operator ID where they have none.
@@ -322,6 +332,9 @@ pub struct HistoryEntry {
     /// What going back undid: the checkpoints of the new job that were given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewind: Option<String>,
+    /// Why it did not succeed, as the reason of a condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
     /// Why it ended so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

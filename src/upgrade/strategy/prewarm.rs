@@ -10,7 +10,7 @@ use crate::api::{
 };
 use crate::flink::{JobId, JobState, RunRequest};
 use crate::naming;
-use crate::runtime::reconcile::Next;
+use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, JobFacts, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW, run_request, slots_ready};
 use crate::upgrade::{child, finish, status, workload};

@@ -6,7 +6,7 @@ use super::prewarm::{self, Restored};
 use crate::api::{FlinkJobUpgradeStatus, Submission, UpgradeProgress};
 use crate::flink::JobId;
 use crate::naming;
-use crate::runtime::reconcile::Next;
+use crate::reconcile::Next;
 use crate::time;
 use crate::upgrade::observed::{Cluster, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW};

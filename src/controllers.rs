@@ -1,0 +1,41 @@
+//! The controllers and what each of them watches.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::PartialObjectMeta;
+use kube::runtime::controller::Controller;
+use kube::runtime::watcher;
+
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
+use crate::runtime::Context;
+use crate::runtime::shutdown::Shutdown;
+use crate::runtime::tasks::Tasks;
+use crate::savepoint::{self, Savepoints};
+use crate::upgrade::{self, Upgrades};
+use crate::reconcile;
+
+/// How many objects a list brings at once: the first list is the largest thing that the process ever holds.
+const PAGE: u32 = 100;
+
+/// Starts every controller as a task of its own.
+pub fn spawn(tasks: &mut Tasks, ctx: &Context, stop: &Shutdown) {
+    tasks.spawn("the FlinkJobUpgrade controller", reconcile::run::<Upgrades>(ctx.clone(), upgrades(ctx), stop.clone()));
+    tasks.spawn("the FlinkSavepoint controller", reconcile::run::<Savepoints>(ctx.clone(), savepoints(ctx), stop.clone()));
+}
+
+fn everything() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE)
+}
+
+fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {
+    let pods: Api<PartialObjectMeta<Pod>> = ctx.watched();
+    let ours = everything().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
+    Controller::new(ctx.watched::<FlinkJobUpgrade>(), everything())
+        .watches(ctx.watched::<FlinkSavepoint>(), everything(), |s: FlinkSavepoint| upgrade::job_of_savepoint(&s))
+        .watches(pods, ours, |p: PartialObjectMeta<Pod>| upgrade::job_of_pod(&p))
+}
+
+fn savepoints(ctx: &Context) -> Controller<FlinkSavepoint> {
+    Controller::new(ctx.watched::<FlinkSavepoint>(), everything())
+        .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), |j: FlinkJobUpgrade| savepoint::named_by(&j))
+}

@@ -1,0 +1,110 @@
+//! The FlinkSavepoint controller: a savepoint that is taken exactly once.
+
+mod act;
+mod observe;
+mod plan;
+mod status;
+
+use chrono::Utc;
+use kube::api::PostParams;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+
+use self::act::Outcome;
+use self::plan::Observed;
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointStatus, SavepointPhase};
+use crate::runtime::Context;
+use crate::runtime::failpoint;
+use crate::reconcile::{Error, Next, Reconciler, within};
+use crate::time;
+
+/// The controller.
+#[derive(Debug, Clone, Copy)]
+pub struct Savepoints;
+
+impl Reconciler for Savepoints {
+    type Object = FlinkSavepoint;
+
+    const KIND: &'static str = "FlinkSavepoint";
+
+    async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, live: FlinkSavepoint) -> Result<Next, Error> {
+        let observed = observe::observe(ctx, live, Utc::now()).await?;
+        pass(ctx, api, observed).await
+    }
+}
+
+/// The job's savepoints are looked at when the job changes: its lock may be free, its operation may name one of them.
+#[must_use]
+pub fn named_by(job: &FlinkJobUpgrade) -> Option<ObjectRef<FlinkSavepoint>> {
+    let operation = job.status.as_ref()?.operation.as_ref()?;
+    Some(ObjectRef::new(&operation.savepoint.as_ref()?.name).within(&job.namespace()?))
+}
+
+async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> Result<Next, Error> {
+    let key = format!("{}/{}", observed.savepoint.namespace().unwrap_or_default(), observed.savepoint.name_any());
+    let plan = plan::plan(&observed);
+    let mut live = observed.savepoint.clone();
+    if live.status.as_ref() != Some(&plan.status) {
+        let before = live.status.as_ref().and_then(|s| s.phase);
+        let (at, done) = failpoint_of(before, plan.status.phase);
+        failpoint::hit(at, &key);
+        live = write_status(api, live, plan.status).await?;
+        failpoint::hit(done, &key);
+        tell(ctx, before, &live);
+    }
+    let Some(effect) = plan.effect else { return Ok(plan.next) };
+    let (before, after) = effect.failpoints();
+    tracing::info!(savepoint = %key, effect = effect.name(), "acting");
+    let observed = Observed { savepoint: live, ..observed };
+    failpoint::hit(before, &key);
+    let outcome = act::act(ctx, &observed, effect).await?;
+    failpoint::hit(after, &key);
+    if let Outcome::Refused(cause) = outcome {
+        let refused = plan::refused(&observed, &cause);
+        let live = write_status(api, observed.savepoint, refused).await?;
+        tell(ctx, None, &live);
+    }
+    Ok(plan.next)
+}
+
+/// The intent and the end are the writes that a crash must not blur.
+fn failpoint_of(before: Option<SavepointPhase>, after: Option<SavepointPhase>) -> (&'static str, &'static str) {
+    match after {
+        Some(SavepointPhase::Triggering) if before != after => ("savepoint.intent.before", "savepoint.intent.after"),
+        Some(SavepointPhase::Completed) => ("savepoint.complete.before", "savepoint.complete.after"),
+        _ => ("savepoint.status.before", "savepoint.status.after"),
+    }
+}
+
+/// Compare-and-swap: the resourceVersion that was read goes with it.
+async fn write_status(
+    api: &Api<FlinkSavepoint>,
+    mut object: FlinkSavepoint,
+    status: FlinkSavepointStatus,
+) -> Result<FlinkSavepoint, Error> {
+    object.status = Some(status);
+    object.metadata.managed_fields = None;
+    let name = object.name_any();
+    within("replace FlinkSavepoint status", api.replace_status(&name, &PostParams::default(), &object)).await
+}
+
+fn tell(ctx: &Context, before: Option<SavepointPhase>, after: &FlinkSavepoint) {
+    let status = after.status.clone().unwrap_or_default();
+    let Some(phase) = status.phase.filter(|p| before != Some(*p)) else { return };
+    let message = status.message.clone().unwrap_or_default();
+    let name = after.name_any();
+    tracing::info!(savepoint = name, namespace = after.namespace(), phase = %phase, message, "savepoint");
+    if !phase.is_terminal() {
+        return;
+    }
+    let took = status.start_time.as_ref().zip(status.completion_time.as_ref());
+    let took = took.and_then(|(a, b)| (time::from_k8s(b) - time::from_k8s(a)).to_std().ok());
+    ctx.metrics.savepoint_ended(phase.as_str(), after.spec.then().as_str(), took);
+    let about = after.object_ref(&());
+    if phase == SavepointPhase::Completed {
+        ctx.events.normal(about, phase.as_str(), "Savepoint", &message);
+    } else {
+        ctx.events.warning(about, phase.as_str(), "Savepoint", &message);
+    }
+}
+

@@ -1,0 +1,157 @@
+//! Reads the world of a FlinkSavepoint: its job, and what the job's JobManager says.
+
+use chrono::{DateTime, Utc};
+use k8s_openapi::api::apps::v1::ControllerRevision;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::plan::{Answer, Completed, Job, Observed, Submitted};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, Then, coverage, labels};
+use crate::flink::{self, JobId, SavepointOperation, TriggerId, location};
+use crate::runtime::Context;
+use crate::reconcile::{Error, within};
+use crate::upgrade::{jobmanager, workload};
+use crate::{api, naming};
+
+/// Reads everything that the planner needs.
+///
+/// # Errors
+/// When the Kubernetes API can't be read. A JobManager that gives no answer is an observation, not an error.
+pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint, now: DateTime<Utc>) -> Result<Observed, Error> {
+    let not_yet =
+        serde_json::to_value(&savepoint.spec).map(|s| coverage::not_yet("FlinkSavepoint", &s)).unwrap_or_default();
+    let settled = savepoint.status.as_ref().and_then(|s| s.phase).is_some_and(api::SavepointPhase::is_terminal);
+    if settled || !not_yet.is_empty() {
+        return Ok(Observed { now, savepoint, not_yet, job: Job::Missing, answer: Answer::NotAsked });
+    }
+    let (job, flink) = job(ctx, &savepoint).await?;
+    let attempt = savepoint.status.as_ref().and_then(|s| s.attempts.last());
+    let answer = match (attempt, &flink) {
+        (Some(attempt), Some(flink)) => ask(flink, attempt, savepoint.spec.then()).await,
+        _ => Answer::NotAsked,
+    };
+    Ok(Observed { now, savepoint, not_yet, job, answer })
+}
+
+async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<flink::Client>), Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let Some(name) = savepoint.spec.job_ref.as_ref().map(|r| r.name.as_str()) else { return Ok((Job::Missing, None)) };
+    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
+    let Some(upgrade) = within("get FlinkJobUpgrade", jobs.get_opt(name)).await? else {
+        return Ok((Job::Missing, None));
+    };
+    let uid = upgrade.uid().unwrap_or_default();
+    let status = upgrade.status.unwrap_or_default();
+    let operation = status.operation;
+    let Some(active) = status.active else {
+        let phase = status.phase.map_or("new", api::JobPhase::as_str);
+        let message = format!("FlinkJobUpgrade {name} runs no job yet: it is {phase}");
+        return Ok((Job::NotRunning { message }, None));
+    };
+    let revision = naming::revision_name(name, active.revision);
+    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
+    let records: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), &namespace);
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &namespace);
+    let selector = format!(
+        "{},{}={}",
+        naming::revision_selector(&uid, active.revision),
+        labels::COMPONENT,
+        labels::JOBMANAGER
+    );
+    let of_revision = ListParams::default().labels(&selector);
+    let (service, record, pods) = tokio::try_join!(
+        within("get Service", services.get_opt(&revision)),
+        within("get ControllerRevision", records.get_opt(&revision)),
+        within("list pods", pods.list(&of_revision)),
+    )?;
+    let rendered = record.as_ref().and_then(|r| workload::from_controller_revision(r).ok());
+    let flink = service.as_ref().and_then(jobmanager::base_url).map(|url| ctx.flink.client(&url));
+    let Ok(job_id) = JobId::new(&active.submission.job_id) else {
+        return Ok((Job::NotRunning { message: "status.active has no job id".to_owned() }, None));
+    };
+    let (not_ready, flink_version) = match &flink {
+        Some(flink) => readiness(flink, &job_id).await,
+        None => (Some("the revision's Service is gone".to_owned()), None),
+    };
+    let submitted = Submitted {
+        operation,
+        revision: active.revision,
+        job_id,
+        instance: pods.items.iter().find_map(jobmanager::instance),
+        savepoint_directory: rendered.and_then(|r| r.savepoint_directory),
+        flink_version,
+        not_ready,
+    };
+    Ok((Job::Submitted(Box::new(submitted)), flink))
+}
+
+/// Why Flink would refuse a savepoint now, and its version.
+async fn readiness(flink: &flink::Client, job: &JobId) -> (Option<String>, Option<String>) {
+    match tokio::try_join!(flink.jobs(), flink.overview()) {
+        Ok((jobs, overview)) => {
+            let why = match jobs.iter().find(|j| &j.id == job) {
+                Some(j) if j.state == flink::JobState::Running && j.tasks.all_running() => None,
+                Some(j) => Some(format!("the job is {}, and Flink needs all its tasks running", j.state)),
+                None => Some("the JobManager does not know the job".to_owned()),
+            };
+            (why, overview.flink_version)
+        }
+        Err(e) => (Some(e.to_string()), None),
+    }
+}
+
+async fn ask(flink: &flink::Client, attempt: &SavepointAttempt, then: Then) -> Answer {
+    let (Ok(job), Ok(trigger)) = (JobId::new(&attempt.job_id), TriggerId::new(&attempt.trigger_id)) else {
+        return Answer::NotAsked;
+    };
+    match flink.savepoint_status(&job, &trigger).await {
+        Ok(SavepointOperation::InProgress) => Answer::InProgress,
+        Ok(SavepointOperation::Failed { cause }) => Answer::Failed(cause),
+        Ok(SavepointOperation::Completed { location }) => {
+            let job_ended = then != Then::Continue && ended(flink, &job).await;
+            Answer::Completed(Box::new(facts(flink, &job, location, job_ended).await))
+        }
+        Err(flink::Error::UnknownTrigger { .. }) => forgotten(flink, &job, attempt, then).await,
+        Err(e) => Answer::Unreachable(e.to_string()),
+    }
+}
+
+/// `/jobs` is current where `/jobs/:id` is cached; FINISHED or CANCELED of a job that was told to stop is its end.
+async fn ended(flink: &flink::Client, job: &JobId) -> bool {
+    let state = flink.jobs().await.ok().and_then(|jobs| jobs.into_iter().find(|j| &j.id == job)).map(|j| j.state);
+    matches!(state, Some(flink::JobState::Finished | flink::JobState::Canceled))
+}
+
+/// The trigger is not known, but the history may still show what it made: each attempt has a directory of its own.
+async fn forgotten(flink: &flink::Client, job: &JobId, attempt: &SavepointAttempt, then: Then) -> Answer {
+    let checkpoints = match flink.checkpoints(job).await {
+        Ok(checkpoints) => checkpoints,
+        Err(flink::Error::JobNotFound { .. }) => return Answer::UnknownTrigger,
+        Err(e) => return Answer::Unreachable(e.to_string()),
+    };
+    let made = checkpoints.history.iter().chain(&checkpoints.latest.savepoint).find_map(|c| {
+        let path = c.external_path.as_ref()?;
+        location::is_below(path, &attempt.directory).then(|| (c.id, c.state_size, path.clone()))
+    });
+    match made {
+        Some((id, size, location)) => Answer::Completed(Box::new(Completed {
+            location,
+            job_ended: then != Then::Continue && ended(flink, job).await,
+            checkpoint_id: Some(id),
+            size_bytes: size,
+        })),
+        None => Answer::UnknownTrigger,
+    }
+}
+
+async fn facts(flink: &flink::Client, job: &JobId, location: String, job_ended: bool) -> Completed {
+    let newest = flink.checkpoints(job).await.ok().and_then(|c| c.latest.savepoint);
+    let newest = newest.filter(|c| c.external_path.as_deref().is_some_and(|p| location::same(p, &location)));
+    Completed {
+        location,
+        job_ended,
+        checkpoint_id: newest.as_ref().map(|c| c.id),
+        size_bytes: newest.and_then(|c| c.state_size),
+    }
+}

@@ -1,0 +1,27 @@
+//! What a FlinkSavepoint's status says.
+
+use super::plan::Observed;
+use crate::api::FlinkSavepointStatus;
+use crate::api::condition::{Conditions, Reason};
+
+fn conditions<'a>(o: &Observed, draft: &'a mut FlinkSavepointStatus, message: &str) -> Conditions<'a> {
+    draft.observed_generation = o.savepoint.metadata.generation;
+    draft.message = Some(message.to_owned());
+    Conditions::new(&mut draft.conditions, o.savepoint.metadata.generation, o.now)
+}
+
+/// Nothing goes on without help.
+pub fn stalled(o: &Observed, draft: &mut FlinkSavepointStatus, reason: Reason, message: &str) {
+    conditions(o, draft, message).stalled(reason, message);
+}
+
+/// It waits, or is on its way.
+pub fn under_way(o: &Observed, draft: &mut FlinkSavepointStatus, reason: Reason, message: &str) {
+    conditions(o, draft, message).reconciling(reason, message);
+}
+
+/// The savepoint is whole.
+pub fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) {
+    let message = draft.location.clone().unwrap_or_default();
+    conditions(o, draft, &message).ready(Reason::Completed, message);
+}
