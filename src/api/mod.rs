@@ -11,6 +11,7 @@
 
 mod common;
 pub mod condition;
+mod crd;
 mod rules;
 mod savepoint;
 mod schedule;
@@ -18,6 +19,7 @@ mod store;
 mod upgrade;
 
 pub use common::*;
+pub use crd::{crds, to_yaml};
 pub use savepoint::*;
 pub use schedule::*;
 pub use store::*;
