@@ -56,3 +56,6 @@ pub mod labels {
     /// Value of [`COMPONENT`] on the TaskManagers' objects.
     pub const TASKMANAGER: &str = "taskmanager";
 }
+
+#[cfg(test)]
+mod cel_tests;
