@@ -2,7 +2,11 @@
 
 pub mod api;
 pub mod cli;
+pub mod controllers;
 pub mod flink;
 pub mod naming;
+pub mod reconcile;
 pub mod runtime;
+pub mod savepoint;
 pub mod time;
+pub mod upgrade;

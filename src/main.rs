@@ -5,6 +5,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser as _;
 use flink_savepoint_operator::{
     cli::{Cli, Command, Run},
+    controllers, flink,
     runtime::{
         Context, Error, Settings, admin,
         backoff::Backoff,
@@ -74,6 +75,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         claim: lease.watch(),
         readiness: readiness.clone(),
         backoff: Arc::new(Backoff::new()),
+        flink: flink::Connector::new()?,
         helper_jar,
         settings: Arc::new(settings),
     };
@@ -115,11 +117,12 @@ async fn control(context: Context, lease_seen: Pending, stop: Shutdown) -> anyho
         () = stop.requested() => return Ok(()),
         leading = leading => leading?,
     };
-    // The controllers start here, each a task of a `Tasks` of their own, with `context` and `stop`; they put their watches on
-    // `context.readiness` before the Lease is taken off it, so that the process is not ready for a moment in between.
+    // Their watches are on the list of what is waited for before the Lease is taken off it: the process is not ready for a
+    // moment in between.
+    let mut tasks = Tasks::new();
+    controllers::spawn(&mut tasks, &context, &stop);
     if let Some(lease_seen) = lease_seen {
         lease_seen.done();
     }
-    stop.requested().await;
-    Ok(())
+    Ok(tasks.run(&stop, GRACE).await?)
 }

@@ -114,6 +114,12 @@ pub fn revision_selector(uid: &str, revision: i64) -> String {
     format!("{},{}={revision}", job_selector(uid), labels::REVISION)
 }
 
+/// Selector, as the scale subresource gives it to an autoscaler, of a job's TaskManager pods, whatever their revision.
+#[must_use]
+pub fn task_manager_selector(uid: &str) -> String {
+    format!("{}={uid},{}={}", labels::JOB_UID, labels::COMPONENT, labels::TASKMANAGER)
+}
+
 /// Id of the operation that brings a job to a revision: `3-1a2b3c4d`. Revision numbers are never used again, and so
 /// neither are these.
 #[must_use]

@@ -213,7 +213,7 @@ fn on_error<R: Reconciler>(_: Arc<R::Object>, failed: &Failed, ctx: Arc<Context>
         return Action::requeue(CONFLICT);
     }
     ctx.metrics.reconcile_failed(R::KIND, failed.source.reason());
-    Action::requeue(ctx.backoff.failed(&failed.uid, tokio::time::Instant::now()))
+    Action::requeue(ctx.backoff.failed(&failed.uid, std::time::Instant::now()))
 }
 
 /// Passes until there is something to wait for.

@@ -11,6 +11,7 @@
 
 mod common;
 pub mod condition;
+pub mod coverage;
 mod crd;
 mod rules;
 mod savepoint;

@@ -1,6 +1,8 @@
 //! What a JobManager answers. Tolerant on purpose: fields that are not named here are ignored, missing ones are `None`,
 //! empty or zero, and states of later Flink versions become `Unknown`.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::cause::Cause;
@@ -57,6 +59,12 @@ impl JobState {
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Finished | Self::Canceled | Self::Failed)
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 

@@ -6,6 +6,8 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
+use crate::flink;
+
 use super::{Error, backoff::Backoff, events::Events, lease::Claim, metrics::Metrics, readiness::Readiness};
 
 /// The largest helper jar, in bytes: a `ConfigMap` takes 1 MiB, in base64.
@@ -33,6 +35,8 @@ pub struct Context {
     pub readiness: Readiness,
     /// How long to wait after errors, by object.
     pub backoff: Arc<Backoff>,
+    /// Connections to JobManagers.
+    pub flink: flink::Connector,
     /// The jar with the warm-up job.
     pub helper_jar: Arc<[u8]>,
     /// What the user has set.

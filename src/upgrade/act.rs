@@ -15,7 +15,7 @@ use super::observed::Observed;
 use super::plan::Effect;
 use super::status::{self, FINALIZER};
 use super::{jobmanager, workload};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::{flink, naming};
@@ -57,9 +57,9 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             Ok(Outcome::Done)
         }
         Effect::WarmUp(number, request) => {
-            let jar = workload::HELPER_JAR_NAME;
+            let jar = naming::HELPER_JAR;
             match jobmanager(ctx, o, number).await?.run_jar(jar, &request).await {
-                Ok(_) | Err(flink::Error::AlreadySubmitted) => {}
+                Ok(_) | Err(flink::Error::AlreadySubmitted { .. }) => {}
                 // A warm-up is never a reason to fail: without it the upgrade takes longer.
                 Err(e) => tracing::warn!(revision = number, error = %e, "the warm-up job was not taken"),
             }
@@ -67,8 +67,8 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         }
         Effect::Submit(number, request) => {
             must_lead(ctx)?;
-            match jobmanager(ctx, o, number).await?.run_jar(workload::JOB_JAR_NAME, &request).await {
-                Ok(_) | Err(flink::Error::AlreadySubmitted) => Ok(Outcome::Done),
+            match jobmanager(ctx, o, number).await?.run_jar(naming::JOB_JAR, &request).await {
+                Ok(_) | Err(flink::Error::AlreadySubmitted { .. }) => Ok(Outcome::Done),
                 Err(flink::Error::Refused { cause, .. }) => Ok(Outcome::Refused(cause.to_string())),
                 Err(e) => Err(e.into()),
             }
@@ -136,7 +136,7 @@ async fn create_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outc
     let uid = status::uid(o);
     let mut helper = rendered.helper_config_map.clone();
     let jar = ByteString(ctx.helper_jar.to_vec());
-    helper.binary_data = Some([(workload::HELPER_JAR_NAME.to_owned(), jar)].into());
+    helper.binary_data = Some([(naming::HELPER_JAR.to_owned(), jar)].into());
     let config_maps = api::<ConfigMap>(ctx, o);
     // What pods mount comes before the pods; the Service before those who look it up.
     create(&config_maps, &rendered.config_map, uid).await?;
@@ -193,7 +193,7 @@ where
 }
 
 fn adopt<K: Resource<DynamicType = ()>>(found: &K, owner_uid: &str) -> Result<(), Error> {
-    if found.labels().get(naming::LABEL_JOB_UID).is_some_and(|uid| uid == owner_uid) {
+    if found.labels().get(labels::JOB_UID).is_some_and(|uid| uid == owner_uid) {
         return Ok(());
     }
     Err(Error::Foreign { kind: kind::<K>(), name: found.name_any() })

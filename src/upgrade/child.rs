@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::observed::Observed;
 use super::status;
-use crate::api::{FlinkSavepoint, FlinkSavepointSpec, JobRef, Then, UpgradeProgress};
+use crate::api::{FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then, UpgradeProgress};
 use crate::naming;
 
 /// The name of an operation's child.
 #[must_use]
-pub fn name(o: &Observed, operation: &str) -> String {
-    naming::child_savepoint_name(status::name(o), operation)
+pub fn name(job: &str, operation: &str) -> String {
+    naming::child_savepoint_name(job, operation)
 }
 
 /// The savepoint that ends the old job of an upgrade.
@@ -24,9 +24,9 @@ pub fn upgrade_savepoint(o: &Observed, upgrade: &UpgradeProgress) -> FlinkSavepo
 pub fn savepoint(o: &Observed, operation: &str) -> FlinkSavepoint {
     let wish = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.clone()).unwrap_or_default();
     let mut child = FlinkSavepoint::new(
-        &name(o, operation),
+        &name(status::name(o), operation),
         FlinkSavepointSpec {
-            job_ref: Some(JobRef { name: status::name(o).to_owned(), ..JobRef::default() }),
+            job_ref: Some(JobRef { kind: JobKind::FlinkJobUpgrade, name: status::name(o).to_owned() }),
             then: Some(Then::Stop),
             format_type: wish.format_type,
             target_directory: wish.target_directory,

@@ -6,6 +6,7 @@ use super::observed::Observed;
 use super::plan::{AT_REST, Decision, Effect, SLOW};
 use super::strategy::prewarm;
 use super::{child, status};
+use crate::api::condition::Reason;
 use crate::api::{
     DeletionJob, FlinkJobUpgradeStatus, OperationKind, ObjectRef, Operation, SavepointPhase,
     JobPhase, UpgradeStep,
@@ -49,7 +50,7 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_i
         if o.up(revision).is_some() || o.revisions.get(&revision).is_none_or(|r| r.pods.is_empty()) || late {
             return None;
         }
-        status::reconciling(o, draft, "Deleting", "the JobManager gives no answer");
+        status::reconciling(o, draft, Reason::Deleting, "the JobManager gives no answer");
         return Some((None, Next::After(SLOW)));
     };
     if job.state.is_terminal() {
@@ -66,22 +67,22 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_i
              set deletion.job: Cancel to let it go now",
             why.unwrap_or_default()
         );
-        status::stalled(o, draft, "SavepointFailed", &message);
+        status::stalled(o, draft, Reason::SavepointFailed, &message);
         return Some((None, Next::After(SLOW)));
     }
-    status::reconciling(o, draft, "Deleting", "the job is being cancelled");
+    status::reconciling(o, draft, Reason::Deleting, "the job is being cancelled");
     let id = JobId::new(job_id).ok()?;
     Some((Some(Effect::Cancel(revision, id)), Next::After(Duration::from_millis(200))))
 }
 
 fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
-    status::reconciling(o, draft, "Deleting", "a last savepoint is taken");
+    status::reconciling(o, draft, Reason::Deleting, "a last savepoint is taken");
     match &draft.operation {
         Some(operation) if operation.kind == OperationKind::Deletion => {}
         Some(operation) => {
-            let message = format!("the deletion waits for {:?} {}", operation.kind, operation.id);
+            let message = format!("the deletion waits for {} {}", operation.kind, operation.id);
             super::plan::release_lock(o, draft);
-            status::reconciling(o, draft, "Deleting", &message);
+            status::reconciling(o, draft, Reason::Deleting, &message);
             return (None, Next::After(Duration::from_millis(500)));
         }
         None => {
@@ -108,7 +109,7 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 
 /// Pods, objects, records, the stable Service; the finalizer last.
 fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
-    status::reconciling(o, draft, "Deleting", "the revisions' objects are removed");
+    status::reconciling(o, draft, Reason::Deleting, "the revisions' objects are removed");
     if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.objects > 0) {
         return (Some(Effect::DeleteObjects(*n)), Next::After(Duration::from_millis(200)));
     }

@@ -3,9 +3,10 @@
 use super::observed::{JobFacts, Observed};
 use super::status;
 use super::strategy::prewarm;
+use crate::api::condition::Reason;
 use crate::api::{
-    ActiveRevision, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, UpgradeResult, Submission, JobPhase,
-    UpgradeProgress, UpgradeStep,
+    ActiveRevision, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission, UpgradeProgress,
+    UpgradeResult, UpgradeStep,
 };
 use crate::time;
 
@@ -13,7 +14,7 @@ use crate::time;
 pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, job: &JobFacts) {
     let Some(mut submission) = upgrade.submission.clone() else { return };
     submission.checkpoint_directory = job.last_checkpoint.as_ref().and_then(|(_, path)| parent(path));
-    record(o, draft, upgrade, UpgradeResult::Succeeded, None);
+    record(o, draft, upgrade, UpgradeResult::Succeeded, None, None);
     draft.active = Some(ActiveRevision {
         revision: upgrade.to,
         revision_name: o.upgrade.spec.revision_name.clone(),
@@ -21,7 +22,7 @@ pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
         last_checkpoint: job
             .last_checkpoint
             .clone()
-            .map(|(id, path)| CheckpointRef { id, path, time: Some(time::to_k8s(o.now)) }),
+            .map(|(id, path)| CheckpointRef { id, path: Some(path), time: Some(time::to_k8s(o.now)) }),
         ..ActiveRevision::default()
     });
     draft.failed_spec_hash = None;
@@ -30,7 +31,7 @@ pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
 
 /// A newer spec took over before anything happened to the old job.
 pub fn abandoned(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
-    record(o, draft, upgrade, UpgradeResult::Superseded, Some("the spec changed before the old job was stopped"));
+    record(o, draft, upgrade, UpgradeResult::Superseded, None, Some("the spec changed before the old job was stopped"));
     let phase = if upgrade.from.is_some() { JobPhase::Running } else { JobPhase::Pending };
     close(draft, phase);
 }
@@ -40,14 +41,14 @@ pub fn failed_before_the_stop(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
     upgrade: &UpgradeProgress,
-    reason: &str,
+    reason: Reason,
     message: &str,
 ) {
-    record(o, draft, upgrade, UpgradeResult::Failed, Some(message));
+    record(o, draft, upgrade, UpgradeResult::Failed, Some(reason), Some(message));
     draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
     close(draft, if upgrade.from.is_some() { JobPhase::Running } else { JobPhase::Failed });
-    let after = if upgrade.from.is_some() { "the old job runs on" } else { "nothing runs" };
-    status::stalled(o, draft, reason, &format!("revision {}: {message}; {after}; change the spec to try again", upgrade.to));
+    let last = draft.history.first().cloned();
+    status::refusal(o, draft, last.as_ref());
 }
 
 /// The new revision refused the state or died: the old revision goes on from the savepoint, if there is one.
@@ -55,20 +56,20 @@ pub fn failed_after_the_stop(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
     upgrade: &UpgradeProgress,
-    reason: &str,
+    reason: Reason,
     message: &str,
 ) {
     let Some(from) = upgrade.from else {
         failed_before_the_stop(o, draft, upgrade, reason, message);
         return;
     };
-    if prewarm::hands_over(upgrade) && upgrade.step == UpgradeStep::Stabilizing {
+    if status::hands_over(upgrade) && upgrade.step == UpgradeStep::Stabilizing {
         let message = format!("revision {}: {message}; it claimed the savepoint, so revision {from} can't go on from it", upgrade.to);
         status::stalled(o, draft, reason, &message);
         return;
     }
     if let Some(u) = &mut draft.upgrade {
-        u.failure_reason = Some(reason.to_owned());
+        u.failure_reason = Some(reason);
         u.failure = Some(message.to_owned());
     }
     prewarm::step(o, draft, UpgradeStep::PuttingBack, message);
@@ -77,14 +78,15 @@ pub fn failed_after_the_stop(
 /// The old revision's job runs again, from the savepoint.
 pub fn put_back(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, submission: Submission) {
     let message = upgrade.failure.clone().unwrap_or_default();
-    let reason = upgrade.failure_reason.clone().unwrap_or_else(|| "RolledBack".to_owned());
-    record(o, draft, upgrade, UpgradeResult::RolledBack, Some(&message));
+    let reason = upgrade.failure_reason.unwrap_or(Reason::RolledBack);
+    record(o, draft, upgrade, UpgradeResult::RolledBack, Some(reason), Some(&message));
     if let Some(active) = &mut draft.active {
         active.submission = submission;
     }
     draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
     close(draft, JobPhase::Running);
-    status::rolled_back(o, draft, upgrade, &reason, &message);
+    let last = draft.history.first().cloned();
+    status::refusal(o, draft, last.as_ref());
 }
 
 fn close(draft: &mut FlinkJobUpgradeStatus, phase: JobPhase) {
@@ -99,13 +101,9 @@ fn record(
     draft: &mut FlinkJobUpgradeStatus,
     upgrade: &UpgradeProgress,
     result: UpgradeResult,
+    reason: Option<Reason>,
     message: Option<&str>,
 ) {
-    let seconds = |a: chrono::DateTime<chrono::Utc>, b: chrono::DateTime<chrono::Utc>| {
-        #[allow(clippy::cast_precision_loss)] // milliseconds of an upgrade fit
-        let s = (b - a).num_milliseconds() as f64 / 1000.0;
-        s
-    };
     let stopped = upgrade.stopped_at.as_ref().map(time::from_k8s);
     let running = upgrade.running_at.as_ref().map(time::from_k8s);
     let running = if result == UpgradeResult::RolledBack { Some(o.now) } else { running };
@@ -117,11 +115,12 @@ fn record(
             to: upgrade.to,
             savepoint: upgrade.savepoint.clone(),
             result,
-            downtime_seconds: stopped.zip(running).map(|(a, b)| seconds(a, b)),
-            duration_seconds: upgrade.start_time.as_ref().map(|t| seconds(time::from_k8s(t), o.now)),
+            reason,
+            downtime_seconds: stopped.zip(running).map(|(a, b)| time::seconds_between(a, b)),
+            duration_seconds: upgrade.start_time.as_ref().map(|t| time::seconds_between(time::from_k8s(t), o.now)),
             message: message.map(str::to_owned),
             completion_time: Some(time::to_k8s(o.now)),
-            ..HistoryEntry::default()
+            rewind: None,
         },
     );
     let limit = usize::try_from(o.upgrade.spec.revision_history_limit.unwrap_or(10)).unwrap_or(10).max(1);

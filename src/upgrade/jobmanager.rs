@@ -4,9 +4,6 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 
 use crate::naming;
 
-/// The name of Flink's container in every pod, as Apache's operator calls it.
-pub const MAIN_CONTAINER: &str = "flink-main-container";
-
 /// The base URL of a revision's REST endpoint, by the cluster address of its Service: no name has to be looked up.
 #[must_use]
 pub fn base_url(service: &Service) -> Option<String> {
@@ -20,7 +17,7 @@ pub fn base_url(service: &Service) -> Option<String> {
 pub fn instance(pod: &Pod) -> Option<String> {
     let uid = pod.metadata.uid.as_deref()?;
     let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let main = containers.iter().find(|c| c.name == MAIN_CONTAINER)?;
+    let main = containers.iter().find(|c| c.name == naming::MAIN_CONTAINER)?;
     main.state.as_ref()?.running.as_ref()?;
     Some(format!("{uid}/{}", main.restart_count))
 }

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::observed::{self, Cluster, JobFacts, Observed, Record, Revision, Up};
 use super::{child, jobmanager, workload};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage, labels};
 use crate::flink::{self, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
@@ -56,7 +56,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
     let mut instances: BTreeMap<i64, String> = BTreeMap::new();
     for pod in &pods {
         let Some(number) = revision_of(pod) else { continue };
-        if pod.labels().get(naming::LABEL_COMPONENT).is_some_and(|c| c == naming::JOBMANAGER) {
+        if pod.labels().get(labels::COMPONENT).is_some_and(|c| c == labels::JOBMANAGER) {
             instances.extend(jobmanager::instance(pod).map(|i| (number, i)));
         }
         let trouble = jobmanager::trouble(pod);
@@ -115,11 +115,11 @@ where
 }
 
 fn revision_of<K: ResourceExt>(object: &K) -> Option<i64> {
-    object.labels().get(naming::LABEL_REVISION)?.parse().ok()
+    object.labels().get(labels::REVISION)?.parse().ok()
 }
 
 fn selected_revision(service: &Service) -> Option<i64> {
-    service.spec.as_ref()?.selector.as_ref()?.get(naming::LABEL_REVISION)?.parse().ok()
+    service.spec.as_ref()?.selector.as_ref()?.get(labels::REVISION)?.parse().ok()
 }
 
 fn read_record(record: &ControllerRevision) -> Result<(i64, Record), Error> {

@@ -1,16 +1,18 @@
 //! Decides what a FlinkJobUpgrade needs next. Pure and total: no client, no clock of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::observed::{Observed, Up};
 use super::strategy::prewarm;
 use super::workload;
-use super::{deletion, status};
+use super::{deletion, finish, status};
+use crate::api::condition::Reason;
 use crate::api::{
-    ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, OperationKind, Operation, SavepointPhase, JobPhase,
-    UpgradeProgress, UpgradeStep,
+    ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
+    SavepointPhase, UpgradeProgress, UpgradeStep, coverage,
 };
-use crate::flink::{JobId, RunRequest};
+use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
 use crate::reconcile::Next;
 use crate::time;
@@ -54,7 +56,7 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Its name in logs, metrics and failpoints.
+    /// Its name in logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -72,6 +74,37 @@ impl Effect {
             Self::Cancel(..) => "cancel",
             Self::TriggerCheckpoint(..) => "trigger-checkpoint",
         }
+    }
+
+    /// The failpoints before and after it.
+    #[must_use]
+    pub fn failpoints(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::AddFinalizer => ("upgrade.add-finalizer.before", "upgrade.add-finalizer.after"),
+            Self::RemoveFinalizer => ("upgrade.remove-finalizer.before", "upgrade.remove-finalizer.after"),
+            Self::StoreRevision(_) => ("upgrade.store-revision.before", "upgrade.store-revision.after"),
+            Self::CreateObjects(_) => ("upgrade.create-objects.before", "upgrade.create-objects.after"),
+            Self::DeleteObjects(_) => ("upgrade.delete-objects.before", "upgrade.delete-objects.after"),
+            Self::DeleteRecord(_) => ("upgrade.delete-record.before", "upgrade.delete-record.after"),
+            Self::PointService(_) => ("upgrade.point-service.before", "upgrade.point-service.after"),
+            Self::DeleteService => ("upgrade.delete-service.before", "upgrade.delete-service.after"),
+            Self::WarmUp(..) => ("upgrade.warm-up.before", "upgrade.warm-up.after"),
+            Self::CreateSavepoint(_) => ("upgrade.create-savepoint.before", "upgrade.create-savepoint.after"),
+            Self::Submit(..) => ("upgrade.submit.before", "upgrade.submit.after"),
+            Self::Cancel(..) => ("upgrade.cancel.before", "upgrade.cancel.after"),
+            Self::TriggerCheckpoint(..) => ("upgrade.trigger-checkpoint.before", "upgrade.trigger-checkpoint.after"),
+        }
+    }
+}
+
+/// What becomes of the status when Flink refuses a submit: the request was answered, so nothing of it runs.
+pub fn refused(o: &Observed, draft: &mut FlinkJobUpgradeStatus, cause: &str) {
+    let Some(upgrade) = draft.upgrade.clone() else { return };
+    if upgrade.step == UpgradeStep::PuttingBack {
+        let message = format!("revision {} can't be put back: {cause}", upgrade.from.unwrap_or_default());
+        status::stalled(o, draft, Reason::RollbackFailed, &message);
+    } else {
+        finish::failed_after_the_stop(o, draft, &upgrade, Reason::SubmitFailed, cause);
     }
 }
 
@@ -94,6 +127,9 @@ pub type Decision = (Option<Effect>, Next);
 pub fn plan(o: &Observed) -> Plan {
     let mut status = o.upgrade.status.clone().unwrap_or_default();
     let (effect, next) = decide(o, &mut status);
+    if !status::has_unknown_values(&status) {
+        status.observed_generation = o.upgrade.metadata.generation;
+    }
     Plan { status, effect, next }
 }
 
@@ -112,11 +148,11 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         return prewarm::decide(o, draft, &upgrade);
     }
     if !o.not_yet.is_empty() {
-        status::stalled(o, draft, "NotImplemented", &status::not_implemented(&o.not_yet));
+        status::stalled(o, draft, Reason::NotImplemented, &coverage::message(&o.not_yet));
         return (None, Next::After(AT_REST));
     }
     if let Err(e) = workload::check(&o.upgrade) {
-        status::stalled(o, draft, "InvalidSpec", &e.to_string());
+        status::stalled(o, draft, Reason::InvalidSpec, &e.to_string());
         return (None, Next::After(AT_REST));
     }
     match draft.active.clone() {
@@ -137,21 +173,23 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     release_lock(o, draft);
     let Some(record) = o.record(active.revision) else {
         let name = naming::revision_name(status::name(o), active.revision);
-        status::stalled(o, draft, "RevisionRecordMissing", &format!("ControllerRevision {name} is gone; restore it"));
+        status::stalled(o, draft, Reason::RevisionRecordMissing, &format!("ControllerRevision {name} is gone; restore it"));
         return (None, Next::After(AT_REST));
     };
     let changed = record.revision_hash != workload::revision_hash(&o.upgrade.spec);
     let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str());
     if changed && !failed {
         if let Some(operation) = &draft.operation {
-            let message = format!("the change waits for {:?} {}", operation.kind, operation.id);
-            status::reconciling(o, draft, "WaitingForOperation", &message);
+            let message = format!("the change waits for {} {}", operation.kind, operation.id);
+            status::reconciling(o, draft, Reason::WaitingForOperation, &message);
             return (None, Next::After(SLOW));
         }
         if o.job(active.revision, &active.submission.job_id).is_some_and(|j| j.all_tasks_running) {
             return begin(o, draft, Some(active.revision));
         }
-        status::unhealthy(o, draft, active, "the change waits until the job runs");
+        status::at_rest(o, draft, active, false);
+        let message = format!("the change waits until the job runs: {}", status::message_of(&draft.conditions));
+        status::reconciling(o, draft, Reason::JobNotRunning, &message);
         return (None, Next::After(SLOW));
     }
     if !changed {
@@ -195,16 +233,16 @@ fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> 
         id,
         from,
         to,
-        generation: o.upgrade.metadata.generation,
+        generation: o.upgrade.metadata.generation.unwrap_or_default(),
         step: UpgradeStep::Preparing,
-        start_time: Some(time::to_k8s(o.now)),
-        step_since: Some(time::to_k8s(o.now)),
+        start_time: Some(time::to_k8s_precise(o.now)),
+        step_since: Some(time::to_k8s_precise(o.now)),
         restore_mode: o.upgrade.spec.job.restore_mode,
         allow_non_restored_state: o.upgrade.spec.job.allow_non_restored_state,
         spec_hash: Some(workload::attempt_hash(&o.upgrade.spec)),
         ..UpgradeProgress::default()
     });
-    status::reconciling(o, draft, "Preparing", &format!("revision {to} is being prepared"));
+    status::reconciling(o, draft, status::under_way(draft), &format!("revision {to} is being prepared"));
     (None, Next::Again)
 }
 
@@ -239,8 +277,12 @@ pub fn run_request(o: &Observed, revision: i64, job_id: JobId, path: Option<&str
         savepoint_path: path.map(str::to_owned),
         // Going back is always possible with what the old revision itself wrote, and must never hand it over.
         allow_non_restored_state: Some(target && upgrade.allow_non_restored_state.unwrap_or(false)),
-        claim_mode: path.map(|_| if target { upgrade.restore_mode.unwrap_or_default() } else { Default::default() }.into()),
-        flink_configuration: Default::default(),
+        claim_mode: path.map(|_| match upgrade.restore_mode {
+            Some(RestoreMode::Claim) if target => ClaimMode::Claim,
+            Some(RestoreMode::Legacy) if target => ClaimMode::Legacy,
+            _ => ClaimMode::NoClaim,
+        }),
+        flink_configuration: BTreeMap::new(),
     })
 }
 

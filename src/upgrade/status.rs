@@ -60,12 +60,6 @@ pub fn deletion_timeout(o: &Observed) -> Duration {
     set.and_then(|d| d.parse().ok()).unwrap_or(DEFAULT_DELETION_TIMEOUT)
 }
 
-/// The message for fields that are not built yet.
-#[must_use]
-pub fn not_implemented(fields: &[String]) -> String {
-    format!("not implemented yet: {}; leave {} out", fields.join(", "), if fields.len() == 1 { "it" } else { "them" })
-}
-
 /// What a resource's `Ready` says.
 #[must_use]
 pub fn message_of(conditions: &[Condition]) -> String {

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::condition::Reason;
+use crate::api::condition;
 use crate::api::common::{ObjectRef, RestoreMode, string_enum};
 
 string_enum! {
@@ -286,7 +286,7 @@ pub struct UpgradeProgress {
     pub running_at: Option<Time>,
     /// Why the old job is being put back, as the reason of a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failure_reason: Option<Reason>,
+    pub failure_reason: Option<condition::Reason>,
     /// Why the old job is being put back, in Flink's or Kubernetes' own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -334,7 +334,7 @@ pub struct HistoryEntry {
     pub rewind: Option<String>,
     /// Why it did not succeed, as the reason of a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Reason>,
+    pub reason: Option<condition::Reason>,
     /// Why it ended so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

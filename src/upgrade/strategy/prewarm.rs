@@ -1,14 +1,15 @@
 //! `Prewarm`: the new revision's cluster is up and warm before the old job stops, so that downtime is a stop, a submit
 //! and a restore.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::put_back;
+use crate::api::condition::Reason;
 use crate::api::{
-    FlinkJobUpgradeStatus, ObjectRef, RestoreMode, SavepointPhase, Submission, JobPhase,
-    UpgradeProgress, UpgradeStep,
+    FlinkJobUpgradeStatus, JobPhase, ObjectRef, RestoreMode, SavepointPhase, Submission, UpgradeProgress, UpgradeStep,
 };
-use crate::flink::{JobId, JobState, RunRequest};
+use crate::flink::{JobId, RunRequest};
 use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, JobFacts, Observed};
@@ -89,11 +90,11 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     let stuck = trouble.is_some();
     let message = trouble.unwrap_or(missing);
     if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
-        finish::failed_before_the_stop(o, draft, upgrade, "RevisionNotStarted", &message);
+        finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, &message);
         return (None, Next::Again);
     }
     set_message(draft, &message);
-    status::reconciling(o, draft, "Starting", &format!("revision {}: {message}", upgrade.to));
+    status::reconciling(o, draft, status::under_way(draft), &format!("revision {}: {message}", upgrade.to));
     (None, Next::After(if stuck { SLOW } else { STARTING }))
 }
 
@@ -128,9 +129,9 @@ fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
 }
 
 fn warm_up(job_id: JobId, directory: Option<String>, slots: i32) -> RunRequest {
-    let mut flink_configuration = std::collections::BTreeMap::new();
+    let mut flink_configuration = BTreeMap::new();
     if let Some(directory) = directory {
-        flink_configuration.insert(flink::config::CHECKPOINT_DIRECTORY.to_owned(), directory);
+        flink_configuration.insert(flink::config::CHECKPOINT_DIRECTORY.name.to_owned(), directory);
     }
     RunRequest {
         job_id,
@@ -148,7 +149,7 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     let Some(from) = upgrade.from else { return (None, Next::After(AT_REST)) };
     if upgrade.savepoint.is_none() {
         // From here on the target is frozen: what is stopped is stopped for this revision.
-        let name = child::name(o, &upgrade.id);
+        let name = child::name(status::name(o), &upgrade.id);
         if let Some(u) = &mut draft.upgrade {
             u.savepoint = Some(name);
         }
@@ -184,13 +185,13 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
         }
         (Some(SavepointPhase::Failed), _) => {
             let message = status::message_of(&taken.conditions);
-            finish::failed_before_the_stop(o, draft, upgrade, "SavepointFailed", &message);
+            finish::failed_before_the_stop(o, draft, upgrade, Reason::SavepointFailed, &message);
             (None, Next::Again)
         }
         _ => {
             let message = status::message_of(&taken.conditions);
             set_message(draft, &message);
-            status::reconciling(o, draft, "Savepoint", &message);
+            status::reconciling(o, draft, status::under_way(draft), &message);
             (None, Next::After(SLOW))
         }
     }
@@ -202,9 +203,10 @@ fn intend_submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
     if let Some(u) = &mut draft.upgrade {
         u.submission = Some(Submission {
             job_id: naming::job_id(status::uid(o), upgrade.to, 1),
-            job_manager_instance: instance,
+            revision: upgrade.to,
+            job_manager_instance: Some(instance),
             restored_from: path.map(str::to_owned),
-            restore_mode: path.map(|_| upgrade.restore_mode.unwrap_or_default()),
+            restore_mode: path.map(|_| upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim)),
             since: Some(time::to_k8s_precise(o.now)),
             ..Submission::default()
         });
@@ -224,8 +226,8 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         return (None, Next::After(STARTING));
     };
     let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
-    if up.instance != submission.job_manager_instance {
-        status::stalled(o, draft, "JobManagerLost", "the JobManager restarted while the job was being submitted");
+    if submission.job_manager_instance.as_deref() != Some(up.instance.as_str()) {
+        status::stalled(o, draft, Reason::JobManagerLost, "the JobManager restarted while the job was being submitted");
         return (None, Next::After(SLOW));
     }
     if up.jobs.contains_key(&job_id) {
@@ -234,7 +236,7 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         }
         return (None, Next::Again);
     }
-    let age = submission.since.as_ref().map_or(Duration::MAX, |t| time::since_micro(o.now, t));
+    let age = submission.since.as_ref().map_or(Duration::MAX, |t| o.since(time::from_k8s(t)));
     if age > SUBMIT_FIRST && age < SUBMIT_DEADLINE {
         set_message(draft, "the answer to the submit is not known; looking for the job");
         return (None, Next::After(Duration::from_millis(500)));
@@ -249,7 +251,7 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
         return (None, Next::After(FAST));
     };
     if let Some(failure) = ended(job) {
-        finish::failed_after_the_stop(o, draft, upgrade, "JobFailed", &failure);
+        finish::failed_after_the_stop(o, draft, upgrade, Reason::JobFailed, &failure);
         return (None, Next::Again);
     }
     if !job.all_tasks_running {
@@ -270,13 +272,13 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
         Restored::NotShown if o.since(step_since(o, upgrade)) < RESTORED_LIMIT => (None, Next::After(FAST)),
         Restored::NotShown => {
             let message = "Flink does not say what the job was restored from";
-            finish::failed_after_the_stop(o, draft, upgrade, "RestoreNotConfirmed", message);
+            finish::failed_after_the_stop(o, draft, upgrade, Reason::RestoreMismatch, message);
             (None, Next::Again)
         }
         Restored::Elsewhere(path) => {
             let asked = submission.restored_from.clone().unwrap_or_else(|| "nothing".to_owned());
             let message = format!("Flink restored {path}, asked was {asked}");
-            finish::failed_after_the_stop(o, draft, upgrade, "RestoredFromElsewhere", &message);
+            finish::failed_after_the_stop(o, draft, upgrade, Reason::RestoreMismatch, &message);
             (None, Next::Again)
         }
     }
@@ -308,7 +310,7 @@ fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
         return (None, Next::After(STARTING));
     };
     if let Some(failure) = ended(job) {
-        finish::failed_after_the_stop(o, draft, upgrade, "JobFailed", &failure);
+        finish::failed_after_the_stop(o, draft, upgrade, Reason::JobFailed, &failure);
         return (None, Next::Again);
     }
     if job.completed_checkpoints > 0 && job.all_tasks_running {
@@ -324,23 +326,18 @@ fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
 pub fn ended(job: &JobFacts) -> Option<String> {
     job.state.is_terminal().then(|| {
         let why = job.failure.clone().unwrap_or_else(|| "no failure is reported".to_owned());
-        format!("the job is {}: {why}", state_name(job.state))
+        format!("the job is {}: {why}", job.state)
     })
 }
 
 fn late_or(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, job: &JobFacts, message: &str) -> Decision {
     let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
     if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
-        finish::failed_after_the_stop(o, draft, upgrade, "ProgressDeadlineExceeded", &message);
+        finish::failed_after_the_stop(o, draft, upgrade, Reason::ProgressDeadlineExceeded, &message);
         return (None, Next::Again);
     }
     set_message(draft, &message);
     (None, Next::After(FAST))
-}
-
-/// Flink's name of a state.
-pub fn state_name(state: JobState) -> String {
-    format!("{state:?}").to_uppercase()
 }
 
 /// Moves an upgrade to its next step.
@@ -350,11 +347,10 @@ pub fn step(o: &Observed, draft: &mut FlinkJobUpgradeStatus, step: UpgradeStep, 
         u.step_since = Some(time::to_k8s_precise(o.now));
         u.message = Some(message.to_owned());
     }
-    let reason = format!("{step:?}");
-    status::reconciling(o, draft, &reason, message);
     if step == UpgradeStep::PuttingBack {
         draft.phase = Some(JobPhase::RollingBack);
     }
+    status::reconciling(o, draft, status::under_way(draft), message);
 }
 
 /// Says what an upgrade waits for.
@@ -366,9 +362,4 @@ pub fn set_message(draft: &mut FlinkJobUpgradeStatus, message: &str) {
 
 fn step_since(o: &Observed, upgrade: &UpgradeProgress) -> chrono::DateTime<chrono::Utc> {
     upgrade.step_since.as_ref().map_or(o.now, time::from_k8s)
-}
-
-/// `CLAIM` hands the savepoint to Flink, which may delete it with its second checkpoint.
-pub fn hands_over(upgrade: &UpgradeProgress) -> bool {
-    upgrade.restore_mode == Some(RestoreMode::Claim)
 }

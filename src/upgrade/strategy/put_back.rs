@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::prewarm::{self, Restored};
-use crate::api::{FlinkJobUpgradeStatus, Submission, UpgradeProgress};
+use crate::api::condition::Reason;
+use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress};
 use crate::flink::JobId;
 use crate::naming;
 use crate::reconcile::Next;
@@ -17,9 +18,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     let (Some(from), Some(submission)) = (upgrade.from, &upgrade.submission) else {
         return (None, Next::After(AT_REST));
     };
-    // The number of the failed revision is used once, so the id is new for every way back.
-    let back = naming::job_id(status::uid(o), from, upgrade.to);
-    if submission.job_id == back { go_on(o, draft, upgrade, from) } else { end_target(o, draft, upgrade, submission, from, back) }
+    if submission.revision == from { go_on(o, draft, upgrade, from) } else { end_target(o, draft, upgrade, submission, from) }
 }
 
 /// Nothing is submitted to the old cluster before the new submission certainly processes nothing any more.
@@ -29,11 +28,10 @@ fn end_target(
     upgrade: &UpgradeProgress,
     submission: &Submission,
     from: i64,
-    back: String,
 ) -> Decision {
     let target = o.revisions.get(&upgrade.to);
     let fenced = match target.map(|r| &r.cluster) {
-        Some(Cluster::Up(up)) if up.instance == submission.job_manager_instance => {
+        Some(Cluster::Up(up)) if submission.job_manager_instance.as_deref() == Some(up.instance.as_str()) => {
             match JobId::new(&submission.job_id).ok().and_then(|id| up.jobs.get(&id).map(|s| (id, *s))) {
                 Some((id, state)) if !state.is_terminal() => {
                     return (Some(Effect::Cancel(upgrade.to, id)), Next::After(FAST));
@@ -58,10 +56,12 @@ fn end_target(
     };
     if let Some(u) = &mut draft.upgrade {
         u.submission = Some(Submission {
-            job_id: back,
-            job_manager_instance: old.instance.clone(),
+            // The number of the failed revision is used once, so the id is new for every way back.
+            job_id: naming::job_id(status::uid(o), from, upgrade.to),
+            revision: from,
+            job_manager_instance: Some(old.instance.clone()),
             restored_from: upgrade.savepoint_location.clone(),
-            restore_mode: upgrade.savepoint_location.as_ref().map(|_| crate::api::RestoreMode::default()),
+            restore_mode: upgrade.savepoint_location.as_ref().map(|_| RestoreMode::NoClaim),
             since: Some(time::to_k8s_precise(o.now)),
             ..Submission::default()
         });
@@ -76,7 +76,7 @@ fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgr
     };
     if let Some(failure) = prewarm::ended(job) {
         let message = format!("revision {from} can't be put back: {failure}");
-        status::stalled(o, draft, "RollbackFailed", &message);
+        status::stalled(o, draft, Reason::RollbackFailed, &message);
         return (None, Next::After(AT_REST));
     }
     match prewarm::restored(job, submission) {
@@ -86,7 +86,7 @@ fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgr
         }
         Restored::Elsewhere(path) => {
             let message = format!("revision {from} can't be put back: Flink restored {path}");
-            status::stalled(o, draft, "RollbackFailed", &message);
+            status::stalled(o, draft, Reason::RollbackFailed, &message);
             (None, Next::After(AT_REST))
         }
         _ => (None, Next::After(FAST)),
