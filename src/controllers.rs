@@ -7,12 +7,12 @@ use kube::runtime::controller::Controller;
 use kube::runtime::watcher;
 
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
+use crate::reconcile;
 use crate::runtime::Context;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 use crate::savepoint::{self, Savepoints};
 use crate::upgrade::{self, Upgrades};
-use crate::reconcile;
 
 /// How many objects a list brings at once: the first list is the largest thing that the process ever holds.
 const PAGE: u32 = 100;
@@ -20,7 +20,10 @@ const PAGE: u32 = 100;
 /// Starts every controller as a task of its own.
 pub fn spawn(tasks: &mut Tasks, ctx: &Context, stop: &Shutdown) {
     tasks.spawn("the FlinkJobUpgrade controller", reconcile::run::<Upgrades>(ctx.clone(), upgrades(ctx), stop.clone()));
-    tasks.spawn("the FlinkSavepoint controller", reconcile::run::<Savepoints>(ctx.clone(), savepoints(ctx), stop.clone()));
+    tasks.spawn(
+        "the FlinkSavepoint controller",
+        reconcile::run::<Savepoints>(ctx.clone(), savepoints(ctx), stop.clone()),
+    );
 }
 
 fn everything() -> watcher::Config {
@@ -36,6 +39,9 @@ fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {
 }
 
 fn savepoints(ctx: &Context) -> Controller<FlinkSavepoint> {
-    Controller::new(ctx.watched::<FlinkSavepoint>(), everything())
-        .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), |j: FlinkJobUpgrade| savepoint::named_by(&j))
+    Controller::new(ctx.watched::<FlinkSavepoint>(), everything()).watches(
+        ctx.watched::<FlinkJobUpgrade>(),
+        everything(),
+        |j: FlinkJobUpgrade| savepoint::named_by(&j),
+    )
 }

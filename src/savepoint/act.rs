@@ -10,8 +10,8 @@ use super::plan::{Effect, Job, Observed};
 use crate::api::FlinkJobUpgrade;
 use crate::flink;
 use crate::naming;
-use crate::runtime::Context;
 use crate::reconcile::{Error, within};
+use crate::runtime::Context;
 use crate::upgrade::jobmanager;
 
 /// See the upgrade's effects: a trigger carries an id that makes a repeat the same request.

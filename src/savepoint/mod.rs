@@ -13,9 +13,9 @@ use kube::{Api, Resource, ResourceExt};
 use self::act::Outcome;
 use self::plan::Observed;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointStatus, SavepointPhase};
+use crate::reconcile::{Error, Next, Reconciler, within};
 use crate::runtime::Context;
 use crate::runtime::failpoint;
-use crate::reconcile::{Error, Next, Reconciler, within};
 use crate::time;
 
 /// The controller.
@@ -107,4 +107,3 @@ fn tell(ctx: &Context, before: Option<SavepointPhase>, after: &FlinkSavepoint) {
         ctx.events.warning(about, phase.as_str(), "Savepoint", &message);
     }
 }
-

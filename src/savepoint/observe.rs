@@ -9,8 +9,8 @@ use kube::{Api, ResourceExt};
 use super::plan::{Answer, Completed, Job, Observed, Submitted};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, Then, coverage, labels};
 use crate::flink::{self, JobId, SavepointOperation, TriggerId, location};
-use crate::runtime::Context;
 use crate::reconcile::{Error, within};
+use crate::runtime::Context;
 use crate::upgrade::{jobmanager, workload};
 use crate::{api, naming};
 
@@ -53,12 +53,8 @@ async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<f
     let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
     let records: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), &namespace);
     let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &namespace);
-    let selector = format!(
-        "{},{}={}",
-        naming::revision_selector(&uid, active.revision),
-        labels::COMPONENT,
-        labels::JOBMANAGER
-    );
+    let selector =
+        format!("{},{}={}", naming::revision_selector(&uid, active.revision), labels::COMPONENT, labels::JOBMANAGER);
     let of_revision = ListParams::default().labels(&selector);
     let (service, record, pods) = tokio::try_join!(
         within("get Service", services.get_opt(&revision)),

@@ -186,7 +186,12 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
     let job = match &o.job {
         Job::Missing => {
             let name = o.savepoint.spec.job_ref.as_ref().map_or("", |r| r.name.as_str());
-            status::under_way(o, draft, Reason::JobNotFound, &format!("there is no FlinkJobUpgrade {name} in this namespace"));
+            status::under_way(
+                o,
+                draft,
+                Reason::JobNotFound,
+                &format!("there is no FlinkJobUpgrade {name} in this namespace"),
+            );
             return (None, Next::After(WAITING));
         }
         Job::NotRunning { message } => {
@@ -202,7 +207,12 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
             return (Some(Effect::TakeLock(operation)), Next::Again);
         }
         Lock::Announced => {
-            status::under_way(o, draft, Reason::InProgress, "the upgrade is about to name this savepoint as its operation");
+            status::under_way(
+                o,
+                draft,
+                Reason::InProgress,
+                "the upgrade is about to name this savepoint as its operation",
+            );
             return (None, Next::After(WAITING));
         }
         Lock::Taken(by) => {
@@ -294,12 +304,16 @@ fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAtt
         _ => None,
     };
     let same_process = instance.is_some() && instance == attempt.job_manager_instance.as_deref();
-    let age = attempt.start_time.as_ref().map_or(Duration::MAX, |t| {
-        (o.now - time::from_k8s(t)).to_std().unwrap_or_default()
-    });
+    let age =
+        attempt.start_time.as_ref().map_or(Duration::MAX, |t| (o.now - time::from_k8s(t)).to_std().unwrap_or_default());
     match &o.answer {
         Answer::NotAsked => {
-            status::under_way(o, draft, Reason::JobManagerUnreachable, "the job's JobManager can't be found now; nothing is sent");
+            status::under_way(
+                o,
+                draft,
+                Reason::JobManagerUnreachable,
+                "the job's JobManager can't be found now; nothing is sent",
+            );
             (None, Next::After(WAITING))
         }
         Answer::Unreachable(message) => {
@@ -335,7 +349,12 @@ fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAtt
         Answer::Failed(cause) => {
             draft.phase = Some(SavepointPhase::Failed);
             set_result(draft, attempt.number, "Failed");
-            status::stalled(o, draft, Reason::SavepointFailed, &format!("{}: {cause}", cause.savepoint_failure().reason()));
+            status::stalled(
+                o,
+                draft,
+                Reason::SavepointFailed,
+                &format!("{}: {cause}", cause.savepoint_failure().reason()),
+            );
             (None, Next::After(SETTLED))
         }
     }
@@ -374,12 +393,8 @@ fn request(o: &Observed, attempt: &SavepointAttempt) -> Option<Effect> {
     };
     let directory = Some(attempt.directory.clone());
     Some(match o.savepoint.spec.then() {
-        Then::Continue | Then::Cancel => {
-            Effect::Trigger(job_id, SavepointRequest { trigger_id, directory, format })
-        }
-        then => {
-            Effect::Stop(job_id, StopRequest { trigger_id, directory, format, drain: then == Then::Drain })
-        }
+        Then::Continue | Then::Cancel => Effect::Trigger(job_id, SavepointRequest { trigger_id, directory, format }),
+        then => Effect::Stop(job_id, StopRequest { trigger_id, directory, format, drain: then == Then::Drain }),
     })
 }
 

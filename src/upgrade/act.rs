@@ -122,10 +122,8 @@ async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome,
 }
 
 async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
-    let record = workload::to_controller_revision(&o.upgrade, number).map_err(|e| Error::Record {
-        name: naming::revision_name(status::name(o), number),
-        message: e.to_string(),
-    })?;
+    let record = workload::to_controller_revision(&o.upgrade, number)
+        .map_err(|e| Error::Record { name: naming::revision_name(status::name(o), number), message: e.to_string() })?;
     create(&api::<ControllerRevision>(ctx, o), &record, status::uid(o)).await?;
     Ok(Outcome::Done)
 }
@@ -239,7 +237,8 @@ async fn delete_one<K>(
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
 {
-    let params = DeleteParams { preconditions: Some(Preconditions { uid, resource_version }), ..DeleteParams::background() };
+    let params =
+        DeleteParams { preconditions: Some(Preconditions { uid, resource_version }), ..DeleteParams::background() };
     match within("delete", api.delete(name, &params)).await {
         Ok(_) => Ok(()),
         Err(Error::Kube { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => Ok(()),

@@ -8,8 +8,7 @@ use super::strategy::prewarm;
 use super::{child, status};
 use crate::api::condition::Reason;
 use crate::api::{
-    DeletionJob, FlinkJobUpgradeStatus, OperationKind, ObjectRef, Operation, SavepointPhase,
-    JobPhase, UpgradeStep,
+    DeletionJob, FlinkJobUpgradeStatus, JobPhase, ObjectRef, Operation, OperationKind, SavepointPhase, UpgradeStep,
 };
 use crate::flink::JobId;
 use crate::reconcile::Next;

@@ -19,10 +19,11 @@ pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
         revision: upgrade.to,
         revision_name: o.upgrade.spec.revision_name.clone(),
         submission,
-        last_checkpoint: job
-            .last_checkpoint
-            .clone()
-            .map(|(id, path)| CheckpointRef { id, path: Some(path), time: Some(time::to_k8s(o.now)) }),
+        last_checkpoint: job.last_checkpoint.clone().map(|(id, path)| CheckpointRef {
+            id,
+            path: Some(path),
+            time: Some(time::to_k8s(o.now)),
+        }),
         ..ActiveRevision::default()
     });
     draft.failed_spec_hash = None;
@@ -64,7 +65,10 @@ pub fn failed_after_the_stop(
         return;
     };
     if status::hands_over(upgrade) && upgrade.step == UpgradeStep::Stabilizing {
-        let message = format!("revision {}: {message}; it claimed the savepoint, so revision {from} can't go on from it", upgrade.to);
+        let message = format!(
+            "revision {}: {message}; it claimed the savepoint, so revision {from} can't go on from it",
+            upgrade.to
+        );
         status::stalled(o, draft, reason, &message);
         return;
     }

@@ -222,4 +222,3 @@ async fn cluster(flink: &flink::Client, job: Option<JobId>) -> Result<Up, flink:
     up.job = Some(facts);
     Ok(up)
 }
-

@@ -173,7 +173,12 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     release_lock(o, draft);
     let Some(record) = o.record(active.revision) else {
         let name = naming::revision_name(status::name(o), active.revision);
-        status::stalled(o, draft, Reason::RevisionRecordMissing, &format!("ControllerRevision {name} is gone; restore it"));
+        status::stalled(
+            o,
+            draft,
+            Reason::RevisionRecordMissing,
+            &format!("ControllerRevision {name} is gone; restore it"),
+        );
         return (None, Next::After(AT_REST));
     };
     let changed = record.revision_hash != workload::revision_hash(&o.upgrade.spec);
@@ -266,7 +271,13 @@ pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> 
 
 /// The request that starts a revision's job.
 #[must_use]
-pub fn run_request(o: &Observed, revision: i64, job_id: JobId, path: Option<&str>, upgrade: &UpgradeProgress) -> Option<RunRequest> {
+pub fn run_request(
+    o: &Observed,
+    revision: i64,
+    job_id: JobId,
+    path: Option<&str>,
+    upgrade: &UpgradeProgress,
+) -> Option<RunRequest> {
     let submission = &o.record(revision)?.rendered.submission;
     let target = revision == upgrade.to;
     Some(RunRequest {

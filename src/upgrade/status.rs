@@ -157,7 +157,8 @@ fn health(o: &Observed, active: &ActiveRevision) -> Health {
     let Some(job) = o.job(active.revision, job_id) else {
         let trouble = match o.revisions.get(&active.revision).map(|r| &r.cluster) {
             Some(Cluster::Up(_)) => {
-                let message = format!("the JobManager does not know job {job_id}: it was restarted without high availability");
+                let message =
+                    format!("the JobManager does not know job {job_id}: it was restarted without high availability");
                 (Reason::JobManagerLost, message, true)
             }
             Some(Cluster::Down(why)) => (Reason::JobManagerUnreachable, why.clone(), false),

@@ -108,7 +108,10 @@ fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     match JobId::new(&job_id).ok().and_then(|id| up.jobs.get(&id).map(|s| (id, *s))) {
         None if !late => {
             let Ok(id) = JobId::new(&job_id) else { return (None, Next::After(SLOW)) };
-            return (Some(Effect::WarmUp(upgrade.to, warm_up(id, record.rendered.warm_up_directory.clone(), slots))), Next::After(STARTING));
+            return (
+                Some(Effect::WarmUp(upgrade.to, warm_up(id, record.rendered.warm_up_directory.clone(), slots))),
+                Next::After(STARTING),
+            );
         }
         Some((id, state)) if !state.is_terminal() => {
             let effect = late.then(|| Effect::Cancel(upgrade.to, id));
@@ -330,7 +333,13 @@ pub fn ended(job: &JobFacts) -> Option<String> {
     })
 }
 
-fn late_or(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, job: &JobFacts, message: &str) -> Decision {
+fn late_or(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    job: &JobFacts,
+    message: &str,
+) -> Decision {
     let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
     if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
         finish::failed_after_the_stop(o, draft, upgrade, Reason::ProgressDeadlineExceeded, &message);

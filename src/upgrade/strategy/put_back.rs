@@ -18,7 +18,11 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     let (Some(from), Some(submission)) = (upgrade.from, &upgrade.submission) else {
         return (None, Next::After(AT_REST));
     };
-    if submission.revision == from { go_on(o, draft, upgrade, from) } else { end_target(o, draft, upgrade, submission, from) }
+    if submission.revision == from {
+        go_on(o, draft, upgrade, from)
+    } else {
+        end_target(o, draft, upgrade, submission, from)
+    }
 }
 
 /// Nothing is submitted to the old cluster before the new submission certainly processes nothing any more.
