@@ -172,7 +172,7 @@ pub async fn run<R: Reconciler>(
     let work = controller
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(async move { stop.requested().await })
-        .run(reconcile::<R>, on_error::<R>, Arc::new(ctx))
+        .run(reconcile::<R>, |_, failed, ctx| on_error(R::KIND, failed, &ctx), Arc::new(ctx))
         .for_each(|_| std::future::ready(()));
     let listed = async {
         if store.wait_until_ready().await.is_ok() {
@@ -208,11 +208,11 @@ async fn reconcile<R: Reconciler>(object: Arc<R::Object>, ctx: Arc<Context>) -> 
     }
 }
 
-fn on_error<R: Reconciler>(_: Arc<R::Object>, failed: &Failed, ctx: Arc<Context>) -> Action {
+fn on_error(kind: &'static str, failed: &Failed, ctx: &Context) -> Action {
     if failed.source.is_conflict() {
         return Action::requeue(CONFLICT);
     }
-    ctx.metrics.reconcile_failed(R::KIND, failed.source.reason());
+    ctx.metrics.reconcile_failed(kind, failed.source.reason());
     Action::requeue(ctx.backoff.failed(&failed.uid, std::time::Instant::now()))
 }
 

@@ -28,7 +28,7 @@ impl Reconciler for Savepoints {
     const KIND: &'static str = "FlinkSavepoint";
 
     async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, live: FlinkSavepoint) -> Result<Next, Error> {
-        let observed = observe::observe(ctx, live, Utc::now()).await?;
+        let observed = Box::pin(observe::observe(ctx, live, Utc::now())).await?;
         pass(ctx, api, observed).await
     }
 }

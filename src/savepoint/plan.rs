@@ -413,3 +413,7 @@ fn set_result(draft: &mut FlinkSavepointStatus, number: i32, result: &str) {
         attempt.result = Some(result.to_owned());
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

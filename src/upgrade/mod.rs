@@ -36,8 +36,8 @@ impl Reconciler for Upgrades {
     const KIND: &'static str = "FlinkJobUpgrade";
 
     async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, live: FlinkJobUpgrade) -> Result<Next, Error> {
-        let observed = observe::observe(ctx, live, Utc::now()).await?;
-        pass(ctx, api, observed).await
+        let observed = Box::pin(observe::observe(ctx, live, Utc::now())).await?;
+        Box::pin(pass(ctx, api, observed)).await
     }
 }
 

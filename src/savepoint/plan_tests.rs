@@ -1,0 +1,205 @@
+//! The planner of a FlinkSavepoint as tables: what was observed, what follows.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rstest::rstest;
+
+use super::*;
+use crate::api::condition::{self, types};
+use crate::api::{FlinkSavepointSpec, JobKind, JobRef};
+
+const JOB_ID: &str = "00000000000000000000000000000001";
+const UID: &str = "0f0e0d0c-1111-2222-3333-444455556666";
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn savepoint(then: Option<Then>) -> FlinkSavepoint {
+    let spec = FlinkSavepointSpec {
+        job_ref: Some(JobRef { kind: JobKind::FlinkJobUpgrade, name: "orders".to_owned() }),
+        then,
+        ..FlinkSavepointSpec::default()
+    };
+    let mut savepoint = FlinkSavepoint::new("daily", spec);
+    savepoint.metadata.namespace = Some("shop".to_owned());
+    savepoint.metadata.uid = Some(UID.to_owned());
+    savepoint.metadata.generation = Some(1);
+    savepoint
+}
+
+fn job() -> Submitted {
+    Submitted {
+        operation: None,
+        revision: 3,
+        job_id: JobId::new(JOB_ID).unwrap(),
+        instance: Some("pod-a/0".to_owned()),
+        savepoint_directory: Some("s3://bucket/savepoints".to_owned()),
+        flink_version: Some("1.20.0".to_owned()),
+        not_ready: None,
+    }
+}
+
+fn operation(name: &str, uid: Option<&str>) -> Operation {
+    Operation {
+        id: "4-abcdef12".to_owned(),
+        kind: OperationKind::Upgrade,
+        savepoint: Some(ObjectRef { name: name.to_owned(), uid: uid.map(str::to_owned) }),
+        since: None,
+    }
+}
+
+fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Observed {
+    Observed { now: now(), savepoint, not_yet: Vec::new(), job: Job::Submitted(Box::new(job)), answer }
+}
+
+/// The savepoint after its intent was recorded, `age` seconds ago.
+fn triggered(then: Option<Then>, age: i64) -> FlinkSavepoint {
+    let mut mine = job();
+    mine.operation = Some(operation("daily", Some(UID)));
+    let mut o = observed(savepoint(then), mine, Answer::NotAsked);
+    o.now = now() - TimeDelta::seconds(age);
+    let plan = plan(&o);
+    assert_eq!(plan.status.phase, Some(SavepointPhase::Triggering));
+    FlinkSavepoint { status: Some(plan.status), ..o.savepoint }
+}
+
+fn reason(plan: &Plan) -> &str {
+    &condition::find(&plan.status.conditions, types::READY).unwrap().reason
+}
+
+fn is_stalled(plan: &Plan) -> bool {
+    condition::is_true(&plan.status.conditions, types::STALLED)
+}
+
+#[test]
+fn the_lock_is_taken_before_anything_is_recorded() {
+    let plan = plan(&observed(savepoint(None), job(), Answer::NotAsked));
+    let Some(Effect::TakeLock(operation)) = &plan.effect else { panic!("{:?}", plan.effect) };
+    assert_eq!(operation.savepoint.as_ref().unwrap().uid.as_deref(), Some(UID));
+    assert!(plan.status.attempts.is_empty());
+}
+
+#[test]
+fn the_intent_is_recorded_before_the_request() {
+    let mut mine = job();
+    mine.operation = Some(operation("daily", Some(UID)));
+    let plan = plan(&observed(savepoint(None), mine, Answer::NotAsked));
+    assert_eq!(plan.effect, None);
+    assert_eq!(plan.next, Next::Again);
+    let attempt = plan.status.attempts.first().unwrap();
+    assert_eq!(attempt.directory, "s3://bucket/savepoints/shop/daily-0f0e0d0c/1");
+    assert_eq!(attempt.job_id, JOB_ID);
+    assert_eq!(attempt.job_manager_instance.as_deref(), Some("pod-a/0"));
+}
+
+#[rstest]
+#[case::continues(None, "trigger")]
+#[case::stops(Some(Then::Stop), "stop")]
+fn the_request_follows_the_intent(#[case] then: Option<Then>, #[case] effect: &str) {
+    let plan = plan(&observed(triggered(then, 0), job(), Answer::UnknownTrigger));
+    assert_eq!(plan.effect.as_ref().unwrap().name(), effect);
+}
+
+#[rstest]
+#[case::busy(None, Some(operation("other", Some("another"))), "WaitingForOperation", false)]
+#[case::stop_by_a_user(Some(Then::Stop), None, "UseSuspend", true)]
+#[case::stop_of_anothers_operation(Some(Then::Stop), Some(operation("other", Some("another"))), "UseSuspend", true)]
+#[case::same_name_other_uid(Some(Then::Stop), Some(operation("daily", Some("another"))), "UseSuspend", true)]
+fn the_lock_of_the_job_is_respected(
+    #[case] then: Option<Then>,
+    #[case] operation: Option<Operation>,
+    #[case] expected: &str,
+    #[case] stalled: bool,
+) {
+    let plan = plan(&observed(savepoint(then), Submitted { operation, ..job() }, Answer::NotAsked));
+    assert_eq!((reason(&plan), is_stalled(&plan)), (expected, stalled));
+    assert_eq!(plan.effect, None);
+    assert!(plan.status.attempts.is_empty());
+}
+
+#[test]
+fn neither_directory_is_said_with_the_cure() {
+    let mine = Submitted { operation: Some(operation("daily", Some(UID))), savepoint_directory: None, ..job() };
+    let plan = plan(&observed(savepoint(None), mine, Answer::NotAsked));
+    assert_eq!((reason(&plan), is_stalled(&plan)), ("NoTargetDirectory", true));
+    assert!(plan.status.message.unwrap().contains("spec.targetDirectory"));
+}
+
+#[test]
+fn nothing_is_sent_while_tasks_do_not_run() {
+    let mine = Submitted {
+        operation: Some(operation("daily", Some(UID))),
+        not_ready: Some("the job is RESTARTING".to_owned()),
+        ..job()
+    };
+    let plan = plan(&observed(savepoint(None), mine, Answer::NotAsked));
+    assert_eq!(reason(&plan), "JobNotRunning");
+    assert!(plan.status.attempts.is_empty());
+}
+
+#[rstest]
+#[case::another_process(Submitted { instance: Some("pod-a/1".to_owned()), ..job() }, 1)]
+#[case::pod_unknown(Submitted { instance: None, ..job() }, 1)]
+#[case::result_may_have_expired(job(), 300)]
+fn a_lost_answer_is_never_repeated(#[case] job: Submitted, #[case] age: i64) {
+    let plan = plan(&observed(triggered(None, age), job, Answer::UnknownTrigger));
+    assert_eq!(plan.effect, None);
+    assert_eq!((reason(&plan), is_stalled(&plan)), ("AnswerLost", true));
+    assert_eq!(plan.status.phase, Some(SavepointPhase::InProgress));
+}
+
+#[test]
+fn a_failed_poll_is_not_a_failed_savepoint() {
+    let plan = plan(&observed(triggered(None, 5), job(), Answer::Unreachable("refused".to_owned())));
+    assert_eq!(plan.status.phase, Some(SavepointPhase::Triggering));
+    assert_eq!((reason(&plan), is_stalled(&plan)), ("JobManagerUnreachable", false));
+    assert_eq!(plan.effect, None);
+}
+
+#[rstest]
+#[case::continues(None, false, SavepointPhase::Completed)]
+#[case::stopped(Some(Then::Stop), true, SavepointPhase::Completed)]
+#[case::whole_but_the_job_runs_on(Some(Then::Stop), false, SavepointPhase::Verifying)]
+fn a_stop_is_complete_only_with_its_job(
+    #[case] then: Option<Then>,
+    #[case] job_ended: bool,
+    #[case] phase: SavepointPhase,
+) {
+    let done = Completed { location: "s3://bucket/x".to_owned(), job_ended, checkpoint_id: Some(7), size_bytes: Some(9) };
+    let plan = plan(&observed(triggered(then, 1), job(), Answer::Completed(Box::new(done))));
+    assert_eq!(plan.status.phase, Some(phase));
+    // The location is kept at once: the JobManager forgets it.
+    assert_eq!(plan.status.location.as_deref(), Some("s3://bucket/x"));
+    assert_eq!(condition::is_true(&plan.status.conditions, types::READY), phase == SavepointPhase::Completed);
+}
+
+#[test]
+fn flinks_own_failure_ends_it_with_flinks_own_words() {
+    let cause = Cause::parse("java.util.concurrent.CompletionException\nCaused by: java.io.IOException: disk full");
+    let plan = plan(&observed(triggered(None, 1), job(), Answer::Failed(cause)));
+    assert_eq!(plan.status.phase, Some(SavepointPhase::Failed));
+    assert!(is_stalled(&plan));
+    assert!(plan.status.message.unwrap().contains("disk full"));
+}
+
+#[rstest]
+#[case(SavepointPhase::Completed)]
+#[case(SavepointPhase::Failed)]
+#[case(SavepointPhase::Superseded)]
+#[case(SavepointPhase::Unknown)]
+fn a_finished_record_never_changes(#[case] phase: SavepointPhase) {
+    let mut done = triggered(None, 9);
+    done.status.as_mut().unwrap().phase = Some(phase);
+    let before = done.status.clone().unwrap();
+    let plan = plan(&observed(done, job(), Answer::UnknownTrigger));
+    assert_eq!(plan.status, before);
+    assert_eq!(plan.effect, None);
+}
+
+#[test]
+fn a_field_that_is_not_built_yet_is_named() {
+    let mut o = observed(savepoint(None), job(), Answer::NotAsked);
+    o.not_yet = vec!["spec.timeout".to_owned()];
+    let plan = plan(&o);
+    assert_eq!((reason(&plan), is_stalled(&plan)), ("NotImplemented", true));
+}
