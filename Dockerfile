@@ -8,12 +8,11 @@ COPY . .
 RUN cargo build --release --locked --package flink-savepoint-operator
 
 FROM maven:3.9-eclipse-temurin-17 AS helper
-WORKDIR /src
-COPY preflight/ .
-RUN mvn --batch-mode --quiet package
+COPY preflight/ /preflight/
+RUN /preflight/build /helper.jar
 
 FROM operator AS rootfs
-COPY --from=helper /src/target/helper.jar /helper.jar
+COPY --from=helper /helper.jar /helper.jar
 RUN packaging/rootfs target/release/flink-savepoint-operator /helper.jar /rootfs
 
 FROM scratch
