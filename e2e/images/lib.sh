@@ -54,7 +54,12 @@ cached() (
 hash_files() { sha256sum -- "$@" | cut -d' ' -f1 | sha256sum | cut -d' ' -f1; }
 
 # maven ARGS...: one Maven at a time, because its local repository is not safe for several writers.
-maven() ( exec 9> "$builds/maven.lock"; flock 9; mvn -B -q -Dstyle.color=never "$@" 9>&- )
+# Its output without the colour codes that it prints even to a file.
+maven() (
+  exec 9> "$builds/maven.lock"
+  flock 9
+  mvn -B -q "$@" 2>&1 9>&- | sed 's/\x1b\[[0-9;]*m//g'
+)
 
 # layer FOLDER ROOT OWNER MEMBER...: FOLDER/layer.tar of ROOT's MEMBERs and FOLDER/diff-id. Same content, same bytes.
 layer() {
@@ -80,7 +85,8 @@ archive() (
   printf '{"architecture":"%s","os":"linux","created":"1970-01-01T00:00:00Z","config":%s,"rootfs":{"type":"layers","diff_ids":[%s]}}\n' \
     "$(architecture)" "$config" "$ids" > "$stage/config.json"
   printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":[%s]}]\n' "$name" "$files" > "$stage/manifest.json"
-  tar --format=gnu --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --dereference -C "$stage" -cf "$out" .
+  # shellcheck disable=SC2046 # none of the names has a blank
+  tar --format=gnu --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --dereference -C "$stage" -cf "$out" $(ls "$stage")
 )
 
 architecture() {
