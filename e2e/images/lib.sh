@@ -23,8 +23,10 @@ jdk17() {
   local home jlink
   jlink=$(command -v jlink || true)
   for home in "${JAVA_HOME:-}" "${jlink:+$(readlink -f "$jlink" | sed 's|/bin/jlink$||')}" /usr/lib/jvm/*17*; do
-    [ -n "$home" ] && [ -x "$home/bin/jlink" ] && [ -e "$home/jmods/java.base.jmod" ] || continue
-    grep -q '^JAVA_VERSION="17\.' "$home/release" && { echo "$home"; return; }
+    if [ -x "$home/bin/jlink" ] && [ -e "$home/jmods/java.base.jmod" ] && grep -q '^JAVA_VERSION="17\.' "$home/release"; then
+      echo "$home"
+      return
+    fi
   done
   die "missing: a JDK 17 with jmods (apt-get install openjdk-17-jdk-headless, or set JAVA_HOME)"
 }
@@ -34,7 +36,7 @@ jdk17() {
 cached() (
   name=$1 key=$2 make=$3
   shift 3
-  dir=$builds/$name-$(sha256sum <<< "$key$(declare -f "$make")" | cut -c1-16)
+  dir=$builds/$name-$(sha256sum <<< "$key$(declare -f "$make" layer archive)" | cut -c1-16)
   if [ ! -d "$dir" ]; then
     exec 8> "$builds/$name.lock"
     flock 8
@@ -86,7 +88,7 @@ archive() (
     "$(architecture)" "$config" "$ids" > "$stage/config.json"
   printf '[{"Config":"config.json","RepoTags":["%s"],"Layers":[%s]}]\n' "$name" "$files" > "$stage/manifest.json"
   # shellcheck disable=SC2046 # none of the names has a blank
-  tar --format=gnu --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --dereference -C "$stage" -cf "$out" $(ls "$stage")
+  tar --format=gnu --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --dereference -C "$stage" -cf "$out" manifest.json config.json $(cd "$stage" && ls -d -- *.tar)
 )
 
 architecture() {
