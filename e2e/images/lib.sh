@@ -47,8 +47,11 @@ cached() (
       chmod 755 "$aside"
       "$make" "$aside" "$@" >&2 8>&-
       mv -T "$aside" "$dir"
+      # Others of the name that nothing used for a day, by another clone for instance, go.
+      find "$builds" -maxdepth 1 -regextype egrep -regex ".*/$name-[0-9a-f]{16}" -mmin +1440 -exec rm -rf {} +
     fi
   fi
+  touch "$dir"
   echo "$dir"
 )
 
