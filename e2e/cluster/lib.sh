@@ -72,7 +72,12 @@ ctr() { command ctr --connect-timeout 2s --address "$sock" --namespace k8s.io "$
 
 # settings: a hash of what decides how the cluster is started.
 settings() {
-  (cd "$here" && cat lib.sh up start audit-policy.yaml && build_hash kube && build_hash versitygw) | sha256sum | cut -c1-16
+  {
+    echo "$node $bridge $node_ip $pod_net $service_net $s3_port $s3_bucket $network ${components[*]}"
+    cat "$here/start" "$here/audit-policy.yaml"
+    build_hash kube
+    build_hash versitygw
+  } | sha256sum | cut -c1-16
 }
 
 # processes: "PID NAME" of each process of this cluster, found by its command line alone: there are
@@ -96,8 +101,12 @@ pids() { processes | awk -v name="$1" '$2 == name {print $1}'; }
 runs() { [[ -n $(pids "$1") ]]; }
 
 # end NAME...: ends components side by side, after 15 seconds by SIGKILL, and waits until they are gone.
-end() {
-  local name ids deadline=$((SECONDS + 15)) signal=TERM
+# end_now NAME...: the same by SIGKILL from the start.
+end() { end_within 15 "$@"; }
+end_now() { end_within 0 "$@"; }
+end_within() {
+  local name ids deadline=$((SECONDS + $1)) signal=TERM
+  shift
   while
     ids=$(for name in "$@"; do pids "$name"; done)
     [[ -n $ids ]]
@@ -113,7 +122,7 @@ end() {
 
 # container_pids: processes whose root file system is one of this cluster's containers.
 container_pids() {
-  awk -v dir="upperdir=$run/" '$5 == "/" && index($0, dir) {split(FILENAME, p, "/"); print p[3]}' /proc/[0-9]*/mountinfo 2>/dev/null || true
+  { grep -lsE -- " / / .* - overlay .*upperdir=$run/" /proc/[0-9]*/mountinfo || true; } | cut -d/ -f3
 }
 mounts() { awk -v dir="$run/" 'index($2, dir) == 1 {print $2}' /proc/self/mounts; }
 links() { # the bridge and the ends of the pods' links on it
@@ -148,8 +157,9 @@ stop_all() {
   if runs containerd && [[ -x $kube ]]; then # the orderly way: it takes networks and mounts down too
     timeout 60 "$kube" stop-pods "unix://$sock" >>"$run/logs/stop-pods.log" 2>&1 || say "some pods did not stop in an orderly way: see $run/logs/stop-pods.log"
   fi
+  runs etcd || end_now apiserver # which does not end in an orderly way without etcd
   end containerd apiserver versitygw
-  end etcd # last: the apiserver does not end without it
+  end etcd
   sweep
 }
 
