@@ -1,0 +1,89 @@
+# What the scripts of this folder share: where things are, and steps that are timed, logged and counted.
+# shellcheck shell=bash disable=SC2034 source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/../cluster/lib.sh" # say, die, cache, builds, run, env_file, other_cluster
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$top"
+# One target folder for all clones: a second clone compiles only what differs.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+export CARGO_TERM_COLOR=never
+operator=flink-savepoint-operator
+helper_jar=$CARGO_TARGET_DIR/helper.jar
+cargo_deny_version=0.20.2
+cargo_deny=$builds/cargo-deny-$cargo_deny_version/cargo-deny
+
+# load_env: the E2E_* variables of the cluster under test: of the environment, or of `e2e/cluster/up`.
+load_env() {
+  if ! other_cluster; then
+    [[ -s $env_file ]] || die "no cluster runs: make up"
+    set -a
+    # shellcheck disable=SC1090
+    . "$env_file"
+    set +a
+  fi
+}
+
+# new_logs: a new folder for this run's logs, $logs; the ten newest are kept. Only one run at a time.
+new_logs() {
+  lock test
+  logs=$cache/logs/$(date +%Y%m%d-%H%M%S)
+  mkdir -p "$logs"
+  find "$cache/logs" -mindepth 1 -maxdepth 1 -type d -name '20*' | sort -r | sed 1,10d | xargs -r rm -rf
+}
+
+passed=0 failed=0 failures=()
+# count NAME STATUS LOG: adds up what the log reports, in the words of cargo test or of our scripts. What reports
+# nothing is one check.
+count() {
+  local good bad
+  read -r good bad < <(sed -nE 's/^test result: .* ([0-9]+) passed; ([0-9]+) failed; .*/\1 \2/p; s/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$3" |
+    awk '{good += $1; bad += $2} END {print NR ? good + 0 " " bad + 0 : ""}') || true
+  [[ -n $good ]] || good=$(($2 == 0))
+  [[ -n $bad ]] || bad=0 # what reports nothing
+  (($2 == 0 || bad > 0)) || bad=1
+  passed=$((passed + good)) failed=$((failed + bad))
+  (($2 == 0 && bad == 0)) || failures+=("$1")
+}
+
+declare -A job_of begin_of
+# begin NAME COMMAND...: starts a command, its output in $logs/NAME.log, for `await` later.
+begin() {
+  local name=$1
+  shift
+  begin_of[$name]=$SECONDS
+  "$@" >"$logs/$name.log" 2>&1 </dev/null {lock_fd}>&- & # a cluster that it starts must not hold the lock
+  job_of[$name]=$!
+}
+
+# await NAME: waits for what was begun and counts it. Every 30 seconds it says how far that is; of one that fails it
+# shows the end of the log.
+await() {
+  local name=$1 log=$logs/$1.log begin=${begin_of[$1]} job=${job_of[$1]} next=$((SECONDS + 30)) status=0
+  while kill -0 "$job" 2>/dev/null; do
+    sleep 0.2
+    if ((SECONDS >= next)); then
+      next=$((SECONDS + 30))
+      say "  $name: $((SECONDS - begin)) s; $(tail -n 1 "$log" | cut -c1-150)"
+    fi
+  done
+  wait "$job" || status=$?
+  count "$name" $status "$log"
+  if ((status == 0)); then
+    say "$name: $((SECONDS - begin)) s"
+  else
+    tail -n 40 "$log" | sed 's/^/    /'
+    say "$name FAILED after $((SECONDS - begin)) s; all of it: $log"
+  fi
+  return $status
+}
+
+step() {
+  begin "$@"
+  await "$1"
+}
+
+# finish: the one line that sums up, and the exit code.
+finish() {
+  ((failed == 0)) || say "failed: ${failures[*]}; logs in $logs"
+  echo "$passed passed, $failed failed"
+  exit $((failed > 0))
+}
