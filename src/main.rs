@@ -100,26 +100,13 @@ async fn run(args: &Run) -> anyhow::Result<()> {
 
 /// Waits until this process leads, then runs the controllers.
 async fn control(context: Context, lease_seen: Pending, stop: Shutdown) -> anyhow::Result<()> {
-    let mut claim = context.claim.clone();
-    let leading = async {
-        let seen = *claim.wait_for(|claim| claim.is_known()).await?;
-        if !seen.is_held() {
-            // Standing by is being ready.
-            lease_seen.done();
-            claim.wait_for(|claim| claim.is_held()).await?;
-            return anyhow::Ok(None);
-        }
-        Ok(Some(lease_seen))
-    };
     let lease_seen = tokio::select! {
         () = stop.requested() => return Ok(()),
-        leading = leading => leading?,
+        leading = context.until_leading(lease_seen) => leading?,
     };
-    // The controllers start here, each a task of a `Tasks` of their own, with `context` and `stop`; they put their watches on
+    // The controllers start here, each a task of a `Tasks` of their own, with `context` and `stop`. They put their watches on
     // `context.readiness` before the Lease is taken off it, so that the process is not ready for a moment in between.
-    if let Some(lease_seen) = lease_seen {
-        lease_seen.done();
-    }
+    lease_seen.done();
     stop.requested().await;
     Ok(())
 }
