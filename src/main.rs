@@ -102,27 +102,14 @@ async fn run(args: &Run) -> anyhow::Result<()> {
 
 /// Waits until this process leads, then runs the controllers.
 async fn control(context: Context, lease_seen: Pending, stop: Shutdown) -> anyhow::Result<()> {
-    let mut claim = context.claim.clone();
-    let leading = async {
-        let seen = *claim.wait_for(|claim| claim.is_known()).await?;
-        if !seen.is_held() {
-            // Standing by is being ready.
-            lease_seen.done();
-            claim.wait_for(|claim| claim.is_held()).await?;
-            return anyhow::Ok(None);
-        }
-        Ok(Some(lease_seen))
-    };
     let lease_seen = tokio::select! {
         () = stop.requested() => return Ok(()),
-        leading = leading => leading?,
+        leading = context.until_leading(lease_seen) => leading?,
     };
     // Their watches are on the list of what is waited for before the Lease is taken off it: the process is not ready for a
     // moment in between.
     let mut tasks = Tasks::new();
     controllers::spawn(&mut tasks, &context, &stop);
-    if let Some(lease_seen) = lease_seen {
-        lease_seen.done();
-    }
+    lease_seen.done();
     Ok(tasks.run(&stop, GRACE).await?)
 }

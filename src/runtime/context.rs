@@ -8,7 +8,14 @@ use tokio::sync::watch;
 
 use crate::flink;
 
-use super::{Error, backoff::Backoff, events::Events, lease::Claim, metrics::Metrics, readiness::Readiness};
+use super::{
+    Error,
+    backoff::Backoff,
+    events::Events,
+    lease::Claim,
+    metrics::Metrics,
+    readiness::{Pending, Readiness},
+};
 
 /// The largest helper jar, in bytes: a `ConfigMap` takes 1 MiB, in base64.
 const HELPER_JAR_LIMIT: usize = 512 * 1024;
@@ -55,6 +62,21 @@ impl Context {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         }
+    }
+
+    /// Waits until this process leads. Standing by is being ready: `lease_seen` is done as soon as the Lease was seen in another's
+    /// hands. What is returned is done once the controllers have put their watches on [`Context::readiness`].
+    ///
+    /// # Errors
+    /// If nobody keeps the claim up to date any more.
+    pub async fn until_leading(&self, lease_seen: Pending) -> Result<Pending, watch::error::RecvError> {
+        let mut claim = self.claim.clone();
+        if claim.wait_for(Claim::is_known).await?.is_held() {
+            return Ok(lease_seen);
+        }
+        lease_seen.done();
+        claim.wait_for(Claim::is_held).await?;
+        Ok(self.readiness.wait_for("the watches of the controllers"))
     }
 
     /// Whether no other process can lead before a call of this duration has ended. To be asked before every irreversible effect.

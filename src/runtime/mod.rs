@@ -18,3 +18,6 @@ pub mod telemetry;
 
 pub use context::{Context, Settings};
 pub use error::Error;
+
+#[cfg(test)]
+pub(crate) mod fake_api;
