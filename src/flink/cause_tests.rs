@@ -36,6 +36,7 @@ use super::{Cause, SavepointFailure};
     "java.lang.RuntimeException: java.lang.ArithmeticException\n\tat a.B.c(B.java:1)\nCaused by: java.lang.ArithmeticException\n",
     "ArithmeticException"
 )]
+#[case::text_after_frames("a.b.CException: it broke\n\tat a.B.c(B.java:1)\nstray\n", "CException: it broke")]
 #[case::server_side(
     "<Exception on server side:\na.b.CException: it broke\n\tat a.B.c(B.java:1)\n\nEnd of exception on server side>",
     "CException: it broke"
