@@ -17,13 +17,13 @@ use super::request::{RunRequest, SavepointRequest, StopRequest};
 
 /// How long a connection may take to be made. Below every other limit, so that a timeout before the request went out is
 /// always seen as that.
-const CONNECT: Duration = Duration::from_secs(2);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a read may take.
-const READ: Duration = Duration::from_secs(5);
+pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a trigger, a stop or a cancel may take; Flink answers before it acts.
-const TRIGGER: Duration = Duration::from_secs(10);
+pub const TRIGGER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a submit may take: it runs the program's `main()` and waits until the job is initialised.
-const SUBMIT: Duration = Duration::from_secs(60);
+pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an idle connection is kept: enough for polling, too short to meet many dead ones.
 const IDLE: Duration = Duration::from_secs(10);
 /// How much of an answer is read, in bytes. The largest seen is a failed savepoint's, with 53 kB.
@@ -45,7 +45,7 @@ impl Connector {
     pub fn new() -> Result<Self, Error> {
         let http = reqwest::Client::builder()
             .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -142,8 +142,12 @@ impl Client {
     /// # Errors
     /// See [`Client`].
     pub async fn exceptions(&self, job: &JobId) -> Result<Vec<ExceptionEntry>, Error> {
-        let call =
-            Call::new(Method::GET, format!("/jobs/{job}/exceptions?maxExceptions={EXCEPTIONS}"), About::Job, READ);
+        let call = Call::new(
+            Method::GET,
+            format!("/jobs/{job}/exceptions?maxExceptions={EXCEPTIONS}"),
+            About::Job,
+            READ_TIMEOUT,
+        );
         let body = self.send(&call, |r| r).await?;
         answer::exceptions(&call.name(), &body)
     }
@@ -154,7 +158,7 @@ impl Client {
     /// # Errors
     /// See [`Client`].
     pub async fn trigger_savepoint(&self, job: &JobId, request: &SavepointRequest) -> Result<(), Error> {
-        let call = Call::new(Method::POST, format!("/jobs/{job}/savepoints"), About::Job, TRIGGER);
+        let call = Call::new(Method::POST, format!("/jobs/{job}/savepoints"), About::Job, TRIGGER_TIMEOUT);
         self.trigger(&call, &request.trigger_id, |r| r.json(request)).await
     }
 
@@ -164,7 +168,7 @@ impl Client {
     /// # Errors
     /// See [`Client`].
     pub async fn stop(&self, job: &JobId, request: &StopRequest) -> Result<(), Error> {
-        let call = Call::new(Method::POST, format!("/jobs/{job}/stop"), About::Job, TRIGGER);
+        let call = Call::new(Method::POST, format!("/jobs/{job}/stop"), About::Job, TRIGGER_TIMEOUT);
         self.trigger(&call, &request.trigger_id, |r| r.json(request)).await
     }
 
@@ -173,7 +177,7 @@ impl Client {
     /// # Errors
     /// See [`Client`]; [`Error::UnknownTrigger`].
     pub async fn savepoint_status(&self, job: &JobId, trigger: &TriggerId) -> Result<SavepointOperation, Error> {
-        let call = Call::new(Method::GET, format!("/jobs/{job}/savepoints/{trigger}"), About::Trigger, READ);
+        let call = Call::new(Method::GET, format!("/jobs/{job}/savepoints/{trigger}"), About::Trigger, READ_TIMEOUT);
         let body = self.send(&call, |r| r).await?;
         answer::savepoint(&call.name(), &body)
     }
@@ -189,7 +193,7 @@ impl Client {
         struct Started {
             jobid: JobId,
         }
-        let call = Call::new(Method::POST, format!("/jars/{}/run", escaped(jar_id)), About::Run, SUBMIT);
+        let call = Call::new(Method::POST, format!("/jars/{}/run", escaped(jar_id)), About::Run, SUBMIT_TIMEOUT);
         let body = self.send(&call, |r| r.json(request)).await?;
         let Started { jobid } = answer::read(&call.name(), &body)?;
         if jobid == request.job_id {
@@ -204,7 +208,7 @@ impl Client {
     /// # Errors
     /// See [`Client`].
     pub async fn cancel(&self, job: &JobId) -> Result<(), Error> {
-        let call = Call::new(Method::PATCH, format!("/jobs/{job}?mode=cancel"), About::Job, TRIGGER);
+        let call = Call::new(Method::PATCH, format!("/jobs/{job}?mode=cancel"), About::Job, TRIGGER_TIMEOUT);
         self.send(&call, |r| r).await.map(drop)
     }
 
@@ -213,7 +217,7 @@ impl Client {
     /// # Errors
     /// See [`Client`].
     pub async fn trigger_checkpoint(&self, job: &JobId) -> Result<String, Error> {
-        let call = Call::new(Method::POST, format!("/jobs/{job}/checkpoints"), About::Job, TRIGGER);
+        let call = Call::new(Method::POST, format!("/jobs/{job}/checkpoints"), About::Job, TRIGGER_TIMEOUT);
         let body = self.send(&call, |r| r.json(&serde_json::json!({"checkpointType": "CONFIGURED"}))).await?;
         answer::read(&call.name(), &body).map(|t: Triggered| t.request_id)
     }
@@ -224,13 +228,13 @@ impl Client {
     /// See [`Client`]; [`Error::UnknownTrigger`].
     pub async fn checkpoint_status(&self, job: &JobId, request_id: &str) -> Result<CheckpointOperation, Error> {
         let path = format!("/jobs/{job}/checkpoints/{}", escaped(request_id));
-        let call = Call::new(Method::GET, path, About::Trigger, READ);
+        let call = Call::new(Method::GET, path, About::Trigger, READ_TIMEOUT);
         let body = self.send(&call, |r| r).await?;
         answer::checkpoint(&call.name(), &body)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, about: About) -> Result<T, Error> {
-        let call = Call::new(Method::GET, path.to_owned(), about, READ);
+        let call = Call::new(Method::GET, path.to_owned(), about, READ_TIMEOUT);
         let body = self.send(&call, |r| r).await?;
         answer::read(&call.name(), &body)
     }

@@ -22,3 +22,14 @@ pub use model::{
     JobState, LatestCheckpoints, Overview, RestoredCheckpoint, SavepointOperation, TaskCounts, TaskState, Vertex,
 };
 pub use request::{ClaimMode, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
+
+#[cfg(test)]
+mod cause_tests;
+#[cfg(test)]
+mod client_tests;
+#[cfg(test)]
+mod location_tests;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod recorded;
