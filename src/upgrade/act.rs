@@ -24,6 +24,9 @@ use crate::{flink, naming};
 /// may take longer carry an id that makes a repeat by the next leader the same request.
 const MUST_LEAD_FOR: Duration = Duration::from_secs(8);
 
+/// Without blue and green sides every revision has the same color.
+const COLOR: &str = "blue";
+
 /// What an effect came to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -122,8 +125,22 @@ async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome,
 }
 
 async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
-    let record = workload::to_controller_revision(&o.upgrade, number)
-        .map_err(|e| Error::Record { name: naming::revision_name(status::name(o), number), message: e.to_string() })?;
+    let unwritable = |e: workload::SpecError| Error::Record {
+        name: naming::revision_name(status::name(o), number),
+        message: e.to_string(),
+    };
+    let revision = workload::Revision {
+        namespace: &o.upgrade.namespace().unwrap_or_default(),
+        name: status::name(o),
+        owner_uid: status::uid(o),
+        number,
+        upgrade_id: &naming::upgrade_id(status::uid(o), number),
+        color: COLOR,
+        // It is the operator's, not the revision's: put in when the object is created.
+        helper_jar: &[],
+    };
+    let rendered = workload::render(&revision, &o.upgrade.spec).map_err(unwritable)?;
+    let record = workload::to_controller_revision(&rendered).map_err(unwritable)?;
     create(&api::<ControllerRevision>(ctx, o), &record, status::uid(o)).await?;
     Ok(Outcome::Done)
 }
@@ -156,7 +173,8 @@ async fn delete_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outc
 }
 
 async fn point_service(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
-    let wanted = workload::stable_service(&o.upgrade, number);
+    let namespace = o.upgrade.namespace().unwrap_or_default();
+    let wanted = workload::stable_service(&namespace, status::name(o), status::uid(o), number);
     let api = api::<Service>(ctx, o);
     let name = naming::stable_service_name(status::name(o));
     let Some(mut found) = within("get Service", api.get_opt(&name)).await? else {
