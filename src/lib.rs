@@ -3,3 +3,4 @@
 pub mod api;
 pub mod naming;
 pub mod time;
+pub mod upgrade;

@@ -1,0 +1,3 @@
+//! FlinkJobUpgrade: from revision to revision through a snapshot.
+
+pub mod workload;

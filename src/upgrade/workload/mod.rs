@@ -1,0 +1,24 @@
+//! The Kubernetes objects of a revision: a Flink session cluster for one job.
+//!
+//! Everything here is pure. A revision is rendered once, at its birth, and stored whole in a ControllerRevision: later
+//! passes read that, so that a newer operator restarts no job.
+
+mod config;
+mod error;
+mod hash;
+mod keys;
+mod memory;
+mod objects;
+mod record;
+mod render;
+mod template;
+
+pub use config::{Configuration, flatten};
+pub use error::SpecError;
+pub use hash::{attempt_hash, revision_hash};
+pub use objects::{OBJECTS, stable_service};
+pub use record::{RecordError, from_controller_revision, to_controller_revision};
+pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render};
+
+/// The class of the helper jar that is the throw-away job: it warms a new cluster.
+pub const WARM_UP_CLASS: &str = "WarmUp";
