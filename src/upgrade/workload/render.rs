@@ -1,0 +1,259 @@
+//! From a spec to everything that a revision consists of.
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use serde::{Deserialize, Serialize};
+
+use super::config::{self, Configuration};
+use super::error::SpecError;
+use super::hash::revision_hash;
+use super::memory::{self, Process};
+use super::objects::{self, Pods};
+use super::{record, template};
+use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeSpec, ResourceSpec};
+use crate::naming;
+
+/// Version of the form in which a rendering is stored. It grows when an older operator could not read it any more.
+pub const RENDER_VERSION: u32 = 1;
+
+/// A revision that is to be rendered.
+#[derive(Clone, Copy, Debug)]
+pub struct Revision<'a> {
+    /// Namespace of the FlinkJobUpgrade.
+    pub namespace: &'a str,
+    /// Name of the FlinkJobUpgrade.
+    pub name: &'a str,
+    /// UID of the FlinkJobUpgrade.
+    pub owner_uid: &'a str,
+    /// Number of the revision.
+    pub number: i64,
+    /// Id of the upgrade that brings it in.
+    pub upgrade_id: &'a str,
+    /// Its color, where two revisions run side by side.
+    pub color: &'a str,
+    /// Content of the helper jar.
+    pub helper_jar: &'a [u8],
+}
+
+impl Revision<'_> {
+    /// Replaces `$(FLINK_REVISION)`, `$(FLINK_COLOR)` and `$(FLINK_UPGRADE_ID)` in a text. Others are left as they are.
+    #[must_use]
+    pub fn substitute(&self, text: &str) -> String {
+        text.replace("$(FLINK_REVISION)", &self.number.to_string())
+            .replace("$(FLINK_COLOR)", self.color)
+            .replace("$(FLINK_UPGRADE_ID)", self.upgrade_id)
+    }
+}
+
+/// Everything that a revision consists of. It is stored at the revision's birth and never rendered anew.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rendered {
+    /// [`RENDER_VERSION`] at that time.
+    pub render_version: u32,
+    /// Namespace of the FlinkJobUpgrade.
+    pub namespace: String,
+    /// Name of the FlinkJobUpgrade.
+    pub name: String,
+    /// UID of the FlinkJobUpgrade.
+    pub owner_uid: String,
+    /// Number of the revision.
+    pub revision: i64,
+    /// `revisionName` of the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision_name: Option<String>,
+    /// Id of the upgrade that brings it in.
+    pub upgrade_id: String,
+    /// Its color.
+    pub color: String,
+    /// Hash over the revision part of the spec ([`revision_hash`]).
+    pub revision_hash: String,
+    /// How the job is submitted.
+    pub submission: Submission,
+    /// Slots of all TaskManagers together.
+    pub slots: i32,
+    /// Directory of savepoints that name no other, if one is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint_directory: Option<String>,
+    /// Directory of the job's checkpoints, if one is configured. The job's code may set another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_directory: Option<String>,
+    /// Directory of the checkpoints of the throw-away job that warms the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_up_directory: Option<String>,
+    /// The JobManager recovers by Kubernetes.
+    pub high_availability: bool,
+    /// Flink's configuration and that of its logging.
+    pub config_map: ConfigMap,
+    /// The helper jar.
+    pub helper_config_map: ConfigMap,
+    /// The JobManager's Service.
+    pub service: Service,
+    /// The JobManager.
+    pub stateful_set: StatefulSet,
+    /// The TaskManagers.
+    pub deployment: Deployment,
+}
+
+/// How a revision's job is submitted, whatever it is restored from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submission {
+    /// Flink's id of the job's jar.
+    pub jar_id: String,
+    /// The class whose `main()` builds the job. Left out: the one that the jar's manifest names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry_class: Option<String>,
+    /// Arguments of `main()`, variables substituted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Parallelism of the job.
+    pub parallelism: i32,
+}
+
+/// Whether the spec of a FlinkJobUpgrade can be rendered.
+///
+/// # Errors
+/// The same as those of [`render`].
+pub fn check(upgrade: &FlinkJobUpgrade) -> Result<(), SpecError> {
+    let name = upgrade.metadata.name.as_deref().unwrap_or_default();
+    let namespace = upgrade.metadata.namespace.as_deref().unwrap_or_default();
+    let owner_uid = upgrade.metadata.uid.as_deref().unwrap_or_default();
+    let revision =
+        Revision { namespace, name, owner_uid, number: 1, upgrade_id: "1-00000000", color: "blue", helper_jar: &[] };
+    render(&revision, &upgrade.spec).map(drop)
+}
+
+/// Renders a revision.
+///
+/// # Errors
+/// If a value of the spec does not work or is not implemented yet; the message names field, value and cure.
+pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Rendered, SpecError> {
+    let Some(image) = spec.image.as_deref() else {
+        let value = spec.flink_cluster.as_ref().map_or("", |cluster| cluster.service.as_str());
+        return Err(SpecError::NotImplemented {
+            field: "spec.flinkCluster".to_owned(),
+            value: value.to_owned(),
+            cure: "give spec.image, and the job gets a Flink cluster of its own".to_owned(),
+        });
+    };
+    let jar = jar_path(&spec.job.jar_uri)?;
+    let nothing = crate::api::FlinkConfiguration::new();
+    let given = spec.flink_configuration.as_ref().unwrap_or(&nothing);
+    let mut configuration = config::build(revision, spec.flink_version, given)?;
+
+    let job_manager = spec.job_manager.as_ref();
+    let task_manager = spec.task_manager.as_ref();
+    let of_job_manager = job_manager.and_then(|part| part.resource.as_ref());
+    let of_task_manager = task_manager.and_then(|part| part.resource.as_ref());
+    let job_manager_resources = resources(Process::JobManager, of_job_manager, &mut configuration)?;
+    let task_manager_resources = resources(Process::TaskManager, of_task_manager, &mut configuration)?;
+
+    let common =
+        spec.pod_template.as_ref().map(|given| template::parse("spec.podTemplate", given, image)).transpose()?;
+    let common = common.unwrap_or_default();
+    let templates = [
+        ("spec.jobManager.podTemplate", job_manager.and_then(|part| part.pod_template.as_ref())),
+        ("spec.taskManager.podTemplate", task_manager.and_then(|part| part.pod_template.as_ref())),
+    ];
+    let [of_job_manager, of_task_manager] = templates.map(|(field, given)| match given {
+        Some(given) => template::parse(field, given, image).map(|own| template::merge(common.clone(), own)),
+        None => Ok(common.clone()),
+    });
+
+    let replicas = replicas(spec, configuration.slots)?;
+    let slots = replicas.saturating_mul(configuration.slots);
+    let pods = Pods { revision, spec, image, high_availability: configuration.high_availability };
+    let rendered = Rendered {
+        render_version: RENDER_VERSION,
+        namespace: revision.namespace.to_owned(),
+        name: revision.name.to_owned(),
+        owner_uid: revision.owner_uid.to_owned(),
+        revision: revision.number,
+        revision_name: spec.revision_name.clone(),
+        upgrade_id: revision.upgrade_id.to_owned(),
+        color: revision.color.to_owned(),
+        revision_hash: revision_hash(spec),
+        submission: Submission {
+            jar_id: naming::JOB_JAR.to_owned(),
+            entry_class: spec.job.entry_class.clone(),
+            args: spec.job.args.iter().flatten().map(|arg| revision.substitute(arg)).collect(),
+            parallelism: spec.job.parallelism,
+        },
+        slots,
+        config_map: objects::config_map(revision, &configuration, spec.log_configuration.as_ref())?,
+        helper_config_map: objects::helper_config_map(revision),
+        service: objects::service(revision),
+        stateful_set: pods.stateful_set(of_job_manager?, job_manager_resources, jar),
+        deployment: pods.deployment(of_task_manager?, task_manager_resources, replicas),
+        savepoint_directory: configuration.savepoint_directory,
+        checkpoint_directory: configuration.checkpoint_directory,
+        warm_up_directory: configuration.warm_up_directory,
+        high_availability: configuration.high_availability,
+    };
+    // It must fit into its record, or it would be known only after the upgrade began.
+    record::to_controller_revision(&rendered)?;
+    Ok(rendered)
+}
+
+/// The path of a jar in the image.
+fn jar_path(uri: &str) -> Result<&str, SpecError> {
+    const FIELD: &str = "spec.job.jarURI";
+    let Some(rest) = uri.strip_prefix("local://") else {
+        return Err(SpecError::NotImplemented {
+            field: FIELD.to_owned(),
+            value: uri.to_owned(),
+            cure: "put the jar into the image and use local:///path".to_owned(),
+        });
+    };
+    if !rest.starts_with('/') || rest.ends_with('/') || rest.chars().any(char::is_control) {
+        let cure = "give its absolute path in the image, such as local:///opt/flink/usrlib/job.jar";
+        return Err(SpecError::invalid(FIELD, uri, "is not the place of a jar", cure));
+    }
+    Ok(rest)
+}
+
+/// Processor and memory of a process' pod, in Kubernetes' notation.
+fn resources(
+    process: Process,
+    given: Option<&ResourceSpec>,
+    configuration: &mut Configuration,
+) -> Result<objects::Resources, SpecError> {
+    let memory = given.and_then(|given| given.memory.as_deref());
+    let memory = memory::apply(process, memory, &mut configuration.entries)?.map(memory::quantity);
+    let cpu = given.and_then(|given| given.cpu).map(|cpu| {
+        if !cpu.is_finite() || cpu <= 0.0 {
+            let field = format!("{}.resource.cpu", process.field());
+            let cure = "give a number above 0, such as 0.5";
+            return Err(SpecError::invalid(field, cpu.to_string(), "is not a number of processors", cure));
+        }
+        let milli = format!("{:.0}", (cpu * 1000.0).ceil());
+        Ok(milli.strip_suffix("000").map_or_else(|| format!("{milli}m"), str::to_owned))
+    });
+    Ok(objects::Resources { cpu: cpu.transpose()?, memory })
+}
+
+/// Number of TaskManagers: as given, or as many as the job's parallelism needs.
+fn replicas(spec: &FlinkJobUpgradeSpec, slots: i32) -> Result<i32, SpecError> {
+    let parallelism = spec.job.parallelism;
+    if parallelism < 1 {
+        let cure = "give a number from 1";
+        return Err(SpecError::invalid("spec.job.parallelism", parallelism.to_string(), "is no parallelism", cure));
+    }
+    let needed = parallelism.saturating_add(slots - 1) / slots;
+    match spec.task_manager.as_ref().and_then(|part| part.replicas) {
+        Some(given) if given < needed => {
+            let problem = format!(
+                "is too few: with {slots} slots each, {needed} TaskManagers are needed for parallelism {parallelism}"
+            );
+            let cure = "raise it, leave it out, or change taskmanager.numberOfTaskSlots";
+            Err(SpecError::invalid("spec.taskManager.replicas", given.to_string(), problem, cure))
+        }
+        Some(given) => Ok(given),
+        None => Ok(needed),
+    }
+}
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;
