@@ -116,6 +116,12 @@ pub async fn within<T>(call: &'static str, f: impl Future<Output = kube::Result<
     }
 }
 
+/// The message for fields that are not built yet.
+#[must_use]
+pub fn not_implemented(fields: &[String]) -> String {
+    format!("not implemented yet: {}; leave {} out", fields.join(", "), if fields.len() == 1 { "it" } else { "them" })
+}
+
 /// How many passes a reconcile makes before it gives way to other objects.
 const PASSES: usize = 16;
 /// Reconciles at once; each is mostly waiting.

@@ -103,13 +103,22 @@ async fn ask(flink: &flink::Client, attempt: &SavepointAttempt, then: Then) -> A
     };
     match flink.savepoint_status(&job, &trigger).await {
         Ok(SavepointOperation::InProgress) => Answer::InProgress,
-        Ok(SavepointOperation::Failed { cause }) => Answer::Failed(cause),
+        Ok(SavepointOperation::Failed { cause }) => stopping_failed(flink, &job, cause).await,
         Ok(SavepointOperation::Completed { location }) => {
             let job_ended = then != Then::Continue && ended(flink, &job).await;
             Answer::Completed(Box::new(facts(flink, &job, location, job_ended).await))
         }
         Err(flink::Error::UnknownTrigger { .. }) => forgotten(flink, &job, attempt, then).await,
         Err(e) => Answer::Unreachable(e.to_string()),
+    }
+}
+
+/// A stop may fail with a savepoint that is whole and a job that has FAILED for good: that one is used.
+async fn stopping_failed(flink: &flink::Client, job: &JobId, cause: flink::Cause) -> Answer {
+    let Some(location) = cause.savepoint_location().map(str::to_owned) else { return Answer::Failed(cause) };
+    match flink.job_status(job).await {
+        Ok(flink::JobState::Failed) => Answer::Completed(Box::new(facts(flink, job, location, true).await)),
+        _ => Answer::Failed(cause),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::flink::{Cause, JobId, SavepointFormat, SavepointRequest, StopRequest, TriggerId};
 use crate::naming;
-use crate::reconcile::Next;
+use crate::reconcile::{Next, not_implemented};
 use crate::time;
 
 /// How long Flink keeps the result of a trigger after it is complete: `rest.async.store-duration`, 5 minutes by
@@ -157,7 +157,7 @@ pub fn plan(o: &Observed) -> Plan {
             | SavepointPhase::Unknown,
         ) => (None, Next::After(SETTLED)),
         _ if !o.not_yet.is_empty() => {
-            status::stalled(o, draft, Reason::NotImplemented, &crate::api::coverage::message(&o.not_yet));
+            status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
             (None, Next::After(SETTLED))
         }
         _ => match draft.attempts.last().cloned() {

@@ -1,3 +1,131 @@
-//! FlinkJobUpgrade: from revision to revision through a snapshot.
+//! The FlinkJobUpgrade controller: a job, and how it moves from revision to revision.
 
+mod act;
+mod child;
+mod deletion;
+mod finish;
+pub mod jobmanager;
+mod observe;
+mod observed;
+mod plan;
+mod status;
+mod strategy;
 pub mod workload;
+
+use std::time::Duration;
+
+use chrono::Utc;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{PartialObjectMeta, PostParams};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+
+use self::act::Outcome;
+use self::observed::Observed;
+use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeResult, labels};
+use crate::reconcile::{Error, Next, Reconciler, within};
+use crate::runtime::{Context, failpoint};
+
+/// The controller.
+#[derive(Debug, Clone, Copy)]
+pub struct Upgrades;
+
+impl Reconciler for Upgrades {
+    type Object = FlinkJobUpgrade;
+
+    const KIND: &'static str = "FlinkJobUpgrade";
+
+    async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, live: FlinkJobUpgrade) -> Result<Next, Error> {
+        let observed = Box::pin(observe::observe(ctx, live, Utc::now())).await?;
+        Box::pin(pass(ctx, api, observed)).await
+    }
+}
+
+/// The job that a savepoint is of.
+#[must_use]
+pub fn job_of_savepoint(savepoint: &FlinkSavepoint) -> Option<ObjectRef<FlinkJobUpgrade>> {
+    let namespace = savepoint.namespace()?;
+    Some(ObjectRef::new(&savepoint.spec.job_ref.as_ref()?.name).within(&namespace))
+}
+
+/// The job that a pod runs for.
+#[must_use]
+pub fn job_of_pod(pod: &PartialObjectMeta<Pod>) -> Option<ObjectRef<FlinkJobUpgrade>> {
+    Some(ObjectRef::new(pod.labels().get(labels::JOB)?).within(&pod.namespace()?))
+}
+
+/// `<namespace>/<name>`.
+fn key(object: &FlinkJobUpgrade) -> String {
+    format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
+
+async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> Result<Next, Error> {
+    let key = key(&observed.upgrade);
+    let plan = plan::plan(&observed);
+    let changed = observed.upgrade.status.as_ref() != Some(&plan.status);
+    let mut live = observed.upgrade.clone();
+    if changed {
+        failpoint::hit("upgrade.status.before", &key);
+        live = write_status(api, live, plan.status).await?;
+        failpoint::hit("upgrade.status.after", &key);
+        tell(ctx, &observed.upgrade, &live);
+    }
+    let Some(effect) = plan.effect else { return Ok(plan.next) };
+    let name = effect.name();
+    tracing::info!(job = %key, effect = name, "acting");
+    let observed = Observed { upgrade: live, ..observed };
+    let (before, after) = effect.failpoints();
+    failpoint::hit(before, &key);
+    let outcome = act::act(ctx, &observed, effect).await?;
+    failpoint::hit(after, &key);
+    if let Outcome::Refused(cause) = outcome {
+        let mut status = observed.upgrade.status.clone().unwrap_or_default();
+        plan::refused(&observed, &mut status, &cause);
+        let before = observed.upgrade.clone();
+        let live = write_status(api, observed.upgrade, status).await?;
+        tell(ctx, &before, &live);
+        return Ok(Next::Again);
+    }
+    Ok(plan.next)
+}
+
+/// Compare-and-swap: the resourceVersion that was read goes with it.
+async fn write_status(
+    api: &Api<FlinkJobUpgrade>,
+    mut object: FlinkJobUpgrade,
+    status: FlinkJobUpgradeStatus,
+) -> Result<FlinkJobUpgrade, Error> {
+    object.status = Some(status);
+    object.metadata.managed_fields = None;
+    let name = object.name_any();
+    within("replace FlinkJobUpgrade status", api.replace_status(&name, &PostParams::default(), &object)).await
+}
+
+/// Events and metrics of what a status write has recorded.
+fn tell(ctx: &Context, before: &FlinkJobUpgrade, after: &FlinkJobUpgrade) {
+    let (old, new) = (before.status.clone().unwrap_or_default(), after.status.clone().unwrap_or_default());
+    let about = after.object_ref(&());
+    let step = |s: &FlinkJobUpgradeStatus| s.upgrade.as_ref().map(|u| (u.to, u.step));
+    if let (Some((to, now)), true) = (step(&new), step(&new) != step(&old)) {
+        let message = new.upgrade.as_ref().and_then(|u| u.message.clone()).unwrap_or_default();
+        tracing::info!(job = %key(after), revision = to, step = %now, message, "step");
+        ctx.events.normal(about.clone(), now.as_str(), "Upgrade", &format!("revision {to}: {message}"));
+    }
+    let ended = new.history.first().filter(|entry| old.history.first().map(|e| &e.id) != Some(&entry.id));
+    if let Some(entry) = ended {
+        let downtime = entry.downtime_seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
+        ctx.metrics.upgrade_ended(entry.result.as_str(), downtime);
+        let message = entry.message.clone().unwrap_or_default();
+        let result = entry.result.as_str();
+        tracing::info!(job = %key(after), revision = entry.to, result, message, "upgrade ended");
+        let note = match entry.downtime_seconds {
+            Some(seconds) => format!("revision {}: {result}, downtime {seconds:.2} s {message}", entry.to),
+            None => format!("revision {}: {result} {message}", entry.to),
+        };
+        if entry.result == UpgradeResult::Succeeded {
+            ctx.events.normal(about, result, "Upgrade", note.trim_end());
+        } else {
+            ctx.events.warning(about, result, "Upgrade", note.trim_end());
+        }
+    }
+}

@@ -36,7 +36,8 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
         terminating(ctx, &namespace, &upgrade),
     )?;
     let mut revisions: BTreeMap<i64, Revision> = BTreeMap::new();
-    for record in &records {
+    // A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
+    for record in records.iter().filter(|r| r.owner_references().is_empty()) {
         let (number, record) = read_record(record)?;
         revisions.entry(number).or_default().record = Some(Box::new(record));
     }
@@ -83,7 +84,14 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
 }
 
 fn not_yet(upgrade: &FlinkJobUpgrade) -> Vec<String> {
-    serde_json::to_value(&upgrade.spec).map(|spec| coverage::not_yet("FlinkJobUpgrade", &spec)).unwrap_or_default()
+    let spec = serde_json::to_value(&upgrade.spec).unwrap_or_default();
+    let mut fields = coverage::not_yet("FlinkJobUpgrade", &spec);
+    let configuration = upgrade.spec.flink_configuration.as_ref().and_then(|c| workload::flatten(c).ok());
+    for key in ["high-availability.type", "high-availability"] {
+        let value = configuration.as_ref().and_then(|c| c.get(key)).filter(|v| !v.eq_ignore_ascii_case("none"));
+        fields.extend(value.map(|v| format!("spec.flinkConfiguration[{key}]={v}")));
+    }
+    fields
 }
 
 async fn list<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<K>, Error>

@@ -10,11 +10,11 @@ use super::{deletion, finish, status};
 use crate::api::condition::Reason;
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
-    SavepointPhase, UpgradeProgress, UpgradeStep, coverage,
+    SavepointPhase, UpgradeProgress, UpgradeStep,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
-use crate::reconcile::Next;
+use crate::reconcile::{Next, not_implemented};
 use crate::time;
 
 /// How often a job at rest is looked at without any event.
@@ -148,7 +148,7 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         return prewarm::decide(o, draft, &upgrade);
     }
     if !o.not_yet.is_empty() {
-        status::stalled(o, draft, Reason::NotImplemented, &coverage::message(&o.not_yet));
+        status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
         return (None, Next::After(AT_REST));
     }
     if let Err(e) = workload::check(&o.upgrade) {
