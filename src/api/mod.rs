@@ -1,0 +1,56 @@
+//! The kinds of the API group `savepoints.dev`: types, admission rules, printer columns and conditions, nothing else.
+//!
+//! - [`FlinkSavepoint`] (`fsp`): one snapshot, taken, copied or registered.
+//! - [`FlinkJobUpgrade`] (`fju`): a job, and how it moves from revision to revision.
+//! - [`FlinkSavepointSchedule`] (`fss`): a CronJob for savepoints.
+//! - [`FlinkSnapshotStore`] (`fst`): where snapshots live, and with whose credentials.
+//!
+//! Two rules hold for every type: an enum that meets a value it does not know becomes `Unknown` instead of failing
+//! (one unreadable object must not blind a whole watch), and where the operator may choose, a field is an `Option`
+//! and the schema has no default.
+
+mod common;
+pub mod condition;
+mod rules;
+mod savepoint;
+mod schedule;
+mod store;
+mod upgrade;
+
+pub use common::*;
+pub use savepoint::*;
+pub use schedule::*;
+pub use store::*;
+pub use upgrade::*;
+
+/// The API group of all kinds. The derive macros need it as a literal; a test holds them to this constant.
+pub const GROUP: &str = "savepoints.dev";
+
+/// The one version of the API.
+pub const VERSION: &str = "v1alpha1";
+
+/// `apiVersion` of all kinds.
+pub const API_VERSION: &str = "savepoints.dev/v1alpha1";
+
+/// Finalizer on a resource that owes work outside of Kubernetes before it may go.
+pub const FINALIZER: &str = "savepoints.dev/finalizer";
+
+/// Keys of the labels on everything that the operator makes. Users depend on them: they never change.
+pub mod labels {
+    /// Kubernetes' own key for who manages an object; its value is [`MANAGER`].
+    pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+    /// The value of [`MANAGED_BY`].
+    pub const MANAGER: &str = "flink-savepoint-operator";
+    /// Name of the FlinkJobUpgrade that an object belongs to.
+    pub const JOB: &str = "savepoints.dev/job";
+    /// UID of the FlinkJobUpgrade that an object belongs to.
+    pub const JOB_UID: &str = "savepoints.dev/job-uid";
+    /// Number of the revision that an object belongs to.
+    pub const REVISION: &str = "savepoints.dev/revision";
+    /// Which part of a Flink cluster a pod is: [`JOBMANAGER`] or [`TASKMANAGER`].
+    pub const COMPONENT: &str = "savepoints.dev/component";
+    /// Value of [`COMPONENT`] on the JobManager's objects.
+    pub const JOBMANAGER: &str = "jobmanager";
+    /// Value of [`COMPONENT`] on the TaskManagers' objects.
+    pub const TASKMANAGER: &str = "taskmanager";
+}

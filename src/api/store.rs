@@ -1,0 +1,90 @@
+//! FlinkSnapshotStore: where snapshots live, and with whose credentials.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::common::LocalRef;
+use super::rules::MAX_URL;
+
+/// A place where snapshots live, and the credentials to look into it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[kube(
+    group = "savepoints.dev",
+    version = "v1alpha1",
+    kind = "FlinkSnapshotStore",
+    plural = "flinksnapshotstores",
+    shortname = "fst",
+    category = "flink",
+    namespaced,
+    status = "FlinkSnapshotStoreStatus",
+    derive = "PartialEq",
+    doc = "A place where snapshots of Flink jobs live, and the credentials to look into it.",
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.url", description = "Where the snapshots live"),
+    printcolumn(
+        name = "Available",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Available\")].status",
+        description = "Whether the last probe could write, list, read and delete"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Available\")].message",
+        description = "What the last probe found",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!self.url.startsWith('file:') || !(has(self.endpoint) || has(self.region) || has(self.credentialsSecretRef))")
+        .message("endpoint, region and credentialsSecretRef belong to s3://: leave them out with file://"),
+)]
+pub struct FlinkSnapshotStoreSpec {
+    /// Prefix of the snapshots that this store serves: `s3://bucket/prefix`, or `file:///directory` on a volume.
+    #[schemars(length(max = MAX_URL))]
+    #[x_kube(validation = Rule::new("!self.matches('^(gs|abfss?|wasbs?|hdfs|webhdfs|oss|viewfs|maprfs)://')")
+        .message("this scheme is not supported yet: use s3:// or file://"))]
+    #[x_kube(validation = Rule::new("!self.matches('^s3[anp]://')")
+        .message("s3a://, s3n:// and s3p:// name a file system of Flink: write the same place as s3://"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('s3:') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^ ?#]*)?$')")
+        .message("must name a bucket, such as s3://bucket or s3://bucket/prefix"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('file:') || self.matches('^file:///[^ ?#]+$')")
+        .message("must name an absolute directory, such as file:///savepoints"))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z][a-z0-9+.-]*://')")
+        .message("must be a URL such as s3://bucket/prefix or file:///savepoints"))]
+    #[x_kube(validation = Rule::new("!self.matches('^[a-z][a-z0-9+.-]*://') || self.matches('^(s3[anp]?|file|gs|abfss?|wasbs?|hdfs|webhdfs|oss|viewfs|maprfs)://')")
+        .message("no such store is known: use s3:// or file://"))]
+    pub url: String,
+    /// Address of an S3-compatible server. Left out: Amazon's of the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_URL))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^ /?#@]+/?$')")
+        .message("must be an http:// or https:// address without a path, such as http://minio.storage:9000"))]
+    pub endpoint: Option<String>,
+    /// Region of the bucket. Left out: us-east-1, which most S3-compatible servers expect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub region: Option<String>,
+    /// Secret of the same namespace with `accessKeyId` and `secretAccessKey`, and with `sessionToken` where one is
+    /// needed. Without it nothing but public places can be read: the operator's own rights are never used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret_ref: Option<LocalRef>,
+}
+
+/// What was observed of a FlinkSnapshotStore.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct FlinkSnapshotStoreStatus {
+    /// Generation of the spec that this status answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// When the store was last probed with another outcome than before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_probe_time: Option<Time>,
+    /// Ready, Reconciling, Stalled, Available.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+}

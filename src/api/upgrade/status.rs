@@ -1,0 +1,331 @@
+//! What was observed of a FlinkJobUpgrade, and what its controller has recorded before acting.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::common::{ObjectRef, RestoreMode, string_enum};
+
+string_enum! {
+    /// Where a FlinkJobUpgrade stands.
+    pub enum JobPhase {
+        /// Nothing was done yet.
+        Pending = "Pending",
+        /// The first revision is starting.
+        Starting = "Starting",
+        /// The job runs.
+        Running = "Running",
+        /// An upgrade is under way.
+        Upgrading = "Upgrading",
+        /// A failed upgrade is going back.
+        RollingBack = "RollingBack",
+        /// Stopped, as asked, with a snapshot to resume from.
+        Suspended = "Suspended",
+        /// The job does not run and will not without help.
+        Failed = "Failed",
+        /// The resource is being deleted.
+        Deleting = "Deleting",
+        /// The job reached its end.
+        Finished = "Finished",
+    }
+}
+
+string_enum! {
+    /// Step of an upgrade.
+    pub enum UpgradeStep {
+        /// The revision is recorded and its objects are made.
+        Preparing = "Preparing",
+        /// Its pods come up and its slots register.
+        Starting = "Starting",
+        /// A throw-away job warms its cluster.
+        WarmingUp = "WarmingUp",
+        /// The old job is stopped with a savepoint.
+        Savepoint = "Savepoint",
+        /// It is made certain that the old job processes nothing any more.
+        Fencing = "Fencing",
+        /// The new job is submitted.
+        Submitting = "Submitting",
+        /// The new job restores, and what it restored is compared.
+        Restoring = "Restoring",
+        /// The new job has to prove itself.
+        Stabilizing = "Stabilizing",
+        /// The old revision is removed.
+        CleaningUp = "CleaningUp",
+        /// The old job is submitted again from the savepoint.
+        PuttingBack = "PuttingBack",
+        /// The failed revision is removed.
+        Discarding = "Discarding",
+    }
+}
+
+impl Default for UpgradeStep {
+    fn default() -> Self {
+        Self::Preparing
+    }
+}
+
+string_enum! {
+    /// What holds the lock of a job.
+    pub enum OperationKind {
+        /// The first start, or one after a suspension.
+        Start = "Start",
+        /// An upgrade.
+        Upgrade = "Upgrade",
+        /// Going back after an upgrade that failed.
+        Rollback = "Rollback",
+        /// A FlinkSavepoint of the job.
+        Savepoint = "Savepoint",
+        /// A suspension.
+        Suspend = "Suspend",
+        /// A start after the job was lost.
+        Recovery = "Recovery",
+        /// The end of the resource.
+        Deletion = "Deletion",
+    }
+}
+
+string_enum! {
+    /// How an upgrade ended.
+    pub enum UpgradeResult {
+        /// The new revision runs and is stable.
+        Succeeded = "Succeeded",
+        /// The new revision failed; the old job was never stopped.
+        Failed = "Failed",
+        /// The new revision failed; the old one was put back from the savepoint.
+        RolledBack = "RolledBack",
+    }
+}
+
+/// What was observed of a FlinkJobUpgrade.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct FlinkJobUpgradeStatus {
+    /// Generation of the spec that this status answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the job stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<JobPhase>,
+    /// Ready, Reconciling, Stalled, Preflight, SavepointTaken, Restored, Promoted, RolledBack, Recoverable,
+    /// UpgradePending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
+    pub conditions: Vec<Condition>,
+    /// The lock of the job: one operation at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// The revision that runs, or that would if the job did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<ActiveRevision>,
+    /// The upgrade under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeProgress>,
+    /// Generation of a newer spec that waits until the upgrade under way is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+    /// When the window opens that a waiting upgrade needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_window: Option<Time>,
+    /// Parallelism of the job that runs; for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<i32>,
+    /// Label selector of the active revision's TaskManagers; for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// State of the job in Flink's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_state: Option<String>,
+    /// Highest revision number that was ever used; a number is never used again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_revision: Option<i64>,
+    /// Hash of a revision part of the spec that failed; it is not tried again until the spec changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_spec_hash: Option<String>,
+    /// The last upgrades, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+}
+
+impl FlinkJobUpgradeStatus {
+    /// Highest revision number that was ever used; 0 before the first.
+    #[must_use]
+    pub fn last_revision(&self) -> i64 {
+        self.last_revision.unwrap_or(0)
+    }
+}
+
+/// What holds the lock of a job.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// ID of the operation: of the upgrade, or the UID of the savepoint.
+    pub id: String,
+    /// What it is.
+    pub kind: OperationKind,
+    /// The FlinkSavepoint that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint: Option<ObjectRef>,
+    /// When the lock was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// The revision that runs.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveRevision {
+    /// Number of the revision.
+    pub revision: i64,
+    /// Its name, where the spec gave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision_name: Option<String>,
+    /// Its colour in a blue-green upgrade.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+    /// The submission that is meant to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<Submission>,
+    /// The newest completed checkpoint that was seen; written at operations only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_checkpoint: Option<CheckpointRef>,
+}
+
+/// One start of a job on a cluster, recorded before the request is sent.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Submission {
+    /// Flink job ID, chosen by the operator and never used again.
+    pub job_id: String,
+    /// The JobManager that it was submitted to: pod UID and number of container restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_manager_instance: Option<String>,
+    /// Directory of its checkpoints, as Flink reports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_directory: Option<String>,
+    /// Snapshot that it starts from; left out for an empty start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<String>,
+    /// Who owns that snapshot's files after the restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_mode: Option<RestoreMode>,
+    /// When it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// A completed checkpoint.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointRef {
+    /// Flink's checkpoint ID.
+    pub id: i64,
+    /// Its directory, as Flink reports it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// When it was complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
+
+/// The upgrade under way.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct UpgradeProgress {
+    /// ID of the upgrade.
+    pub id: String,
+    /// Revision that it comes from; left out at the first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// Revision that it goes to.
+    pub to: i64,
+    /// Generation of the spec that it carries out.
+    pub generation: i64,
+    /// Step that it is at.
+    pub step: UpgradeStep,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it last made progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_since: Option<Time>,
+    /// Name of its FlinkSavepoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint: Option<String>,
+    /// Directory of the savepoint, once it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint_location: Option<String>,
+    /// Number of the attempt to submit the new job, from 1; 0 before the first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: i32,
+    /// The submission of the new job, once its intent is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<Submission>,
+    /// Restore mode that the new job is submitted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_mode: Option<RestoreMode>,
+    /// allowNonRestoredState that the new job is submitted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_non_restored_state: Option<bool>,
+    /// What the preflight found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<PreflightResult>,
+    /// What it is doing, or why it goes back, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Hash of the revision part of the spec that it carries out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_hash: Option<String>,
+}
+
+/// What the preflight found: operators by uid, or by operator ID where they have none.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct PreflightResult {
+    /// Operators whose state the new job takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
+    /// Operators whose state the new job does not take.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
+    /// Operators of the new job without state in the snapshot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new: Vec<String>,
+}
+
+/// One upgrade of the past.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// ID of the upgrade.
+    pub id: String,
+    /// Revision that it came from; left out at the first start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// Revision that it went to.
+    pub to: i64,
+    /// Name of its FlinkSavepoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint: Option<String>,
+    /// How it ended.
+    pub result: UpgradeResult,
+    /// Seconds from the end of the old job's tasks to all tasks of the new one running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downtime_seconds: Option<f64>,
+    /// Seconds from its beginning to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// What going back undid: the checkpoints of the new job that were given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewind: Option<String>,
+    /// Why it ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+}

@@ -1,0 +1,47 @@
+//! The one place where chrono, the clock of the domain, meets the time type of the Kubernetes API.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+/// The Kubernetes form of a moment, cut to whole seconds (all that Kubernetes promises to keep of it).
+///
+/// Moments outside of what the Kubernetes type can hold (before the year -9999, after 9999) become its nearest bound.
+#[must_use]
+pub fn to_k8s(moment: DateTime<Utc>) -> Time {
+    Time(clamped(moment.trunc_subsecs(0)))
+}
+
+/// The Kubernetes form of a moment, kept to the nanosecond; for durations that are computed from it.
+#[must_use]
+pub fn to_k8s_precise(moment: DateTime<Utc>) -> Time {
+    Time(clamped(moment))
+}
+
+/// The chrono form of a Kubernetes time.
+#[must_use]
+pub fn from_k8s(time: &Time) -> DateTime<Utc> {
+    let nanosecond = u32::try_from(time.0.subsec_nanosecond()).unwrap_or_default();
+    // Every jiff timestamp lies within chrono's range; the bound is only for the type's sake.
+    DateTime::from_timestamp(time.0.as_second(), nanosecond).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// Seconds from `from` to `to`; negative if `to` is the earlier one.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of any real span fit into 52 bits")]
+pub fn seconds_between(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
+    (to - from).num_milliseconds() as f64 / 1000.0
+}
+
+fn clamped(moment: DateTime<Utc>) -> Timestamp {
+    let nanosecond = i32::try_from(moment.timestamp_subsec_nanos().min(999_999_999)).unwrap_or_default();
+    Timestamp::new(moment.timestamp(), nanosecond).unwrap_or(if moment.timestamp() < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod tests;
