@@ -26,7 +26,8 @@ pub fn read(log: &Path) -> Result<Audit> {
     let mut audit = Audit::default();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        if path.is_file() && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(stem)) {
+        if path.is_file() && path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(stem))
+        {
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             // The server may be writing the last line.
             let whole = text.rfind('\n').and_then(|end| text.get(..end)).unwrap_or_default();

@@ -1,10 +1,6 @@
 //! What is kept of a test that failed.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, fs, path::Path};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -45,7 +41,7 @@ pub(crate) async fn write(client: &Client, operator: &Operator, namespace: &str,
         let objects = match api.list(&ListParams::default()).await {
             Ok(list) => list.items,
             Err(error) => {
-                save(folder.join(format!("{kind}.yaml")), &error.to_string());
+                save(&folder.join(format!("{kind}.yaml")), &error.to_string());
                 continue;
             }
         };
@@ -58,15 +54,15 @@ pub(crate) async fn write(client: &Client, operator: &Operator, namespace: &str,
             let yaml = serde_yaml::to_string(&object).unwrap_or_else(|error| error.to_string());
             let _ = writeln!(text, "---\n{yaml}");
         }
-        save(folder.join(format!("{kind}.yaml")), &text);
+        save(&folder.join(format!("{kind}.yaml")), &text);
     }
     events(client, namespace, folder, &mut story).await;
     pods(client, namespace, folder).await;
     for (name, previous) in [("operator.log", false), ("operator-previous.log", true)] {
         let text = operator.log(LOG_LINES * 5, previous).await.unwrap_or_else(|error| format!("{error:#}"));
-        save(folder.join(name), &text);
+        save(&folder.join(name), &text);
     }
-    save(folder.join("story.txt"), &story);
+    save(&folder.join("story.txt"), &story);
     eprintln!("namespace {namespace} is kept; everything about it is in {}\n{story}", folder.display());
 }
 
@@ -87,7 +83,7 @@ async fn events(client: &Client, namespace: &str, folder: &Path, story: &mut Str
     let mut events = match api.list(&ListParams::default()).await {
         Ok(list) => list.items,
         Err(error) => {
-            save(folder.join("events.txt"), &error.to_string());
+            save(&folder.join("events.txt"), &error.to_string());
             return;
         }
     };
@@ -115,7 +111,7 @@ async fn events(client: &Client, namespace: &str, folder: &Path, story: &mut Str
     for line in warnings.iter().rev().take(10).rev() {
         let _ = writeln!(story, "  {line}");
     }
-    save(folder.join("events.txt"), &text);
+    save(&folder.join("events.txt"), &text);
 }
 
 async fn pods(client: &Client, namespace: &str, folder: &Path) {
@@ -135,15 +131,15 @@ async fn pods(client: &Client, namespace: &str, folder: &Path) {
                     ..LogParams::default()
                 };
                 if let Ok(log) = api.logs(name, &parameters).await {
-                    save(folder.join(format!("{name}-{container}{suffix}.log")), &log);
+                    save(&folder.join(format!("{name}-{container}{suffix}.log")), &log);
                 }
             }
         }
     }
 }
 
-fn save(file: PathBuf, text: &str) {
-    if let Err(error) = fs::write(&file, text) {
+fn save(file: &Path, text: &str) {
+    if let Err(error) = fs::write(file, text) {
         eprintln!("{}: {error}", file.display());
     }
 }

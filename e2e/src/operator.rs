@@ -76,7 +76,8 @@ impl Operator {
             pod = self.pod().await?;
         }
         let url = format!("{}/failpoints/{name}?key={key}", admin(&pod)?);
-        let answer = self.http.put(&url).timeout(Duration::from_secs(5)).send().await.context("operator's admin port")?;
+        let answer =
+            self.http.put(&url).timeout(Duration::from_secs(5)).send().await.context("operator's admin port")?;
         let status = answer.status();
         ensure!(status.is_success(), "PUT {url}: {status}: {}", answer.text().await.unwrap_or_default());
         Ok(Armed { operator: self, name: name.to_owned(), pod: name_of(&pod)?, _alone: alone })

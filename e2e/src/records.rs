@@ -139,9 +139,10 @@ impl Records {
     /// # Errors
     /// [`Violation::Malformed`].
     pub fn parse(text: &str) -> Result<Self, Violation> {
-        let whole = text.rfind('\n').and_then(|end| text.get(..end)).unwrap_or_default();
-        let malformed = |(number, text): (usize, &str)| Violation::Malformed { line: number + 1, text: text.to_owned() };
-        let lines = whole.lines().enumerate();
+        let whole = text.rfind('\n').and_then(|end| text.get(..=end)).unwrap_or_default();
+        let malformed =
+            |(number, text): (usize, &str)| Violation::Malformed { line: number + 1, text: text.to_owned() };
+        let lines = whole.split_terminator('\n').enumerate();
         lines.map(|line| record(line.1).ok_or_else(|| malformed(line))).collect::<Result<_, _>>().map(Self)
     }
 

@@ -25,10 +25,7 @@ fn a_good_run_is_green_and_measured() {
     let summary = judge_exactly_once(&good()).unwrap();
     assert_eq!(summary.records, 20);
     assert_eq!(summary.jobs, [OLD, NEW]);
-    assert_eq!(
-        summary.handovers,
-        [Handover { from: OLD.into(), to: NEW.into(), downtime_ms: 600, repeated: 0 }]
-    );
+    assert_eq!(summary.handovers, [Handover { from: OLD.into(), to: NEW.into(), downtime_ms: 600, repeated: 0 }]);
     assert_eq!((summary.longest_gap_ms, summary.repeated, summary.last), (600, 0, 19));
 }
 

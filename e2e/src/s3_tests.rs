@@ -14,10 +14,7 @@ fn s3() -> S3 {
 fn a_request_is_signed_as_documented() {
     let date = DateTime::parse_from_rfc3339("2013-05-24T00:00:00Z").unwrap().to_utc();
     let header = s3().authorization(date, "examplebucket.s3.amazonaws.com", "/", "max-keys=2&prefix=J");
-    assert!(
-        header.ends_with("Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
-        "{header}"
-    );
+    assert!(header.ends_with("Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"), "{header}");
 }
 
 /// RFC 4231, test cases 2 and 6 (a key longer than a block).
@@ -35,7 +32,8 @@ fn hmac_is_right() {
 
 #[test]
 fn keys_are_read_from_an_answer() {
-    let xml = "<R><Prefix>a</Prefix><Contents><Key>a/b/_metadata</Key></Contents><Contents><Key>a/c</Key></Contents></R>";
+    let xml =
+        "<R><Prefix>a</Prefix><Contents><Key>a/b/_metadata</Key></Contents><Contents><Key>a/c</Key></Contents></R>";
     assert_eq!(texts(xml, "Key"), ["a/b/_metadata", "a/c"]);
     assert_eq!(encoded("a/b c"), "a%2Fb%20c");
 }

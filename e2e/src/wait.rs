@@ -137,9 +137,7 @@ where
     until(&format!("{name}: gone"), deadline, async || {
         Ok(match api.get_opt(name).await? {
             None => Seen::Yes(()),
-            Some(object) => {
-                Seen::NotYet(format!("finalizers {:?}\n{}", object.meta().finalizers, describe(&object)))
-            }
+            Some(object) => Seen::NotYet(format!("finalizers {:?}\n{}", object.meta().finalizers, describe(&object))),
         })
     })
     .await

@@ -22,7 +22,8 @@ async fn a_deadline_tells_what_was_seen_last() {
 
 #[tokio::test]
 async fn what_can_never_come_is_not_waited_for() {
-    let error = until::<()>("a thing", Duration::from_secs(60), async || Ok(Seen::Never("why".into()))).await.unwrap_err();
+    let error =
+        until::<()>("a thing", Duration::from_secs(60), async || Ok(Seen::Never("why".into()))).await.unwrap_err();
     assert!(error.to_string().ends_with("why"), "{error}");
 }
 
@@ -31,7 +32,10 @@ async fn a_failed_look_is_looked_at_again() {
     let mut looks = 0;
     let seen = until("a thing", Duration::from_secs(5), async || {
         looks += 1;
-        if looks == 1 { bail!("no connection") } else { Ok(Seen::Yes(looks)) }
+        if looks == 1 {
+            bail!("no connection");
+        }
+        Ok(Seen::Yes(looks))
     })
     .await
     .unwrap();
