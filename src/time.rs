@@ -21,9 +21,11 @@ pub fn to_k8s_precise(moment: DateTime<Utc>) -> Time {
 /// The chrono form of a Kubernetes time.
 #[must_use]
 pub fn from_k8s(time: &Time) -> DateTime<Utc> {
-    let nanosecond = u32::try_from(time.0.subsec_nanosecond()).unwrap_or_default();
-    // Every jiff timestamp lies within chrono's range; the bound is only for the type's sake.
-    DateTime::from_timestamp(time.0.as_second(), nanosecond).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    // Every moment of the Kubernetes type lies within chrono's range; the fallback is only for the types' sake.
+    let nanoseconds = time.0.as_nanosecond();
+    let second = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).unwrap_or_default();
+    let rest = u32::try_from(nanoseconds.rem_euclid(1_000_000_000)).unwrap_or_default();
+    DateTime::from_timestamp(second, rest).unwrap_or_default()
 }
 
 /// Seconds from `from` to `to`; negative if `to` is the earlier one.

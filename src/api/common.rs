@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
+use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::rules::{MAX_URL, URL};
+use super::rules::{DURATION, DURATION_CURE, MAX_URL, naming_the_text, text, url};
 
 /// An object that the schema does not look into: its fields are kept as they are.
 pub(super) fn any_object(_: &mut SchemaGenerator) -> Schema {
@@ -180,10 +181,7 @@ impl JsonSchema for Duration {
         json_schema!({
             "type": "string",
             "maxLength": 32,
-            "x-kubernetes-validations": [{
-                "rule": "self.matches('^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$') && self != ''",
-                "message": "must be whole days, hours, minutes and seconds such as 90s, 10m or 1h30m",
-            }],
+            "x-kubernetes-validations": [Rule::new(DURATION).message(naming_the_text(DURATION_CURE))],
         })
     }
 }
@@ -244,8 +242,10 @@ pub struct FlinkClusterRef {
     /// The job by its Flink job ID (32 hexadecimal digits).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9a-f]{32}$')")
-        .message("must be a Flink job ID: 32 hexadecimal digits in lower case"))]
+    #[x_kube(validation = text(
+        "self.matches('^[0-9a-f]{32}$')",
+        "must be a Flink job ID: 32 hexadecimal digits in lower case"
+    ))]
     pub job_id: Option<String>,
     /// The job by its name, which must be unique among the cluster's jobs that have not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -265,8 +265,10 @@ pub struct ResourceSpec {
     /// It is the pod's request and limit and the process size of Flink's memory model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9]+ *([a-zA-Z]+)?$')")
-        .message("must be an amount of memory in Flink's grammar such as 2048m or 2g, or Kubernetes' 2Gi"))]
+    #[x_kube(validation = text(
+        "self.matches('^[0-9]+ *([a-zA-Z]+)?$')",
+        "must be an amount of memory in Flink's grammar such as 2048m or 2g, or Kubernetes' 2Gi"
+    ))]
     pub memory: Option<String>,
 }
 
@@ -286,6 +288,6 @@ pub struct SnapshotRef {
     /// Directory of the snapshot, such as `s3://bucket/savepoints/savepoint-6a4c56-b1c8`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = URL)]
+    #[x_kube(validation = url())]
     pub path: Option<String>,
 }

@@ -11,6 +11,7 @@
 
 mod common;
 pub mod condition;
+mod crd;
 mod rules;
 mod savepoint;
 mod schedule;
@@ -18,6 +19,7 @@ mod store;
 mod upgrade;
 
 pub use common::*;
+pub use crd::{crds, to_yaml};
 pub use savepoint::*;
 pub use schedule::*;
 pub use store::*;
@@ -54,3 +56,6 @@ pub mod labels {
     /// Value of [`COMPONENT`] on the TaskManagers' objects.
     pub const TASKMANAGER: &str = "taskmanager";
 }
+
+#[cfg(test)]
+mod cel_tests;

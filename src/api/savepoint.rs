@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::common::{DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, SnapshotRef, string_enum};
-use super::rules::{LONGER_THAN_ZERO, MAX_URL, URL, immutable};
+use super::rules::{MAX_URL, immutable, longer_than_zero, url};
 
 string_enum! {
     /// Kinds whose job a savepoint can be taken of.
@@ -159,14 +159,18 @@ pub struct JobRef {
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.jobRef), has(self.flinkCluster), has(self.path), has(self.copyOf)].filter(x, x).size() == 1")
+    validation = Rule::new("[has(self.jobRef), has(self.flinkCluster), has(self.path), has(self.copyOf)].filter(x, \
+        x).size() == 1")
         .message("give exactly one of jobRef, flinkCluster, path and copyOf"),
     validation = Rule::new("!has(self.copyOf) || has(self.targetDirectory)")
         .message("copyOf needs targetDirectory: the directory to copy into"),
     validation = Rule::new("!has(self.path) || !has(self.targetDirectory)")
-        .message("targetDirectory has no meaning with path, which registers a snapshot where it lies: use copyOf to copy it"),
-    validation = Rule::new("(has(self.jobRef) || has(self.flinkCluster)) || !(has(self.formatType) || has(self.then) || has(self.timeout) || has(self.backoffLimit))")
-        .message("formatType, then, timeout and backoffLimit belong to a savepoint that is taken: leave them out with path and copyOf"),
+        .message("targetDirectory has no meaning with path, which registers a snapshot where it lies: use copyOf to \
+            copy it"),
+    validation = Rule::new("(has(self.jobRef) || has(self.flinkCluster)) || !(has(self.formatType) || has(self.then) \
+        || has(self.timeout) || has(self.backoffLimit))")
+        .message("formatType, then, timeout and backoffLimit belong to a savepoint that is taken: leave them out with \
+            path and copyOf"),
     validation = immutable("jobRef"),
     validation = immutable("flinkCluster"),
     validation = immutable("path"),
@@ -189,7 +193,7 @@ pub struct FlinkSavepointSpec {
     /// Register a savepoint or retained checkpoint that exists, by its directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = URL)]
+    #[x_kube(validation = url())]
     pub path: Option<String>,
     /// Copy a snapshot into targetDirectory; absolute paths inside of it are rewritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,7 +205,7 @@ pub struct FlinkSavepointSpec {
     /// directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = URL)]
+    #[x_kube(validation = url())]
     pub target_directory: Option<String>,
     /// What becomes of the job. Left out: Continue. Of a FlinkJobUpgrade's job, only the savepoint that its own upgrade
     /// created may stop it; to stop such a job set its `job.state` to suspended.
@@ -210,7 +214,7 @@ pub struct FlinkSavepointSpec {
     /// How long the savepoint may take. When exceeded it is Overdue, and nothing new is sent: Flink cannot abort a
     /// savepoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = LONGER_THAN_ZERO)]
+    #[x_kube(validation = longer_than_zero())]
     pub timeout: Option<Duration>,
     /// How many more attempts are made after a failed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::common::{DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, ObjectRef, string_enum};
-use super::rules::{CRON, LONGER_THAN_ZERO, MAX_URL, NO_TIME_ZONE, URL};
+use super::rules::{MAX_URL, cron, longer_than_zero, no_time_zone, url};
 use super::savepoint::{FlinkSavepointSpec, JobRef, Verification};
 
 string_enum! {
@@ -86,7 +86,7 @@ string_enum! {
 pub struct FlinkSavepointScheduleSpec {
     /// When, in cron format: minute, hour, day of the month, month, day of the week; or a macro such as @daily.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = CRON, validation = NO_TIME_ZONE)]
+    #[x_kube(validation = cron(), validation = no_time_zone())]
     pub schedule: String,
     /// Time zone of the schedule, such as Europe/Berlin. Left out: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,11 +158,11 @@ pub struct SavepointTemplateSpec {
     /// Directory below which each savepoint gets a directory of its own. Left out: the job's configured one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = URL)]
+    #[x_kube(validation = url())]
     pub target_directory: Option<String>,
     /// How long a savepoint may take before it is Overdue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = LONGER_THAN_ZERO)]
+    #[x_kube(validation = longer_than_zero())]
     pub timeout: Option<Duration>,
     /// How many more attempts are made after a failed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -201,8 +201,10 @@ impl From<SavepointTemplateSpec> for FlinkSavepointSpec {
 /// Which completed savepoints of a schedule are kept: those that any of the rules wants.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.keepLast) || has(self.keepWithin) || has(self.keepHourly) || has(self.keepDaily) || has(self.keepWeekly) || has(self.keepMonthly)")
-    .message("give at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly and keepMonthly, or leave retention out to keep all"))]
+#[x_kube(validation = Rule::new("has(self.keepLast) || has(self.keepWithin) || has(self.keepHourly) || \
+    has(self.keepDaily) || has(self.keepWeekly) || has(self.keepMonthly)")
+    .message("give at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly and keepMonthly, or leave \
+        retention out to keep all"))]
 pub struct Retention {
     /// The newest so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::common::LocalRef;
-use super::rules::MAX_URL;
+use super::rules::{MAX_URL, text};
 
 /// A place where snapshots live, and the credentials to look into it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -38,30 +38,41 @@ use super::rules::MAX_URL;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!self.url.startsWith('file:') || !(has(self.endpoint) || has(self.region) || has(self.credentialsSecretRef))")
+    validation = Rule::new("!self.url.startsWith('file:') || !(has(self.endpoint) || has(self.region) || \
+        has(self.credentialsSecretRef))")
         .message("endpoint, region and credentialsSecretRef belong to s3://: leave them out with file://"),
 )]
 pub struct FlinkSnapshotStoreSpec {
     /// Prefix of the snapshots that this store serves: `s3://bucket/prefix`, or `file:///directory` on a volume.
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = Rule::new("!self.matches('^(gs|abfss?|wasbs?|hdfs|webhdfs|oss|viewfs|maprfs)://')")
-        .message("this scheme is not supported yet: use s3:// or file://"))]
-    #[x_kube(validation = Rule::new("!self.matches('^s3[anp]://')")
-        .message("s3a://, s3n:// and s3p:// name a file system of Flink: write the same place as s3://"))]
-    #[x_kube(validation = Rule::new("!self.startsWith('s3:') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^ ?#]*)?$')")
-        .message("must name a bucket, such as s3://bucket or s3://bucket/prefix"))]
-    #[x_kube(validation = Rule::new("!self.startsWith('file:') || self.matches('^file:///[^ ?#]+$')")
-        .message("must name an absolute directory, such as file:///savepoints"))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z][a-z0-9+.-]*://')")
-        .message("must be a URL such as s3://bucket/prefix or file:///savepoints"))]
-    #[x_kube(validation = Rule::new("!self.matches('^[a-z][a-z0-9+.-]*://') || self.matches('^(s3[anp]?|file|gs|abfss?|wasbs?|hdfs|webhdfs|oss|viewfs|maprfs)://')")
-        .message("no such store is known: use s3:// or file://"))]
+    #[x_kube(validation = text(
+        "self.matches('^(s3|s3[anp]|file|gs|abfss?|hdfs)://')",
+        "must be a URL such as s3://bucket/prefix or file:///savepoints"
+    ))]
+    #[x_kube(validation = text(
+        "!self.matches('^(gs|abfss?|hdfs)://')",
+        "is of a scheme that is not supported yet: use s3:// or file://"
+    ))]
+    #[x_kube(validation = text(
+        "!self.matches('^s3[anp]://')",
+        "names a file system of Flink: write the same place as s3://"
+    ))]
+    #[x_kube(validation = text(
+        "!self.startsWith('s3:') || self.matches('^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^ ?#]*)?$')",
+        "must name a bucket, such as s3://bucket or s3://bucket/prefix"
+    ))]
+    #[x_kube(validation = text(
+        "!self.startsWith('file:') || self.matches('^file:///[^ ?#]+$')",
+        "must name an absolute directory, such as file:///savepoints"
+    ))]
     pub url: String,
     /// Address of an S3-compatible server. Left out: Amazon's of the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^ /?#@]+/?$')")
-        .message("must be an http:// or https:// address without a path, such as http://minio.storage:9000"))]
+    #[x_kube(validation = text(
+        "self.matches('^https?://[^ /?#@]+/?$')",
+        "must be an http:// or https:// address without a path, such as http://minio.storage:9000"
+    ))]
     pub endpoint: Option<String>,
     /// Region of the bucket. Left out: us-east-1, which most S3-compatible servers expect.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::spec::FlinkJobUpgradeSpec;
 use crate::api::common::{DeletionPolicy, Duration, FormatType, LocalRef, string_enum};
-use crate::api::rules::{CRON, LONGER_THAN_ZERO, MAX_URL, NO_TIME_ZONE, URL};
+use crate::api::rules::{MAX_URL, cron, longer_than_zero, no_time_zone, url};
 
 string_enum! {
     /// How the new revision takes the old one's place.
@@ -81,7 +81,8 @@ string_enum! {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.path), has(self.savepointRef), has(self.fromJob), has(self.latest), has(self.empty)].filter(x, x).size() == 1")
+    validation = Rule::new("[has(self.path), has(self.savepointRef), has(self.fromJob), has(self.latest), \
+        has(self.empty)].filter(x, x).size() == 1")
         .message("give exactly one of path, savepointRef, fromJob, latest and empty"),
     validation = Rule::new("self == oldSelf || self.id != oldSelf.id")
         .message("restoreFrom is acted on once for each id: give another id along with the change"),
@@ -93,7 +94,7 @@ pub struct RestoreFrom {
     /// Directory of a snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = URL)]
+    #[x_kube(validation = url())]
     pub path: Option<String>,
     /// A completed FlinkSavepoint of the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,7 +152,7 @@ pub struct UpgradeSpec {
     pub rollback: Option<Rollback>,
     /// Time without progress after which an upgrade has failed. Left out: 15m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = LONGER_THAN_ZERO)]
+    #[x_kube(validation = longer_than_zero())]
     pub progress_deadline: Option<Duration>,
     /// Promotion of a blue-green upgrade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,11 +173,11 @@ pub struct UpgradeSavepoint {
     /// Directory below which the savepoint gets a directory of its own. Left out: the job's configured one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = URL)]
+    #[x_kube(validation = url())]
     pub target_directory: Option<String>,
     /// How long the savepoint may take before it is Overdue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = LONGER_THAN_ZERO)]
+    #[x_kube(validation = longer_than_zero())]
     pub timeout: Option<Duration>,
     /// How many more attempts are made after a failed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -229,7 +230,7 @@ pub struct BlueGreen {
     pub promoted_revision: Option<String>,
     /// How long an unpromoted revision may run before it is given up. Left out: without limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = LONGER_THAN_ZERO)]
+    #[x_kube(validation = longer_than_zero())]
     pub abort_after: Option<Duration>,
 }
 
@@ -239,14 +240,14 @@ pub struct BlueGreen {
 pub struct Window {
     /// When it opens, in cron format.
     #[schemars(length(min = 1, max = 256))]
-    #[x_kube(validation = CRON, validation = NO_TIME_ZONE)]
+    #[x_kube(validation = cron(), validation = no_time_zone())]
     pub schedule: String,
     /// Time zone of the schedule, such as Europe/Berlin. Left out: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,
     /// How long it stays open.
-    #[x_kube(validation = LONGER_THAN_ZERO)]
+    #[x_kube(validation = longer_than_zero())]
     pub duration: Duration,
 }
 
@@ -259,7 +260,7 @@ pub struct DeletionSpec {
     pub job: Option<DeletionJob>,
     /// After this the resource goes, and what is left behind is said in an Event. Left out: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = LONGER_THAN_ZERO)]
+    #[x_kube(validation = longer_than_zero())]
     pub timeout: Option<Duration>,
 }
 

@@ -10,7 +10,7 @@ use super::status::FlinkJobUpgradeStatus;
 use crate::api::common::{
     FlinkClusterRef, FlinkConfiguration, LocalRef, ResourceSpec, RestoreMode, any_object, string_enum,
 };
-use crate::api::rules::MAX_URL;
+use crate::api::rules::{MAX_URL, text};
 
 string_enum! {
     /// A minor version of Flink, in the spelling of Apache's operator.
@@ -120,27 +120,42 @@ string_enum! {
 #[kube(validation = Rule::new("self.metadata.name.size() <= 40")
     .message("metadata.name must be at most 40 characters long: the names of the job's objects are made of it"))]
 #[kube(validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-    .message("metadata.name must begin with a letter and consist of lower case letters, digits and '-': Services are named after it"))]
+    .message("metadata.name must begin with a letter and consist of lower case letters, digits and '-': Services are \
+        named after it"))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.image) != has(self.flinkCluster)")
-        .message("give exactly one of image (a Flink cluster for this job alone) and flinkCluster (an existing session cluster)"),
+        .message("give exactly one of image (a Flink cluster for this job alone) and flinkCluster (an existing \
+            session cluster)"),
     validation = Rule::new("has(self.flinkCluster) == has(oldSelf.flinkCluster)")
-        .message("a job cannot be moved between a cluster of its own (image) and flinkCluster: create another FlinkJobUpgrade with job.restoreFrom.fromJob"),
+        .message("a job cannot be moved between a cluster of its own (image) and flinkCluster: create another \
+            FlinkJobUpgrade with job.restoreFrom.fromJob"),
     validation = Rule::new("!has(self.image) || has(self.flinkVersion)")
         .message("flinkVersion is needed with image: the version of Flink in that image, such as v1_20"),
-    validation = Rule::new("!has(self.flinkCluster) || !(has(self.imagePullPolicy) || has(self.imagePullSecrets) || has(self.serviceAccount) || has(self.logConfiguration) || has(self.podTemplate) || has(self.jobManager) || has(self.taskManager))")
-        .message("imagePullPolicy, imagePullSecrets, serviceAccount, logConfiguration, podTemplate, jobManager and taskManager belong to image: an existing cluster (flinkCluster) brings its own pods"),
-    validation = Rule::new("!has(self.flinkCluster) || !(has(self.flinkCluster.jobId) || has(self.flinkCluster.jobName))")
-        .message("flinkCluster.jobId and flinkCluster.jobName cannot be chosen here: the job that runs is this resource's own"),
-    validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.rollback) && has(self.upgrade.rollback.policy) && self.upgrade.rollback.policy == 'Automatic' && has(self.job.restoreMode) && self.job.restoreMode == 'CLAIM')")
-        .message("job.restoreMode CLAIM lets Flink delete the savepoint that upgrade.rollback.policy Automatic would go back to: use NO_CLAIM, or rollback.policy Manual"),
-    validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.strategy) && self.upgrade.strategy == 'BlueGreen' && has(self.job.restoreMode) && self.job.restoreMode != 'NO_CLAIM')")
+    validation = Rule::new("!has(self.flinkCluster) || !(has(self.imagePullPolicy) || has(self.imagePullSecrets) || \
+        has(self.serviceAccount) || has(self.logConfiguration) || has(self.podTemplate) || has(self.jobManager) || \
+        has(self.taskManager))")
+        .message("imagePullPolicy, imagePullSecrets, serviceAccount, logConfiguration, podTemplate, jobManager and \
+            taskManager belong to image: an existing cluster (flinkCluster) brings its own pods"),
+    validation = Rule::new("!has(self.flinkCluster) || !(has(self.flinkCluster.jobId) || \
+        has(self.flinkCluster.jobName))")
+        .message("flinkCluster.jobId and flinkCluster.jobName cannot be chosen here: the job that runs is this \
+            resource's own"),
+    validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.rollback) && has(self.upgrade.rollback.policy) && \
+        self.upgrade.rollback.policy == 'Automatic' && has(self.job.restoreMode) && self.job.restoreMode == 'CLAIM')")
+        .message("job.restoreMode CLAIM lets Flink delete the savepoint that upgrade.rollback.policy Automatic would \
+            go back to: use NO_CLAIM, or rollback.policy Manual"),
+    validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.strategy) && self.upgrade.strategy == 'BlueGreen' \
+        && has(self.job.restoreMode) && self.job.restoreMode != 'NO_CLAIM')")
         .message("upgrade.strategy BlueGreen runs two jobs from one savepoint: job.restoreMode must be NO_CLAIM"),
-    validation = Rule::new("!(has(self.job.restoreFrom) && has(self.job.restoreFrom.fromJob) && has(self.job.restoreMode) && self.job.restoreMode != 'NO_CLAIM')")
+    validation = Rule::new("!(has(self.job.restoreFrom) && has(self.job.restoreFrom.fromJob) && \
+        has(self.job.restoreMode) && self.job.restoreMode != 'NO_CLAIM')")
         .message("job.restoreFrom.fromJob starts from another job's state: job.restoreMode must be NO_CLAIM"),
-    validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.blueGreen) && has(self.upgrade.blueGreen.promotion) && self.upgrade.blueGreen.promotion == 'Manual') || has(self.revisionName)")
-        .message("upgrade.blueGreen.promotion Manual needs revisionName: the name that upgrade.blueGreen.promotedRevision will promote"),
+    validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.blueGreen) && \
+        has(self.upgrade.blueGreen.promotion) && self.upgrade.blueGreen.promotion == 'Manual') || \
+        has(self.revisionName)")
+        .message("upgrade.blueGreen.promotion Manual needs revisionName: the name that \
+            upgrade.blueGreen.promotedRevision will promote"),
 )]
 pub struct FlinkJobUpgradeSpec {
     /// A name of this revision, such as a version or a commit, unique within the job. A changed name alone is no
@@ -240,14 +255,15 @@ pub struct JobSpec {
     /// The job's jar: `local:///path` in the image, or `s3://`, `gs://`, `abfs://`, `https://`.
     #[serde(rename = "jarURI")]
     #[schemars(length(max = MAX_URL))]
-    #[x_kube(validation = Rule::new("self.matches('^(local:///|s3://|gs://|abfss?://|https://)[^ ]+$')")
-        .message("must be the URI of a jar: local:///path in the image, or s3://, gs://, abfs:// or https://"))]
+    #[x_kube(validation = text(
+        "self.matches('^(local:///|s3://|gs://|abfss?://|https://)[^ ]+$')",
+        "must be the URI of a jar: local:///path in the image, or s3://, gs://, abfs:// or https://"
+    ))]
     pub jar_uri: String,
     /// SHA-256 of the jar (64 hexadecimal digits); a jar with another one is not run.
     #[serde(rename = "jarSHA256", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
-    #[x_kube(validation = Rule::new("self.matches('^[0-9a-fA-F]{64}$')")
-        .message("must be a SHA-256: 64 hexadecimal digits"))]
+    #[x_kube(validation = text("self.matches('^[0-9a-fA-F]{64}$')", "must be a SHA-256: 64 hexadecimal digits"))]
     pub jar_sha256: Option<String>,
     /// The class whose main() builds the job. Left out: the one that the jar's manifest names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
