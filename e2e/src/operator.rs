@@ -79,7 +79,8 @@ impl Operator {
         let answer =
             self.http.put(&url).timeout(Duration::from_secs(5)).send().await.context("operator's admin port")?;
         let status = answer.status();
-        ensure!(status.is_success(), "PUT {url}: {status}: {}", answer.text().await.unwrap_or_default());
+        let text = answer.text().await.unwrap_or_default();
+        ensure!(status.is_success(), "PUT {url}: {status}: {text} (an image for tests is built with failpoints)");
         Ok(Armed { operator: self, name: name.to_owned(), pod: name_of(&pod)?, _alone: alone })
     }
 

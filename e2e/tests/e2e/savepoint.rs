@@ -71,10 +71,25 @@ pub async fn without_a_directory(sandbox: &Sandbox, version: Version) -> Result<
         ensure!(stalled.message.contains(cure), "{cure} is not named: {stalled:?}");
     }
     // An upgrade needs one, too: the old job stays.
-    sandbox.apply(&job.rate(150)).await?;
+    let changed = job.rate(150);
+    sandbox.apply(&changed).await?;
     let stalled = wait::stalled(&sandbox.jobs(), "orders", story::UPGRADE).await?;
     ensure!(stalled.message.contains("targetDirectory"), "{stalled:?}");
     let jobs = story::goes_on(sandbox, "orders").await?;
     ensure!(jobs == [story::submission(&object)?.job_id], "the job was changed: {jobs:?}");
-    story::only_savepoints(sandbox, &[]).await
+    story::only_savepoints(sandbox, &[]).await?;
+
+    // And the cure that was named is one.
+    let elsewhere = sandbox.env.s3.url(ELSEWHERE);
+    let wish = json!({"targetDirectory": elsewhere, "formatType": "CANONICAL"});
+    let cured = changed.set("/spec/upgrade/savepoint", wish).set("/spec/revisionName", json!("cured"));
+    let after = story::upgraded(sandbox, &object, &cured).await?;
+    story::handed_over(sandbox, &object, &after).await?;
+    ensure!(after.location.starts_with(&format!("{elsewhere}/{}/", sandbox.namespace)), "{}", after.location);
+    let child = sandbox.savepoints().get(after.entry.savepoint.as_deref().unwrap_or_default()).await?;
+    let format = child.status.and_then(|status| status.format_type);
+    ensure!(format == Some(FormatType::Canonical), "{format:?}");
+    let name = after.job.status.and_then(|status| status.active).and_then(|active| active.revision_name);
+    ensure!(name.as_deref() == Some("cured"), "{name:?}");
+    Ok(())
 }
