@@ -1,1 +1,16 @@
-//! What the end-to-end tests share.
+//! What the end-to-end tests share: the cluster they run on, a namespace for each of them, the records that the
+//! counting job writes and the rules these have to keep, and a look at the operator, at Flink, at S3 and at the
+//! audit log.
+//!
+//! Nothing here knows what the operator does inside: it sees what a user sees.
+
+pub mod audit;
+mod dump;
+pub mod env;
+pub mod flink;
+pub mod job;
+pub mod namespace;
+pub mod operator;
+pub mod records;
+pub mod s3;
+pub mod wait;

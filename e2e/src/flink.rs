@@ -1,0 +1,91 @@
+//! A look at Flink itself, past the operator: the REST interface of a revision's JobManager.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use k8s_openapi::api::core::v1::Service;
+use kube::{Api, Client};
+use serde_json::Value;
+
+const PORT: u16 = 8081;
+
+/// One JobManager.
+#[derive(Debug, Clone)]
+pub struct Flink {
+    base: String,
+    http: reqwest::Client,
+}
+
+/// Where a job started from, in the JobManager's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restored {
+    /// Location of the snapshot.
+    pub path: String,
+    /// False under the claim mode CLAIM, where the savepoint became the job's own checkpoint.
+    pub is_savepoint: bool,
+}
+
+impl Flink {
+    /// The JobManager behind a Service.
+    ///
+    /// # Errors
+    /// There is no such Service, or it has no address.
+    pub async fn behind(client: &Client, namespace: &str, service: &str) -> Result<Self> {
+        let api: Api<Service> = Api::namespaced(client.clone(), namespace);
+        let ip = api.get(service).await?.spec.and_then(|spec| spec.cluster_ip).filter(|ip| ip != "None");
+        let ip = ip.with_context(|| format!("Service {service} has no cluster IP"))?;
+        Ok(Self { base: format!("http://{ip}:{PORT}"), http: reqwest::Client::new() })
+    }
+
+    /// A GET below the REST root, `path` with its leading slash.
+    ///
+    /// # Errors
+    /// Flink does not answer, or not with 200.
+    pub async fn get(&self, path: &str) -> Result<Value> {
+        let url = format!("{}{path}", self.base);
+        let answer = self.http.get(&url).timeout(Duration::from_secs(10)).send().await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("GET {url}: {status}: {text}");
+        }
+        serde_json::from_str(&text).with_context(|| format!("GET {url}: {text}"))
+    }
+
+    /// Id and state of every job that this JobManager knows, the throw-away one of the warm-up included.
+    ///
+    /// # Errors
+    /// See [`Flink::get`].
+    pub async fn jobs(&self) -> Result<Vec<(String, String)>> {
+        let answer = self.get("/jobs").await?;
+        let jobs = answer.pointer("/jobs").and_then(Value::as_array).context("no jobs in the answer")?;
+        let text = |job: &Value, field: &str| job.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Ok(jobs.iter().map(|job| (text(job, "id"), text(job, "status"))).collect())
+    }
+
+    /// What a job was restored from; nothing if it started empty.
+    ///
+    /// # Errors
+    /// See [`Flink::get`].
+    pub async fn restored(&self, job: &str) -> Result<Option<Restored>> {
+        let answer = self.get(&format!("/jobs/{job}/checkpoints")).await?;
+        let Some(restored) = answer.pointer("/latest/restored").filter(|restored| !restored.is_null()) else {
+            return Ok(None);
+        };
+        let path = restored.get("external_path").and_then(Value::as_str).context("restored without a path")?;
+        let is_savepoint = restored.get("is_savepoint").and_then(Value::as_bool).context("restored without a kind")?;
+        Ok(Some(Restored { path: path.to_owned(), is_savepoint }))
+    }
+
+    /// The format (`CANONICAL`, `NATIVE`) of the savepoint at a location, as the job's checkpoint history has it.
+    ///
+    /// # Errors
+    /// See [`Flink::get`]; or the history does not know the location.
+    pub async fn savepoint_format(&self, job: &str, location: &str) -> Result<String> {
+        let answer = self.get(&format!("/jobs/{job}/checkpoints")).await?;
+        let history = answer.pointer("/history").and_then(Value::as_array).context("no history in the answer")?;
+        let at = |entry: &&Value| entry.get("external_path").and_then(Value::as_str) == Some(location);
+        let format = history.iter().find(at).and_then(|entry| entry.get("savepointFormat")).and_then(Value::as_str);
+        format.map(str::to_owned).with_context(|| format!("{location} is not in the history: {history:#?}"))
+    }
+}

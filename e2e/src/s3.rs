@@ -1,0 +1,168 @@
+//! A look into the bucket: which objects are below a prefix.
+//!
+//! One signed request (AWS Signature Version 4, `ListObjectsV2`); a client library for that would be most of what this
+//! package has to build.
+
+use std::{collections::BTreeSet, fmt::Write as _};
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
+
+/// The S3-compatible server of the cluster.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    /// `http://host:port`.
+    pub endpoint: String,
+    /// Bucket of all tests.
+    pub bucket: String,
+    /// Access key id.
+    pub access_key: String,
+    /// Secret access key.
+    pub secret_key: String,
+}
+
+/// What a request is signed for.
+const REGION: &str = "us-east-1";
+
+impl S3 {
+    /// The keys of all objects below a prefix.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        let mut from: Option<String> = None;
+        loop {
+            let mut query = vec![("list-type", "2".to_owned()), ("prefix", prefix.to_owned())];
+            if let Some(token) = &from {
+                query.insert(0, ("continuation-token", token.clone()));
+            }
+            let page = self.get(&query).await?;
+            keys.extend(texts(&page, "Key"));
+            from = texts(&page, "NextContinuationToken").pop();
+            if from.is_none() {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// The directories below a prefix that hold a `_metadata`: whole savepoints and checkpoints.
+    ///
+    /// # Errors
+    /// See [`S3::list`].
+    pub async fn snapshots(&self, prefix: &str) -> Result<BTreeSet<String>> {
+        let keys = self.list(prefix).await?;
+        Ok(keys.iter().filter_map(|key| key.strip_suffix("/_metadata")).map(|key| self.url(key)).collect())
+    }
+
+    /// Whether the savepoint or checkpoint at a location as Flink gives it (`s3://bucket/key`) has its `_metadata`.
+    ///
+    /// # Errors
+    /// See [`S3::list`]; or the location is in another bucket.
+    pub async fn has_metadata(&self, location: &str) -> Result<bool> {
+        let directory = self.key(location)?;
+        Ok(self.list(&format!("{directory}/")).await?.contains(&format!("{directory}/_metadata")))
+    }
+
+    /// `s3://bucket/key`, the form that Flink uses.
+    #[must_use]
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
+    /// The key of a location as Flink gives it, without a slash at its end.
+    ///
+    /// # Errors
+    /// The location is not in this bucket.
+    pub fn key<'a>(&self, location: &'a str) -> Result<&'a str> {
+        let inside = location.strip_prefix(&self.url("")).map(|key| key.trim_end_matches('/'));
+        inside.with_context(|| format!("{location} is not in bucket {}", self.bucket))
+    }
+
+    async fn get(&self, query: &[(&str, String)]) -> Result<String> {
+        let path = format!("/{}", self.bucket);
+        let host = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host);
+        let query: Vec<_> = query.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+        let query = query.join("&");
+        let date = Utc::now();
+        let authorization = self.authorization(date, host, &path, &query);
+        let request = reqwest::Client::new()
+            .get(format!("{}{path}?{query}", self.endpoint))
+            .timeout(std::time::Duration::from_secs(10))
+            .header("x-amz-date", stamp(date))
+            .header("x-amz-content-sha256", hex(&Sha256::digest(b"")))
+            .header("authorization", authorization);
+        let answer = request.send().await.context("S3 server")?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "S3 server: {status}: {text}");
+        Ok(text)
+    }
+
+    /// The `authorization` header of a GET without a body; `query` must be sorted and encoded.
+    fn authorization(&self, date: DateTime<Utc>, host: &str, path: &str, query: &str) -> String {
+        let body = hex(&Sha256::digest(b""));
+        let stamp = stamp(date);
+        let canonical = format!(
+            "GET\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{body}\nx-amz-date:{stamp}\n\n\
+             host;x-amz-content-sha256;x-amz-date\n{body}"
+        );
+        let day = date.format("%Y%m%d").to_string();
+        let scope = format!("{day}/{REGION}/s3/aws4_request");
+        let to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
+        let mut key = hmac(format!("AWS4{}", self.secret_key).as_bytes(), day.as_bytes());
+        for part in [REGION, "s3", "aws4_request"] {
+            key = hmac(&key, part.as_bytes());
+        }
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope},SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature={}",
+            self.access_key,
+            hex(&hmac(&key, to_sign.as_bytes()))
+        )
+    }
+}
+
+fn stamp(date: DateTime<Utc>) -> String {
+    date.format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// HMAC-SHA256 (RFC 2104).
+fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    const BLOCK: usize = 64;
+    let mut padded = if key.len() > BLOCK { Sha256::digest(key).to_vec() } else { key.to_vec() };
+    padded.resize(BLOCK, 0);
+    let pad = |with: u8| padded.iter().map(|byte| byte ^ with).collect::<Vec<u8>>();
+    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Percent-encoding as the signature wants it.
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+/// The contents of all elements of that name: enough of XML for a list of keys without `&` and `<`.
+fn texts(xml: &str, element: &str) -> Vec<String> {
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    let after = xml.split(open.as_str()).skip(1);
+    after.filter_map(|rest| rest.split_once(close.as_str())).map(|(text, _)| text.to_owned()).collect()
+}
+
+#[cfg(test)]
+#[path = "s3_tests.rs"]
+mod s3_tests;

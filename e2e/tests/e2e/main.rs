@@ -1,0 +1,15 @@
+//! End-to-end tests: the operator, installed as a user would, on a real Kubernetes with real Flink.
+//!
+//! Each scenario runs in a namespace of its own and sees what a user sees: the resources and their status, the records
+//! that a job writes, Flink's own word, the bucket. `matrix.rs` says which Flink version a scenario runs on. Those
+//! whose name begins with `alone_` must run when nothing else does.
+
+mod alone;
+mod crash;
+mod deletion;
+mod failed_upgrade;
+mod matrix;
+mod savepoint;
+mod start;
+mod story;
+mod upgrade;
