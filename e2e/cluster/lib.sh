@@ -125,13 +125,26 @@ container_pids() {
   { grep -lsE -- " / / .* - overlay .*upperdir=$run/" /proc/[0-9]*/mountinfo || true; } | cut -d/ -f3
 }
 mounts() { awk -v dir="$run/" 'index($2, dir) == 1 {print $2}' /proc/self/mounts; }
+# another_folder_runs: true while a cluster of another cache folder (of another user, say) runs: then the bridge and
+# kube-proxy's tables are not ours. Sets $another to its command line.
+another_folder_runs() {
+  local file
+  while read -r file; do
+    grep -qsF -- "$run/" "$file" && continue
+    another=$(tr '\0' ' ' <"$file" 2>/dev/null) || continue
+    [[ -z $another ]] || return 0
+  done < <(grep -lsE -- '/flink-savepoint-operator/cluster/(kubelet|proxy)\.yaml' /proc/[0-9]*/cmdline)
+  return 1
+}
 links() { # the bridge and the ends of the pods' links on it
+  ! another_folder_runs || return 0
   ip -o link show master "$bridge" 2>/dev/null | sed -nE 's/^[0-9]+: ([^:@]+).*/\1/p' || true
   ! ip link show "$bridge" >/dev/null 2>&1 || echo "$bridge"
 }
 # kube-proxy's tables, if they are this cluster's.
 nft_tables() {
   local family
+  ! another_folder_runs || return 0
   for family in ip ip6; do
     nft list table $family kube-proxy >/dev/null 2>&1 || continue
     if [[ -n $(links) ]] || nft list table ip kube-proxy 2>/dev/null | grep -qF "$node_ip"; then echo "$family"; fi
