@@ -189,6 +189,13 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
             status::reconciling(o, draft, Reason::WaitingForOperation, &message);
             return (None, Next::After(SLOW));
         }
+        if !has_savepoint_directory(o, record.rendered.savepoint_directory.is_some()) {
+            let message = "the change needs a savepoint, and there is nowhere to write it: set \
+                           upgrade.savepoint.targetDirectory, or execution.checkpointing.savepoint-dir in \
+                           flinkConfiguration of a first start";
+            status::stalled(o, draft, Reason::NoTargetDirectory, message);
+            return (None, Next::After(AT_REST));
+        }
         if o.job(active.revision, &active.submission.job_id).is_some_and(|j| j.all_tasks_running) {
             return begin(o, draft, Some(active.revision));
         }
@@ -205,6 +212,12 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         return decision;
     }
     (None, Next::After(AT_REST))
+}
+
+/// The old job writes the savepoint: its own configured directory counts, not that of the new spec.
+fn has_savepoint_directory(o: &Observed, configured: bool) -> bool {
+    let wish = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.as_ref());
+    configured || wish.is_some_and(|w| w.target_directory.is_some())
 }
 
 /// A user's FlinkSavepoint takes the lock itself; it is released here, when that savepoint is settled or gone, so that
