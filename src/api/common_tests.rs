@@ -8,7 +8,7 @@ use super::*;
 #[case("10m", 600)]
 #[case("1h30m", 5_400)]
 #[case("1d2h3m4s", 93_784)]
-#[case("36499d", 36_499 * 86_400)]
+#[case("365000d", 365_000 * 86_400)]
 fn durations_are_read(#[case] text: &str, #[case] seconds: u64) {
     assert_eq!(Duration::from(text).parse(), Ok(std::time::Duration::from_secs(seconds)));
 }
@@ -36,7 +36,7 @@ fn what_is_no_duration_is_refused_with_the_cure(#[case] text: &str) {
 }
 
 #[rstest]
-#[case("36501d")]
+#[case("365000d1s")]
 #[case("99999999999999999999s")]
 #[case("9999999999999999999d")]
 fn durations_out_of_range_are_refused(#[case] text: &str) {
