@@ -113,12 +113,12 @@ pub enum DurationError {
     #[error("duration '{0}' cannot be read: write whole days, hours, minutes and seconds such as 90s, 10m or 1h30m")]
     Malformed(String),
     /// The text names more seconds than can be counted.
-    #[error("duration '{0}' is too long: at most 36500 days can be counted")]
+    #[error("duration '{0}' is too long: at most 365000 days can be counted")]
     TooLong(String),
 }
 
-/// The longest duration that is accepted, in seconds: a hundred years of 365 days.
-const MAX_SECONDS: u64 = 36_500 * 86_400;
+/// The longest duration that is accepted, in seconds: a thousand years of 365 days.
+const MAX_SECONDS: u64 = 365_000 * 86_400;
 
 impl Duration {
     /// The duration of so many whole seconds.
@@ -130,7 +130,7 @@ impl Duration {
     /// Reads the text.
     ///
     /// # Errors
-    /// If the text is not of the form of `1h30m`, or longer than a hundred years.
+    /// If the text is not of the form of `1h30m`, or longer than a thousand years.
     pub fn parse(&self) -> Result<std::time::Duration, DurationError> {
         let malformed = || DurationError::Malformed(self.0.clone());
         let too_long = || DurationError::TooLong(self.0.clone());
@@ -150,8 +150,8 @@ impl Duration {
         }
         match (rest.is_empty(), seconds) {
             (false, _) => Err(malformed()),
-            (true, MAX_SECONDS..) => Err(too_long()),
-            (true, _) => Ok(std::time::Duration::from_secs(seconds)),
+            (true, 0..=MAX_SECONDS) => Ok(std::time::Duration::from_secs(seconds)),
+            (true, _) => Err(too_long()),
         }
     }
 }
@@ -253,7 +253,7 @@ pub struct FlinkClusterRef {
     pub job_name: Option<String>,
 }
 
-/// Processor and memory of one pod, as on Apache's FlinkDeployment.
+/// Processor and memory of one pod, as on Apache's `FlinkDeployment`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceSpec {
@@ -291,3 +291,7 @@ pub struct SnapshotRef {
     #[x_kube(validation = url())]
     pub path: Option<String>,
 }
+
+#[cfg(test)]
+#[path = "common_tests.rs"]
+mod tests;

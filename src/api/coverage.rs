@@ -37,63 +37,80 @@ const fn only(path: &'static str, values: &'static [&'static str], shown_by: &'s
     Used { path, values: Values::Only(values), shown_by }
 }
 
-/// The tests that show what [`USED`] says, each by the name of its function.
-mod tests_named {
-    /// The rendering of a revision's objects.
-    pub(super) const RENDER: &str = "renders_every_field_of_the_spec";
-    /// The hash of the revision part of a spec.
-    pub(super) const REVISION: &str = "every_field_of_the_revision_part_changes_its_hash";
+/// The tests that show what [`USED`] says, each by the name of its function or of its row in the table of scenarios.
+mod shown_by {
+    /// The rendering of a revision's objects, whole.
+    pub(super) const RENDER: &str = "the_sample_is_rendered_as_before";
+    /// The pods' memory and what Flink makes of it.
+    pub(super) const MEMORY: &str = "the_process_size_follows_the_pod";
+    /// Flat and nested configuration.
+    pub(super) const CONFIGURATION: &str = "nested_maps_and_plain_values_become_flat_text";
+    /// The number of TaskManager pods.
+    pub(super) const REPLICAS: &str = "task_managers_follow_the_parallelism";
+    /// What makes a revision.
+    pub(super) const REVISION: &str = "what_runs_makes_a_revision";
+    /// How many former revisions are kept.
+    pub(super) const HISTORY: &str = "revisions_beyond_the_limit_are_removed";
     /// The first start of a job.
     pub(super) const START: &str = "first_start";
-    /// A savepoint of a job.
-    pub(super) const SAVEPOINT: &str = "savepoint_formats_and_directories";
+    /// Savepoints of a job, into a given directory and into the configured one.
+    pub(super) const SAVEPOINT: &str = "savepoint_canonical_and_native";
+    /// An upgrade into a given directory, by a named revision.
+    pub(super) const DIRECTORY: &str = "savepoint_without_a_directory";
     /// An upgrade through a savepoint.
-    pub(super) const UPGRADE: &str = "upgrade_through_a_savepoint";
-    /// An upgrade with CLAIM and allowNonRestoredState.
-    pub(super) const RESTORE: &str = "restore_mode_and_non_restored_state";
-    /// A new revision that cannot start.
-    pub(super) const FAILURE: &str = "a_revision_that_cannot_start_leaves_the_old_job";
-    /// The end of a resource.
-    pub(super) const DELETION: &str = "deletion_ends_the_job";
+    pub(super) const UPGRADE: &str = "upgrade_no_claim";
+    /// An upgrade with CLAIM.
+    pub(super) const CLAIM: &str = "upgrade_claim";
+    /// An upgrade that drops state on purpose.
+    pub(super) const DROP: &str = "upgrade_drops_operator_with_flag";
+    /// A revision whose pods never start.
+    pub(super) const DEADLINE: &str = "bad_image_leaves_the_old_job_running";
+    /// The end of a resource, by cancel.
+    pub(super) const DELETE_CANCELS: &str = "delete_cancels";
+    /// The end of a resource that cannot be had within its time.
+    pub(super) const DELETE_LATE: &str = "deletion_lets_go_after_its_timeout";
 }
 
-use tests_named::{DELETION, FAILURE, RENDER, RESTORE, REVISION, SAVEPOINT, START, UPGRADE};
+use shown_by::{
+    CLAIM, CONFIGURATION, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY, DROP, HISTORY, MEMORY, RENDER, REPLICAS,
+    REVISION, SAVEPOINT, START, UPGRADE,
+};
 
 /// The fields that this version acts upon.
 pub const USED: &[Used] = &[
-    used("fju.spec.revisionName", UPGRADE),
+    used("fju.spec.revisionName", DIRECTORY),
     only("fju.spec.flinkVersion", &["v1_20", "v2_3"], START),
     used("fju.spec.image", START),
     only("fju.spec.imagePullPolicy", &["Always", "IfNotPresent", "Never"], RENDER),
     used("fju.spec.imagePullSecrets[].name", RENDER),
     used("fju.spec.serviceAccount", RENDER),
-    used("fju.spec.flinkConfiguration", RENDER),
+    used("fju.spec.flinkConfiguration", CONFIGURATION),
     used("fju.spec.logConfiguration", RENDER),
     used("fju.spec.podTemplate", RENDER),
     used("fju.spec.restartNonce", REVISION),
     used("fju.spec.jobManager.resource.cpu", RENDER),
-    used("fju.spec.jobManager.resource.memory", RENDER),
+    used("fju.spec.jobManager.resource.memory", MEMORY),
     used("fju.spec.jobManager.podTemplate", RENDER),
     used("fju.spec.taskManager.resource.cpu", RENDER),
-    used("fju.spec.taskManager.resource.memory", RENDER),
-    used("fju.spec.taskManager.replicas", RENDER),
+    used("fju.spec.taskManager.resource.memory", MEMORY),
+    used("fju.spec.taskManager.replicas", REPLICAS),
     used("fju.spec.taskManager.podTemplate", RENDER),
     Used { path: "fju.spec.job.jarURI", values: Values::StartingWith("local://"), shown_by: START },
     used("fju.spec.job.entryClass", START),
     used("fju.spec.job.args", START),
     used("fju.spec.job.parallelism", START),
     only("fju.spec.job.state", &["running"], START),
-    only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], RESTORE),
-    used("fju.spec.job.allowNonRestoredState", RESTORE),
+    only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], CLAIM),
+    used("fju.spec.job.allowNonRestoredState", DROP),
     only("fju.spec.upgrade.strategy", &["Prewarm"], UPGRADE),
     only("fju.spec.upgrade.from", &["Savepoint"], UPGRADE),
-    only("fju.spec.upgrade.savepoint.formatType", &["CANONICAL", "NATIVE"], UPGRADE),
-    used("fju.spec.upgrade.savepoint.targetDirectory", UPGRADE),
+    only("fju.spec.upgrade.savepoint.formatType", &["CANONICAL", "NATIVE"], DIRECTORY),
+    used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
     only("fju.spec.upgrade.stability.completedCheckpoints", &["1"], UPGRADE),
-    used("fju.spec.upgrade.progressDeadline", FAILURE),
-    only("fju.spec.deletion.job", &["Savepoint", "Cancel"], DELETION),
-    used("fju.spec.deletion.timeout", DELETION),
-    used("fju.spec.revisionHistoryLimit", UPGRADE),
+    used("fju.spec.upgrade.progressDeadline", DEADLINE),
+    only("fju.spec.deletion.job", &["Savepoint", "Cancel"], DELETE_CANCELS),
+    used("fju.spec.deletion.timeout", DELETE_LATE),
+    used("fju.spec.revisionHistoryLimit", HISTORY),
     only("fsp.spec.jobRef.kind", &["FlinkJobUpgrade"], SAVEPOINT),
     used("fsp.spec.jobRef.name", SAVEPOINT),
     only("fsp.spec.formatType", &["CANONICAL", "NATIVE"], SAVEPOINT),

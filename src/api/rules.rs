@@ -6,8 +6,10 @@ use kube::core::{Message, Rule};
 pub(super) const MAX_URL: u64 = 1024;
 
 /// A duration: whole days, hours, minutes and seconds, in this order, at least one of them.
+///
+/// So many digits at most that `Duration::parse` can read whatever is admitted.
 pub(super) const DURATION: &str =
-    "self.matches('^([0-9]{1,9}d)?([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$') && self != ''";
+    "self.matches('^([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,9}s)?$') && self != ''";
 
 /// What to write as a duration.
 pub(super) const DURATION_CURE: &str = "must be whole days, hours, minutes and seconds such as 90s, 10m or 1h30m";
