@@ -4,47 +4,50 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
 use flink_savepoint_operator::api;
 
+const CURE: &str = "run UPDATE_CRDS=1 cargo test --test crds";
+
 /// What the files of `crds/` must hold, by their names.
-fn expected() -> BTreeMap<String, String> {
+fn expected() -> Result<BTreeMap<String, String>> {
     let header = "# Generated from src/api by `UPDATE_CRDS=1 cargo test --test crds`. Do not edit.\n";
-    let file = |crd| (format!("{}.yaml", name(&crd)), format!("{header}{}", api::to_yaml(&crd).expect("valid YAML")));
-    api::crds().into_iter().map(file).collect()
+    let crds = api::crds().into_iter();
+    crds.map(|crd| {
+        let text = api::to_yaml(&crd)?;
+        Ok((format!("{}.yaml", crd.metadata.name.context("a definition without a name")?), format!("{header}{text}")))
+    })
+    .collect()
 }
 
-fn name(crd: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition) -> String {
-    crd.metadata.name.clone().expect("a name")
+/// What the files of a folder hold, by their names.
+fn found(folder: &Path) -> Result<BTreeMap<String, String>> {
+    fs::read_dir(folder)?
+        .map(|entry| {
+            let entry = entry?;
+            Ok((entry.file_name().to_string_lossy().into_owned(), fs::read_to_string(entry.path())?))
+        })
+        .collect()
 }
 
 #[test]
-fn crds_are_what_the_types_say() {
+fn crds_are_what_the_types_say() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-    let expected = expected();
+    let expected = expected()?;
     if std::env::var_os("UPDATE_CRDS").is_some() {
-        fs::create_dir_all(&folder).expect("crds/ can be made");
-        for entry in fs::read_dir(&folder).expect("crds/ can be read") {
-            fs::remove_file(entry.expect("an entry").path()).expect("an old file can be removed");
+        fs::create_dir_all(&folder)?;
+        for name in found(&folder)?.keys() {
+            fs::remove_file(folder.join(name))?;
         }
         for (name, text) in &expected {
-            fs::write(folder.join(name), text).expect("a file can be written");
+            fs::write(folder.join(name), text)?;
         }
     }
-    let found: BTreeMap<String, String> = fs::read_dir(&folder)
-        .expect("crds/ exists")
-        .map(|entry| entry.expect("an entry").path())
-        .map(|path| {
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-            (name, fs::read_to_string(path).expect("a text file"))
-        })
-        .collect();
+    let found = found(&folder).context("crds/ cannot be read")?;
     let names: Vec<_> = found.keys().collect();
-    assert_eq!(
-        names,
-        expected.keys().collect::<Vec<_>>(),
-        "crds/ holds other files: run UPDATE_CRDS=1 cargo test --test crds"
-    );
+    assert_eq!(names, expected.keys().collect::<Vec<_>>(), "crds/ holds other files than it must: {CURE}");
     for (name, text) in &expected {
-        assert!(found.get(name) == Some(text), "crds/{name} is out of date: run UPDATE_CRDS=1 cargo test --test crds");
+        assert!(found.get(name) == Some(text), "crds/{name} is out of date: {CURE}");
     }
+    Ok(())
 }

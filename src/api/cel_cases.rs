@@ -9,10 +9,16 @@ const FSP: &str = "FlinkSavepoint";
 const FSS: &str = "FlinkSavepointSchedule";
 const FST: &str = "FlinkSnapshotStore";
 
+/// What is said of a text that is no DURATION, and of one that is zero.
+const DURATION: &str = "'10' must be whole days, hours, minutes and seconds such as 90s, 10m or 1h30m";
+const ZERO: &str = "'0s' must be longer than 0s";
+
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = savepoint();
     cases.extend(immutable());
     cases.extend(upgrade());
+    cases.extend(restore());
+    cases.extend(job_texts());
     cases.extend(upgrade_texts());
     cases.extend(schedule());
     cases.extend(store());
@@ -124,17 +130,6 @@ fn upgrade() -> Vec<Case> {
         taskManager belong to image: an existing cluster (flinkCluster) brings its own pods";
     let own_job = "flinkCluster.jobId and flinkCluster.jobName cannot be chosen here: the job that runs is this \
         resource's own";
-    let rollback =
-        |policy: &str, mode: &str| json!({"upgrade": {"rollback": {"policy": policy}}, "job": {"restoreMode": mode}});
-    let blue = |mode: &str| json!({"upgrade": {"strategy": "BlueGreen"}, "job": {"restoreMode": mode}});
-    let fork = |mode: &str| json!({"job": {"restoreMode": mode, "restoreFrom": {"id": "1", "fromJob": {"name": "a"}}}});
-    let manual = |name| {
-        json!({"revisionName": name,
-        "upgrade": {"strategy": "BlueGreen", "blueGreen": {"promotion": "Manual"}}})
-    };
-    let from = |patch: serde_json::Value| json!({"job": {"restoreFrom": super::merged(json!({"id": "1"}), &patch)}});
-    let one_from = "give exactly one of path, savepointRef, fromJob, latest and empty";
-    let only_true = "can only be true: leave it out instead of false";
     let moved = "a job cannot be moved between a cluster of its own (image) and flinkCluster: create another \
         FlinkJobUpgrade with job.restoreFrom.fromJob";
     vec![
@@ -172,6 +167,21 @@ fn upgrade() -> Vec<Case> {
         spec(FJU, "spec", json!({"jobManager": {}}), in_cluster(json!({"jobManager": {}})), pods),
         spec(FJU, "spec", json!({"taskManager": {}}), in_cluster(json!({"taskManager": {}})), pods),
         spec(FJU, "spec", cluster.clone(), in_cluster(json!({"flinkCluster": {"jobName": "a"}})), own_job),
+    ]
+}
+
+/// What a job may be restored from, and how it may go back.
+fn restore() -> Vec<Case> {
+    let rollback =
+        |policy: &str, mode: &str| json!({"upgrade": {"rollback": {"policy": policy}}, "job": {"restoreMode": mode}});
+    let blue = |mode: &str| json!({"upgrade": {"strategy": "BlueGreen"}, "job": {"restoreMode": mode}});
+    let fork = |mode: &str| json!({"job": {"restoreMode": mode, "restoreFrom": {"id": "1", "fromJob": {"name": "a"}}}});
+    let promotion = json!({"strategy": "BlueGreen", "blueGreen": {"promotion": "Manual"}});
+    let manual = |name| json!({"revisionName": name, "upgrade": promotion});
+    let from = |patch: serde_json::Value| json!({"job": {"restoreFrom": super::merged(json!({"id": "1"}), &patch)}});
+    let one_from = "give exactly one of path, savepointRef, fromJob, latest and empty";
+    let only_true = "can only be true: leave it out instead of false";
+    vec![
         spec(
             FJU,
             "spec",
@@ -235,122 +245,69 @@ fn upgrade() -> Vec<Case> {
     ]
 }
 
-/// The rules on single texts.
-fn upgrade_texts() -> Vec<Case> {
+/// The rules on single texts outside of `spec.upgrade`.
+fn job_texts() -> Vec<Case> {
     let job = |name: &str, value: &str| json!({"job": {name: value}});
     let memory = |of: &str, value: &str| json!({of: {"resource": {"memory": value}}});
     let path = |value: &str| json!({"job": {"restoreFrom": {"id": "1", "path": value}}});
     let id = |value: &str| json!({"image": null, "flinkCluster": {"service": "rest", "jobId": value}});
-    let upgrade = |name: &str, value: &str| json!({"upgrade": {name: value}});
-    let savepoint = |name: &str, value: &str| json!({"upgrade": {"savepoint": {name: value}}});
-    let blue = |value: &str| json!({"upgrade": {"strategy": "BlueGreen", "blueGreen": {"abortAfter": value}}});
-    let window = |schedule: &str, duration: &str| json!({"upgrade": {"windows": [{"schedule": schedule, "duration": duration}]}});
+    let deletion = |value: &str| json!({"deletion": {"timeout": value}});
     let url = "'b/c' must be a URL with a scheme, such as s3://bucket/savepoints or file:///savepoints";
-    let duration = "'10' must be whole days, hours, minutes and seconds such as 90s, 10m or 1h30m";
-    let zero = "'0s' must be longer than 0s";
+    let uri = "'/opt/a.jar' must be the URI of a jar: local:///path in the image, or s3://, gs://, abfs:// or https://";
     let bytes = "'two' must be an amount of memory in Flink's grammar such as 2048m or 2g, or Kubernetes' 2Gi";
     let both = "name the job by jobId or by jobName, not by both";
+    let job_id = "'0A' must be a Flink job ID: 32 hexadecimal digits in lower case";
     let hex = "0123456789abcdef0123456789abcdef";
+    let named_twice = json!({"image": null, "flinkCluster": {"service": "rest", "jobId": hex, "jobName": "a"}});
+    let sha = "0aF".repeat(22);
+    let at = |field: &'static str, accepted, refused, message| spec(FJU, field, accepted, refused, message);
     vec![
-        spec(
-            FJU,
-            "spec.job.jarURI",
-            job("jarURI", "https://repo/a.jar"),
-            job("jarURI", "/opt/a.jar"),
-            "'/opt/a.jar' must be the URI of a jar: local:///path in the image, or s3://, gs://, abfs:// or https://",
-        ),
-        spec(
-            FJU,
+        at("spec.job.jarURI", job("jarURI", "https://repo/a.jar"), job("jarURI", "/opt/a.jar"), uri),
+        at(
             "spec.job.jarSHA256",
-            job("jarSHA256", &"0aF".repeat(22)[..64]),
+            job("jarSHA256", &sha[..64]),
             job("jarSHA256", "0a"),
             "'0a' must be a SHA-256: 64 hexadecimal digits",
         ),
-        spec(FJU, "spec.jobManager.resource.memory", memory("jobManager", "2048m"), memory("jobManager", "two"), bytes),
-        spec(
-            FJU,
-            "spec.taskManager.resource.memory",
-            memory("taskManager", "2 gb"),
-            memory("taskManager", "two"),
-            bytes,
-        ),
-        spec(FJU, "spec.job.restoreFrom.path", path("s3://b/c"), path("b/c"), url),
-        spec(
-            FJU,
-            "spec.flinkCluster.jobId",
-            json!({}),
-            id("0A"),
-            "'0A' must be a Flink job ID: 32 hexadecimal digits in lower case",
-        ),
-        spec(
-            FJU,
-            "spec.flinkCluster",
-            json!({}),
-            json!({"image": null, "flinkCluster": {"service": "rest", "jobId": hex, "jobName": "a"}}),
-            both,
-        ),
-        spec(
-            FJU,
-            "spec.upgrade.progressDeadline",
-            upgrade("progressDeadline", "15m"),
-            upgrade("progressDeadline", "10"),
-            duration,
-        ),
-        spec(
-            FJU,
-            "spec.upgrade.progressDeadline",
-            upgrade("progressDeadline", "1s"),
-            upgrade("progressDeadline", "0s"),
-            zero,
-        ),
-        spec(FJU, "spec.upgrade.savepoint.timeout", savepoint("timeout", "1m"), savepoint("timeout", "10"), duration),
-        spec(FJU, "spec.upgrade.savepoint.timeout", savepoint("timeout", "1m"), savepoint("timeout", "0s"), zero),
-        spec(
-            FJU,
-            "spec.upgrade.savepoint.targetDirectory",
-            savepoint("targetDirectory", "s3://b"),
-            savepoint("targetDirectory", "b/c"),
-            url,
-        ),
-        spec(
-            FJU,
-            "spec.upgrade.stability.minRunning",
-            json!({"upgrade": {"stability": {"minRunning": "0s"}}}),
-            json!({"upgrade": {"stability": {"minRunning": "10"}}}),
-            duration,
-        ),
-        spec(FJU, "spec.upgrade.blueGreen.abortAfter", blue("10m"), blue("10"), duration),
-        spec(FJU, "spec.upgrade.blueGreen.abortAfter", blue("10m"), blue("0s"), zero),
-        spec(
-            FJU,
-            "spec.upgrade.windows[0].schedule",
-            window("0 3 * * 1-5", "2h"),
-            window("0 3 * *", "2h"),
-            "'0 3 * *' must be a cron expression of five fields such as '0 3 * * *', or a macro such as @daily",
-        ),
-        spec(
-            FJU,
-            "spec.upgrade.windows[0].schedule",
-            window("@daily", "2h"),
-            window("TZ=UTC 3 * * *", "2h"),
-            "'TZ=UTC 3 * * *' must not contain TZ or CRON_TZ: set timeZone instead",
-        ),
-        spec(FJU, "spec.upgrade.windows[0].duration", window("@daily", "2h"), window("@daily", "10"), duration),
-        spec(FJU, "spec.upgrade.windows[0].duration", window("@daily", "2h"), window("@daily", "0s"), zero),
-        spec(
-            FJU,
-            "spec.deletion.timeout",
-            json!({"deletion": {"timeout": "1m"}}),
-            json!({"deletion": {"timeout": "10"}}),
-            duration,
-        ),
-        spec(
-            FJU,
-            "spec.deletion.timeout",
-            json!({"deletion": {"timeout": "1m"}}),
-            json!({"deletion": {"timeout": "0s"}}),
-            zero,
-        ),
+        at("spec.jobManager.resource.memory", memory("jobManager", "2048m"), memory("jobManager", "two"), bytes),
+        at("spec.taskManager.resource.memory", memory("taskManager", "2 gb"), memory("taskManager", "two"), bytes),
+        at("spec.job.restoreFrom.path", path("s3://b/c"), path("b/c"), url),
+        at("spec.flinkCluster.jobId", json!({}), id("0A"), job_id),
+        at("spec.flinkCluster", json!({}), named_twice, both),
+        at("spec.deletion.timeout", deletion("1m"), deletion("10"), DURATION),
+        at("spec.deletion.timeout", deletion("1m"), deletion("0s"), ZERO),
+    ]
+}
+
+/// The rules on single texts of `spec.upgrade`.
+fn upgrade_texts() -> Vec<Case> {
+    let upgrade = |name: &str, value: &str| json!({"upgrade": {name: value}});
+    let savepoint = |name: &str, value: &str| json!({"upgrade": {"savepoint": {name: value}}});
+    let running = |value: &str| json!({"upgrade": {"stability": {"minRunning": value}}});
+    let blue = |value: &str| json!({"upgrade": {"strategy": "BlueGreen", "blueGreen": {"abortAfter": value}}});
+    let window = |schedule: &str, duration: &str| {
+        let window = json!({"schedule": schedule, "duration": duration});
+        json!({"upgrade": {"windows": [window]}})
+    };
+    let url = "'b/c' must be a URL with a scheme, such as s3://bucket/savepoints or file:///savepoints";
+    let cron = "'0 3 * *' must be a cron expression of five fields such as '0 3 * * *', or a macro such as @daily";
+    let zone = "'TZ=UTC 3 * * *' must not contain TZ or CRON_TZ: set timeZone instead";
+    let deadline = "progressDeadline";
+    let directory = "targetDirectory";
+    let at = |field: &'static str, accepted, refused, message| spec(FJU, field, accepted, refused, message);
+    vec![
+        at("spec.upgrade.progressDeadline", upgrade(deadline, "15m"), upgrade(deadline, "10"), DURATION),
+        at("spec.upgrade.progressDeadline", upgrade(deadline, "1s"), upgrade(deadline, "0s"), ZERO),
+        at("spec.upgrade.savepoint.timeout", savepoint("timeout", "1m"), savepoint("timeout", "10"), DURATION),
+        at("spec.upgrade.savepoint.timeout", savepoint("timeout", "1m"), savepoint("timeout", "0s"), ZERO),
+        at("spec.upgrade.savepoint.targetDirectory", savepoint(directory, "s3://b"), savepoint(directory, "b/c"), url),
+        at("spec.upgrade.stability.minRunning", running("0s"), running("10"), DURATION),
+        at("spec.upgrade.blueGreen.abortAfter", blue("10m"), blue("10"), DURATION),
+        at("spec.upgrade.blueGreen.abortAfter", blue("10m"), blue("0s"), ZERO),
+        at("spec.upgrade.windows[0].schedule", window("0 3 * * 1-5", "2h"), window("0 3 * *", "2h"), cron),
+        at("spec.upgrade.windows[0].schedule", window("@daily", "2h"), window("TZ=UTC 3 * * *", "2h"), zone),
+        at("spec.upgrade.windows[0].duration", window("@daily", "2h"), window("@daily", "10"), DURATION),
+        at("spec.upgrade.windows[0].duration", window("@daily", "2h"), window("@daily", "0s"), ZERO),
     ]
 }
 
@@ -359,7 +316,6 @@ fn schedule() -> Vec<Case> {
     let cluster =
         |patch| template(json!({"jobRef": null, "flinkCluster": super::merged(json!({"service": "a"}), &patch)}));
     let within = |value: &str| json!({"retention": {"keepWithin": value}});
-    let duration = "'10' must be whole days, hours, minutes and seconds such as 90s, 10m or 1h30m";
     let url = "'b/c' must be a URL with a scheme, such as s3://bucket/savepoints or file:///savepoints";
     let hex = "0123456789abcdef0123456789abcdef";
     let at = |field: &'static str, accepted, refused, message| spec(FSS, field, accepted, refused, message);
@@ -390,7 +346,7 @@ fn schedule() -> Vec<Case> {
             "give at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly and keepMonthly, or leave \
              retention out to keep all",
         ),
-        at("spec.retention.keepWithin", within("7d"), within("10"), duration),
+        at("spec.retention.keepWithin", within("7d"), within("10"), DURATION),
         at(
             "spec.savepointTemplate.spec",
             json!({}),
@@ -419,7 +375,7 @@ fn schedule() -> Vec<Case> {
             "spec.savepointTemplate.spec.timeout",
             template(json!({"timeout": "10s"})),
             template(json!({"timeout": "10"})),
-            duration,
+            DURATION,
         ),
         at(
             "spec.savepointTemplate.spec.timeout",

@@ -71,6 +71,7 @@ fn on(kind: &'static str, field: &'static str, accepted: Value, refused: Value, 
 }
 
 /// Like [`on`], with patches of the spec.
+#[allow(clippy::needless_pass_by_value, reason = "a table of cases reads better without a & before each patch")]
 fn spec(kind: &'static str, field: &'static str, accepted: Value, refused: Value, message: &'static str) -> Case {
     on(kind, field, json!({"spec": accepted}), json!({"spec": refused}), message)
 }

@@ -253,7 +253,7 @@ pub struct FlinkClusterRef {
     pub job_name: Option<String>,
 }
 
-/// Processor and memory of one pod, as on Apache's FlinkDeployment.
+/// Processor and memory of one pod, as on Apache's `FlinkDeployment`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceSpec {
@@ -291,3 +291,7 @@ pub struct SnapshotRef {
     #[x_kube(validation = url())]
     pub path: Option<String>,
 }
+
+#[cfg(test)]
+#[path = "common_tests.rs"]
+mod tests;

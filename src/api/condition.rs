@@ -183,7 +183,8 @@ impl<'a> Conditions<'a> {
     }
 
     fn put(&mut self, type_: &str, status: &str, reason: Reason, mut message: String) -> &mut Self {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        let end = (0..=MAX_MESSAGE.min(message.len())).rev().find(|&end| message.is_char_boundary(end));
+        message.truncate(end.unwrap_or_default());
         let existing = self.list.iter_mut().find(|condition| condition.type_ == type_);
         let last_transition_time = match &existing {
             Some(condition) if condition.status == status => condition.last_transition_time.clone(),

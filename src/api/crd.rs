@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions of all kinds, as they are shipped.
+//! The custom resource definitions of all kinds, as they are shipped.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,

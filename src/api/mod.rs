@@ -9,8 +9,11 @@
 //! (one unreadable object must not blind a whole watch), and where the operator may choose, a field is an `Option`
 //! and the schema has no default.
 
+#![allow(clippy::duplicated_attributes, reason = "several printer columns are of the same type")]
+
 mod common;
 pub mod condition;
+pub mod coverage;
 mod crd;
 mod rules;
 mod savepoint;
@@ -53,9 +56,11 @@ pub mod labels {
     pub const COMPONENT: &str = "savepoints.dev/component";
     /// Value of [`COMPONENT`] on the JobManager's objects.
     pub const JOBMANAGER: &str = "jobmanager";
-    /// Value of [`COMPONENT`] on the TaskManagers' objects.
+    /// Value of [`COMPONENT`] on the objects of the TaskManager pods.
     pub const TASKMANAGER: &str = "taskmanager";
 }
 
 #[cfg(test)]
 mod cel_tests;
+#[cfg(test)]
+mod roundtrip_tests;

@@ -92,7 +92,7 @@ pub struct JobRef {
     pub name: String,
 }
 
-/// One snapshot: taken of a job, copied from another, or registered where it lies. Immutable but for deletionPolicy.
+/// One snapshot: taken of a job, copied from another, or registered where it lies. Immutable but for `deletionPolicy`.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "savepoints.dev",
@@ -198,7 +198,7 @@ pub struct FlinkSavepointSpec {
     /// Copy a snapshot into targetDirectory; absolute paths inside of it are rewritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy_of: Option<SnapshotRef>,
-    /// Format of the savepoint. Left out: chosen, CANONICAL where a planned change needs it, else NATIVE.
+    /// Format of the savepoint. Left out: chosen, `CANONICAL` where a planned change needs it, else `NATIVE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_type: Option<FormatType>,
     /// Directory below which the savepoint gets a directory of its own. Left out: the job's configured savepoint
@@ -304,7 +304,7 @@ pub struct FlinkSavepointStatus {
     /// What it is doing, or why it cannot go on, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Ready, Reconciling, Stalled, Verified, Deletable, Overdue.
+    /// Conditions: `Ready`, `Reconciling`, `Stalled`, `Verified`, `Deletable`, `Overdue`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,

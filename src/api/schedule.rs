@@ -1,5 +1,7 @@
 //! FlinkSavepointSchedule: a CronJob for savepoints.
 
+#![allow(clippy::struct_field_names, reason = "keepLast, keepDaily and so on are words that users know from restic")]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -254,7 +256,7 @@ pub struct FlinkSavepointScheduleStatus {
     /// Number of slots that passed without a savepoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<i64>,
-    /// Ready, Reconciling, Stalled.
+    /// Conditions: `Ready`, `Reconciling`, `Stalled`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,

@@ -94,7 +94,7 @@ pub struct FlinkSnapshotStoreStatus {
     /// When the store was last probed with another outcome than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_probe_time: Option<Time>,
-    /// Ready, Reconciling, Stalled, Available.
+    /// Conditions: `Ready`, `Reconciling`, `Stalled`, `Available`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,

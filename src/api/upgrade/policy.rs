@@ -12,7 +12,7 @@ string_enum! {
     pub enum UpgradeStrategy {
         /// The new revision's cluster is up and warm before the old job stops.
         Prewarm = "Prewarm",
-        /// Only its JobManager is; TaskManagers are swapped after the savepoint.
+        /// Only its JobManager is; TaskManager pods are swapped after the savepoint.
         Recreate = "Recreate",
         /// Both run, each on its own state, until promotion.
         BlueGreen = "BlueGreen",
@@ -167,7 +167,7 @@ pub struct UpgradeSpec {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct UpgradeSavepoint {
-    /// Format of the savepoint. Left out: chosen, CANONICAL where the change needs it, else NATIVE.
+    /// Format of the savepoint. Left out: chosen, `CANONICAL` where the change needs it, else `NATIVE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_type: Option<FormatType>,
     /// Directory below which the savepoint gets a directory of its own. Left out: the job's configured one.
@@ -221,10 +221,10 @@ pub struct Rollback {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct BlueGreen {
-    /// Who promotes. Left out: Automatic. Manual needs revisionName.
+    /// Who promotes. Left out: Automatic. Manual needs `revisionName`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<Automation>,
-    /// revisionName of the revision that is promoted.
+    /// `revisionName` of the revision that is promoted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub promoted_revision: Option<String>,
@@ -281,7 +281,7 @@ impl FlinkJobUpgradeSpec {
     #[must_use]
     pub fn progress_deadline(&self) -> std::time::Duration {
         let given = self.upgrade.as_ref().and_then(|upgrade| upgrade.progress_deadline.as_ref());
-        given.and_then(|given| given.parse().ok()).unwrap_or(std::time::Duration::from_mins(15))
+        given.and_then(|given| given.parse().ok()).unwrap_or(std::time::Duration::from_secs(15 * 60))
     }
 
     /// Number of checkpoints after which a new revision is stable; 1 where it is left out.
@@ -302,7 +302,7 @@ impl FlinkJobUpgradeSpec {
     #[must_use]
     pub fn deletion_timeout(&self) -> std::time::Duration {
         let given = self.deletion.as_ref().and_then(|deletion| deletion.timeout.as_ref());
-        given.and_then(|given| given.parse().ok()).unwrap_or(std::time::Duration::from_mins(10))
+        given.and_then(|given| given.parse().ok()).unwrap_or(std::time::Duration::from_secs(10 * 60))
     }
 
     /// How many former revisions are kept; 10 where it is left out.

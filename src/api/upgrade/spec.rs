@@ -166,7 +166,7 @@ pub struct FlinkJobUpgradeSpec {
     /// Version of Flink in the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flink_version: Option<FlinkVersion>,
-    /// Image of the JobManager and the TaskManagers: Flink, and for a `local://` jar the job.
+    /// Image of the JobManager and TaskManager pods: Flink, and for a `local://` jar the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub image: Option<String>,
@@ -177,7 +177,7 @@ pub struct FlinkJobUpgradeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub image_pull_secrets: Option<Vec<LocalRef>>,
-    /// ServiceAccount of the pods. Left out: the namespace's default one.
+    /// `ServiceAccount` of the pods. Left out: the namespace's default one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub service_account: Option<String>,
@@ -188,7 +188,7 @@ pub struct FlinkJobUpgradeSpec {
     /// Files of Flink's logging configuration by their names, such as log4j-console.properties.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_configuration: Option<BTreeMap<String, String>>,
-    /// Pod template of all pods: a PodTemplateSpec of Kubernetes whose container `flink-main-container` is Flink's.
+    /// Pod template of all pods: a `PodTemplateSpec` of Kubernetes whose container `flink-main-container` is Flink's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub pod_template: Option<serde_json::Value>,
@@ -198,7 +198,7 @@ pub struct FlinkJobUpgradeSpec {
     /// The JobManager: one pod. High availability means that it recovers after a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_manager: Option<JobManagerSpec>,
-    /// The TaskManagers.
+    /// The TaskManager pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_manager: Option<TaskManagerSpec>,
     /// An existing session cluster to run the job in, instead of a cluster of its own. Cannot be switched later.
@@ -231,18 +231,18 @@ pub struct JobManagerSpec {
     pub pod_template: Option<serde_json::Value>,
 }
 
-/// The TaskManagers of a revision.
+/// The TaskManager pods of a revision.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskManagerSpec {
     /// Processor and memory of one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<ResourceSpec>,
-    /// Number of TaskManagers. Left out: the job's parallelism over the slots of one.
+    /// Number of TaskManager pods. Left out: the job's parallelism over the slots of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 32_768))]
     pub replicas: Option<i32>,
-    /// Pod template of the TaskManagers, merged over the common one.
+    /// Pod template of the TaskManager pods, merged over the common one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub pod_template: Option<serde_json::Value>,
@@ -265,11 +265,11 @@ pub struct JobSpec {
     #[schemars(length(max = 64))]
     #[x_kube(validation = text("self.matches('^[0-9a-fA-F]{64}$')", "must be a SHA-256: 64 hexadecimal digits"))]
     pub jar_sha256: Option<String>,
-    /// The class whose main() builds the job. Left out: the one that the jar's manifest names.
+    /// The class whose `main()` builds the job. Left out: the one that the jar's manifest names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub entry_class: Option<String>,
-    /// Arguments of main().
+    /// Arguments of `main()`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub args: Option<Vec<String>>,
@@ -279,7 +279,7 @@ pub struct JobSpec {
     /// Whether the job is meant to run. Left out: running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<JobState>,
-    /// Who owns the snapshot's files after a restore. Left out: NO_CLAIM.
+    /// Who owns the snapshot's files after a restore. Left out: `NO_CLAIM`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_mode: Option<RestoreMode>,
     /// Start although the snapshot holds state of operators that the new job does not have. Left out: false.
@@ -295,7 +295,7 @@ pub struct JobSpec {
 }
 
 impl JobSpec {
-    /// Who owns the snapshot's files after a restore; NO_CLAIM where it is left out.
+    /// Who owns the snapshot's files after a restore; `NO_CLAIM` where it is left out.
     #[must_use]
     pub fn restore_mode(&self) -> RestoreMode {
         self.restore_mode.unwrap_or(RestoreMode::NoClaim)

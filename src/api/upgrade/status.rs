@@ -32,8 +32,10 @@ string_enum! {
 
 string_enum! {
     /// Step of an upgrade.
+    #[derive(Default)]
     pub enum UpgradeStep {
         /// The revision is recorded and its objects are made.
+        #[default]
         Preparing = "Preparing",
         /// Its pods come up and its slots register.
         Starting = "Starting",
@@ -55,12 +57,6 @@ string_enum! {
         PuttingBack = "PuttingBack",
         /// The failed revision is removed.
         Discarding = "Discarding",
-    }
-}
-
-impl Default for UpgradeStep {
-    fn default() -> Self {
-        Self::Preparing
     }
 }
 
@@ -106,8 +102,8 @@ pub struct FlinkJobUpgradeStatus {
     /// Where the job stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<JobPhase>,
-    /// Ready, Reconciling, Stalled, Preflight, SavepointTaken, Restored, Promoted, RolledBack, Recoverable,
-    /// UpgradePending.
+    /// Conditions: `Ready`, `Reconciling`, `Stalled`, `Preflight`, `SavepointTaken`, `Restored`, `Promoted`,
+    /// `RolledBack`, `Recoverable`, `UpgradePending`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
@@ -129,7 +125,7 @@ pub struct FlinkJobUpgradeStatus {
     /// Parallelism of the job that runs; for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<i32>,
-    /// Label selector of the active revision's TaskManagers; for the scale subresource.
+    /// Label selector of the active revision's TaskManager pods; for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
     /// State of the job in Flink's words.
@@ -268,7 +264,7 @@ pub struct UpgradeProgress {
     /// Restore mode that the new job is submitted with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_mode: Option<RestoreMode>,
-    /// allowNonRestoredState that the new job is submitted with.
+    /// `allowNonRestoredState` that the new job is submitted with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_non_restored_state: Option<bool>,
     /// What the preflight found.

@@ -1,0 +1,258 @@
+//! Which fields this version acts upon. Every field of every spec is either in [`USED`], with the test that shows it,
+//! or in [`NOT_YET`]; a resource that sets one of the latter is Stalled, reason `NotImplemented`. Nothing is ever
+//! silently ignored.
+//!
+//! A path names the kind by its short name and then the field: `fju.spec.job.args`; `[]` stands for the items of a
+//! list. An entry `path=value` of [`NOT_YET`] is one value of a field that is used otherwise.
+
+use serde_json::Value;
+
+/// The values of a used field that are acted upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// All that the schema admits; for a field of the schema's enum, all of those.
+    Any,
+    /// These only. A number is compared by its text.
+    Only(&'static [&'static str]),
+    /// Texts that begin like this.
+    StartingWith(&'static str),
+}
+
+/// A field that this version acts upon.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// The field.
+    pub path: &'static str,
+    /// The values that are acted upon.
+    pub values: Values,
+    /// The test that shows it.
+    pub shown_by: &'static str,
+}
+
+const fn used(path: &'static str, shown_by: &'static str) -> Used {
+    Used { path, values: Values::Any, shown_by }
+}
+
+const fn only(path: &'static str, values: &'static [&'static str], shown_by: &'static str) -> Used {
+    Used { path, values: Values::Only(values), shown_by }
+}
+
+/// The tests that show what [`USED`] says, each by the name of its function.
+mod tests_named {
+    /// The rendering of a revision's objects.
+    pub(super) const RENDER: &str = "renders_every_field_of_the_spec";
+    /// The hash of the revision part of a spec.
+    pub(super) const REVISION: &str = "every_field_of_the_revision_part_changes_its_hash";
+    /// The first start of a job.
+    pub(super) const START: &str = "first_start";
+    /// A savepoint of a job.
+    pub(super) const SAVEPOINT: &str = "savepoint_formats_and_directories";
+    /// An upgrade through a savepoint.
+    pub(super) const UPGRADE: &str = "upgrade_through_a_savepoint";
+    /// An upgrade with CLAIM and allowNonRestoredState.
+    pub(super) const RESTORE: &str = "restore_mode_and_non_restored_state";
+    /// A new revision that cannot start.
+    pub(super) const FAILURE: &str = "a_revision_that_cannot_start_leaves_the_old_job";
+    /// The end of a resource.
+    pub(super) const DELETION: &str = "deletion_ends_the_job";
+}
+
+use tests_named::{DELETION, FAILURE, RENDER, RESTORE, REVISION, SAVEPOINT, START, UPGRADE};
+
+/// The fields that this version acts upon.
+pub const USED: &[Used] = &[
+    used("fju.spec.revisionName", UPGRADE),
+    only("fju.spec.flinkVersion", &["v1_20", "v2_3"], START),
+    used("fju.spec.image", START),
+    only("fju.spec.imagePullPolicy", &["Always", "IfNotPresent", "Never"], RENDER),
+    used("fju.spec.imagePullSecrets[].name", RENDER),
+    used("fju.spec.serviceAccount", RENDER),
+    used("fju.spec.flinkConfiguration", RENDER),
+    used("fju.spec.logConfiguration", RENDER),
+    used("fju.spec.podTemplate", RENDER),
+    used("fju.spec.restartNonce", REVISION),
+    used("fju.spec.jobManager.resource.cpu", RENDER),
+    used("fju.spec.jobManager.resource.memory", RENDER),
+    used("fju.spec.jobManager.podTemplate", RENDER),
+    used("fju.spec.taskManager.resource.cpu", RENDER),
+    used("fju.spec.taskManager.resource.memory", RENDER),
+    used("fju.spec.taskManager.replicas", RENDER),
+    used("fju.spec.taskManager.podTemplate", RENDER),
+    Used { path: "fju.spec.job.jarURI", values: Values::StartingWith("local://"), shown_by: START },
+    used("fju.spec.job.entryClass", START),
+    used("fju.spec.job.args", START),
+    used("fju.spec.job.parallelism", START),
+    only("fju.spec.job.state", &["running"], START),
+    only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], RESTORE),
+    used("fju.spec.job.allowNonRestoredState", RESTORE),
+    only("fju.spec.upgrade.strategy", &["Prewarm"], UPGRADE),
+    only("fju.spec.upgrade.from", &["Savepoint"], UPGRADE),
+    only("fju.spec.upgrade.savepoint.formatType", &["CANONICAL", "NATIVE"], UPGRADE),
+    used("fju.spec.upgrade.savepoint.targetDirectory", UPGRADE),
+    only("fju.spec.upgrade.stability.completedCheckpoints", &["1"], UPGRADE),
+    used("fju.spec.upgrade.progressDeadline", FAILURE),
+    only("fju.spec.deletion.job", &["Savepoint", "Cancel"], DELETION),
+    used("fju.spec.deletion.timeout", DELETION),
+    used("fju.spec.revisionHistoryLimit", UPGRADE),
+    only("fsp.spec.jobRef.kind", &["FlinkJobUpgrade"], SAVEPOINT),
+    used("fsp.spec.jobRef.name", SAVEPOINT),
+    only("fsp.spec.formatType", &["CANONICAL", "NATIVE"], SAVEPOINT),
+    used("fsp.spec.targetDirectory", SAVEPOINT),
+    only("fsp.spec.then", &["Continue", "Stop"], UPGRADE),
+    only("fsp.spec.deletionPolicy", &["Retain"], SAVEPOINT),
+];
+
+/// The fields, and the values of used fields, that this version does not act upon.
+pub const NOT_YET: &[&str] = &[
+    "fju.spec.flinkCluster.service",
+    "fju.spec.flinkCluster.port",
+    "fju.spec.flinkCluster.tls.secretRef.name",
+    "fju.spec.flinkCluster.tls.serverName",
+    "fju.spec.flinkCluster.authSecretRef.name",
+    "fju.spec.flinkCluster.jobId",
+    "fju.spec.flinkCluster.jobName",
+    "fju.spec.job.jarURI=s3://",
+    "fju.spec.job.jarURI=gs://",
+    "fju.spec.job.jarURI=abfs://",
+    "fju.spec.job.jarURI=https://",
+    "fju.spec.job.jarSHA256",
+    "fju.spec.job.state=suspended",
+    "fju.spec.job.restoreMode=LEGACY",
+    "fju.spec.job.allowedDroppedOperators",
+    "fju.spec.job.restoreFrom.id",
+    "fju.spec.job.restoreFrom.path",
+    "fju.spec.job.restoreFrom.savepointRef.name",
+    "fju.spec.job.restoreFrom.fromJob.name",
+    "fju.spec.job.restoreFrom.fromJob.snapshot",
+    "fju.spec.job.restoreFrom.latest",
+    "fju.spec.job.restoreFrom.empty",
+    "fju.spec.upgrade.strategy=Recreate",
+    "fju.spec.upgrade.strategy=BlueGreen",
+    "fju.spec.upgrade.from=SavepointOrCheckpoint",
+    "fju.spec.upgrade.from=Checkpoint",
+    "fju.spec.upgrade.from=Empty",
+    "fju.spec.upgrade.savepoint.timeout",
+    "fju.spec.upgrade.savepoint.backoffLimit",
+    "fju.spec.upgrade.savepoint.deletionPolicy",
+    "fju.spec.upgrade.preflight",
+    "fju.spec.upgrade.stability.minRunning",
+    "fju.spec.upgrade.stability.maxRestarts",
+    "fju.spec.upgrade.rollback.policy",
+    "fju.spec.upgrade.rollback.allowRewind",
+    "fju.spec.upgrade.blueGreen.promotion",
+    "fju.spec.upgrade.blueGreen.promotedRevision",
+    "fju.spec.upgrade.blueGreen.abortAfter",
+    "fju.spec.upgrade.windows[].schedule",
+    "fju.spec.upgrade.windows[].timeZone",
+    "fju.spec.upgrade.windows[].duration",
+    "fju.spec.deletion.job=Drain",
+    "fsp.spec.flinkCluster.service",
+    "fsp.spec.flinkCluster.port",
+    "fsp.spec.flinkCluster.tls.secretRef.name",
+    "fsp.spec.flinkCluster.tls.serverName",
+    "fsp.spec.flinkCluster.authSecretRef.name",
+    "fsp.spec.flinkCluster.jobId",
+    "fsp.spec.flinkCluster.jobName",
+    "fsp.spec.path",
+    "fsp.spec.copyOf.name",
+    "fsp.spec.copyOf.path",
+    "fsp.spec.then=Drain",
+    "fsp.spec.then=Cancel",
+    "fsp.spec.timeout",
+    "fsp.spec.backoffLimit",
+    "fsp.spec.verification",
+    "fsp.spec.deletionPolicy=Delete",
+    "fsp.spec.storeRef.name",
+    "fss.spec.schedule",
+    "fss.spec.timeZone",
+    "fss.spec.startingDeadlineSeconds",
+    "fss.spec.concurrencyPolicy",
+    "fss.spec.suspend",
+    "fss.spec.failedHistoryLimit",
+    "fss.spec.jitterSeconds",
+    "fss.spec.savepointTemplate.metadata.labels",
+    "fss.spec.savepointTemplate.metadata.annotations",
+    "fss.spec.savepointTemplate.spec.jobRef.kind",
+    "fss.spec.savepointTemplate.spec.jobRef.name",
+    "fss.spec.savepointTemplate.spec.flinkCluster.service",
+    "fss.spec.savepointTemplate.spec.flinkCluster.port",
+    "fss.spec.savepointTemplate.spec.flinkCluster.tls.secretRef.name",
+    "fss.spec.savepointTemplate.spec.flinkCluster.tls.serverName",
+    "fss.spec.savepointTemplate.spec.flinkCluster.authSecretRef.name",
+    "fss.spec.savepointTemplate.spec.flinkCluster.jobId",
+    "fss.spec.savepointTemplate.spec.flinkCluster.jobName",
+    "fss.spec.savepointTemplate.spec.formatType",
+    "fss.spec.savepointTemplate.spec.targetDirectory",
+    "fss.spec.savepointTemplate.spec.timeout",
+    "fss.spec.savepointTemplate.spec.backoffLimit",
+    "fss.spec.savepointTemplate.spec.verification",
+    "fss.spec.savepointTemplate.spec.deletionPolicy",
+    "fss.spec.savepointTemplate.spec.storeRef.name",
+    "fss.spec.retention.keepLast",
+    "fss.spec.retention.keepWithin",
+    "fss.spec.retention.keepHourly",
+    "fss.spec.retention.keepDaily",
+    "fss.spec.retention.keepWeekly",
+    "fss.spec.retention.keepMonthly",
+    "fst.spec.url",
+    "fst.spec.endpoint",
+    "fst.spec.region",
+    "fst.spec.credentialsSecretRef.name",
+];
+
+/// The kind's short name, by which the tables name it. A kind that is not one of ours stands for itself.
+fn short(kind: &str) -> &str {
+    match kind {
+        "FlinkJobUpgrade" => "fju",
+        "FlinkSavepoint" => "fsp",
+        "FlinkSavepointSchedule" => "fss",
+        "FlinkSnapshotStore" => "fst",
+        other => other,
+    }
+}
+
+/// The fields that `spec` of a resource of `kind` sets and that this version does not act upon, as
+/// `spec.upgrade.windows[0].schedule` or `spec.upgrade.strategy=BlueGreen`, in the order of their names.
+#[must_use]
+pub fn not_yet(kind: &str, spec: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let path = format!("{}.spec", short(kind));
+    collect(&path, "spec", spec, &mut found);
+    found
+}
+
+/// Adds what is not acted upon of `value`, which stands at `path` in the tables and at `shown` in the resource.
+fn collect(path: &str, shown: &str, value: &Value, found: &mut Vec<String>) {
+    if let Some(used) = USED.iter().find(|used| used.path == path) {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let acted_upon = match used.values {
+            Values::Any => true,
+            Values::Only(values) => values.contains(&text.as_str()),
+            Values::StartingWith(prefix) => text.starts_with(prefix),
+        };
+        if !(acted_upon || value.is_null()) {
+            found.push(format!("{shown}={text}"));
+        }
+        return;
+    }
+    match value {
+        Value::Null => {}
+        _ if NOT_YET.contains(&path) => found.push(shown.to_owned()),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                collect(&format!("{path}.{name}"), &format!("{shown}.{name}"), field, found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect(&format!("{path}[]"), &format!("{shown}[{index}]"), item, found);
+            }
+        }
+        // A field that neither table knows: not acted upon, either.
+        _ => found.push(shown.to_owned()),
+    }
+}
+
+#[cfg(test)]
+#[path = "coverage_tests.rs"]
+mod tests;
