@@ -21,4 +21,4 @@ pub use record::{RecordError, from_controller_revision, to_controller_revision};
 pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render};
 
 /// The class of the helper jar that is the throw-away job: it warms a new cluster.
-pub const WARM_UP_CLASS: &str = "WarmUp";
+pub const WARM_UP_CLASS: &str = "dev.savepoints.helper.WarmUp";
