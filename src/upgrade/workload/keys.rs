@@ -17,7 +17,7 @@ pub const HA_STORAGE: &str = "high-availability.storageDir";
 pub const HA_PORT: &str = "high-availability.jobmanager.port";
 /// Names the cluster within its namespace.
 pub const KUBERNETES_CLUSTER_ID: &str = "kubernetes.cluster-id";
-/// Namespace of the ConfigMaps of high availability.
+/// Namespace of the `ConfigMaps` of high availability.
 pub const KUBERNETES_NAMESPACE: &str = "kubernetes.namespace";
 /// Options of every JVM.
 pub const JAVA_OPTS: &str = "env.java.opts.all";

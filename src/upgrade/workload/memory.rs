@@ -122,7 +122,7 @@ pub fn quantity(bytes: u64) -> String {
 
 /// An amount as Flink writes it: `1728m`, or bytes.
 fn flink_size(bytes: u64) -> String {
-    if bytes % MIB == 0 { format!("{}m", bytes / MIB) } else { format!("{bytes}b") }
+    if bytes.is_multiple_of(MIB) { format!("{}m", bytes / MIB) } else { format!("{bytes}b") }
 }
 
 /// The memory of a process' pod in bytes, if it is known; adds the process size to Flink's configuration unless that

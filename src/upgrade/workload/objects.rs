@@ -22,10 +22,10 @@ use super::render::Revision;
 use super::template::{self, CONFIG_DIRECTORY, CONFIG_VOLUME, HELPER_VOLUME, JAR_CONTAINER, JAR_VOLUME, TMP_VOLUME};
 use crate::api::{FlinkJobUpgradeSpec, labels};
 use crate::naming::{
-    self, BLOB_PORT, HELPER_JAR, JAR_DIRECTORY, JOB_JAR, MAIN_CONTAINER, REST_PORT, RPC_PORT, UPLOAD_DIRECTORY,
+    self, BLOB_PORT, HELPER_JAR, JAR_DIRECTORY, MAIN_CONTAINER, REST_PORT, RPC_PORT, UPLOAD_DIRECTORY,
 };
 
-/// Number of objects of a revision: two ConfigMaps, a Service, a StatefulSet and a Deployment.
+/// Number of objects of a revision: two `ConfigMaps`, a Service, a StatefulSet and a Deployment.
 pub const OBJECTS: usize = 5;
 
 /// Flink writes its state to the store, not to its pods: nothing is gained by a long farewell.
@@ -101,7 +101,7 @@ pub fn helper_config_map(revision: &Revision<'_>) -> ConfigMap {
     }
 }
 
-/// The Service by which the TaskManagers and the operator reach the JobManager, ready or not.
+/// The Service by which the `TaskManagers` and the operator reach the JobManager, ready or not.
 #[must_use]
 pub fn service(revision: &Revision<'_>) -> Service {
     Service {
@@ -215,7 +215,7 @@ impl Pods<'_> {
         }
     }
 
-    /// The TaskManagers. `Recreate`, so that there are never more of them than asked for.
+    /// The `TaskManagers`. `Recreate`, so that there are never more of them than asked for.
     #[must_use]
     pub fn deployment(&self, template: PodTemplateSpec, resources: Resources, replicas: i32) -> Deployment {
         let Revision { name, number, .. } = *self.revision;

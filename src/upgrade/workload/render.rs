@@ -70,7 +70,7 @@ pub struct Rendered {
     pub revision_hash: String,
     /// How the job is submitted.
     pub submission: Submission,
-    /// Slots of all TaskManagers together.
+    /// Slots of all `TaskManagers` together.
     pub slots: i32,
     /// Directory of savepoints that name no other, if one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ pub struct Rendered {
     pub service: Service,
     /// The JobManager.
     pub stateful_set: StatefulSet,
-    /// The TaskManagers.
+    /// The `TaskManagers`.
     pub deployment: Deployment,
 }
 
@@ -233,7 +233,7 @@ fn resources(
     Ok(objects::Resources { cpu: cpu.transpose()?, memory })
 }
 
-/// Number of TaskManagers: as given, or as many as the job's parallelism needs.
+/// Number of `TaskManagers`: as given, or as many as the job's parallelism needs.
 fn replicas(spec: &FlinkJobUpgradeSpec, slots: i32) -> Result<i32, SpecError> {
     let parallelism = spec.job.parallelism;
     if parallelism < 1 {

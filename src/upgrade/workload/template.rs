@@ -31,7 +31,7 @@ const FLINK_USER: i64 = 9999;
 /// Reads a pod template of the spec.
 ///
 /// # Errors
-/// If it is no PodTemplateSpec, has a field that Kubernetes does not know, or sets what the operator owns.
+/// If it is no `PodTemplateSpec`, has a field that Kubernetes does not know, or sets what the operator owns.
 pub fn parse(field: &str, given: &Value, image: &str) -> Result<PodTemplateSpec, SpecError> {
     let mut given = given.clone();
     if let Some(fields) = given.as_object_mut() {
