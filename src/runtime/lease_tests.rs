@@ -83,9 +83,9 @@ async fn two_processes_of_a_pod_have_two_identities() {
 async fn a_claim_runs_out() {
     let claim = Claim::Held { until: Instant::now() + DURATION };
     assert_eq!(claim.held_for(), DURATION);
-    tokio::time::advance(Duration::from_millis(400)).await;
-    assert_eq!(claim.held_for(), Duration::from_millis(600));
-    tokio::time::advance(Duration::from_millis(600)).await;
+    tokio::time::advance(DURATION / 4).await;
+    assert_eq!(claim.held_for(), DURATION * 3 / 4);
+    tokio::time::advance(DURATION * 3 / 4).await;
     assert!(!claim.is_held());
     assert_eq!(Claim::Standby.held_for(), Duration::ZERO);
 }
