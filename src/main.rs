@@ -10,6 +10,7 @@ use flink_savepoint_operator::{
         Context, Error, Settings, admin,
         backoff::Backoff,
         context::read_helper_jar,
+        error::chain,
         events::Events,
         kube_client,
         lease::{Identity, Lease, LeaseSettings},
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     match start(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -104,3 +104,30 @@ pub enum Error {
         grace: Duration,
     },
 }
+
+/// An error with all its causes, in one line. The outermost alone often says only that something failed ("client error").
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chain;
+
+    #[test]
+    fn names_all_causes_once() {
+        let cause =
+            anyhow::anyhow!("connection refused").context("can't connect").context("can't connect: client error");
+        assert_eq!(chain(cause.as_ref()), "can't connect: client error: connection refused");
+    }
+}

@@ -12,7 +12,7 @@ use kube::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{kube_client::within, shutdown::Shutdown};
+use super::{error::chain, kube_client::within, shutdown::Shutdown};
 
 /// The reporting controller of every Event.
 pub const CONTROLLER: &str = "savepoints.dev/flink-savepoint-operator";
@@ -117,6 +117,7 @@ impl Publisher {
             let recorder = self.recorder_for(&told);
             let published = within(PUBLISH_TIMEOUT, recorder.publish(&told.event, &told.regarding));
             if let Err(error) = published.await {
+                let error = chain(&error);
                 let Told { event, regarding } = told;
                 let object = regarding.name.unwrap_or_default();
                 tracing::warn!(%error, reason = event.reason, object, note = event.note, "an Event could not be published");

@@ -19,6 +19,7 @@ use tokio::{sync::watch, time::Instant};
 
 use super::{
     Error,
+    error::chain,
     kube_client::{CallError, within},
     metrics::Metrics,
     shutdown::Shutdown,
@@ -225,14 +226,14 @@ impl Lease {
                 return Ok(pause.min(retry));
             }
             Ok(Attempt::Lost { holder }) => return Err(Error::LeaseTaken { lease: self.name(), holder }),
-            Err(error) => error.to_string(),
+            Err(error) => chain(&error),
         };
         tracing::warn!(lease = self.name(), leading, error = cause, "the Lease could not be acquired or renewed");
         let left = self.claim.borrow().held_for();
         if leading && left.is_zero() {
             return Err(Error::LeaseExpired { lease: self.name(), duration: self.settings.duration, cause });
         }
-        Ok(if leading { retry.min(left) } else { retry })
+        Ok(if leading { retry.min(left) } else { renewal })
     }
 
     async fn attempt(&mut self, leading: bool) -> Result<Attempt, CallError> {
@@ -321,7 +322,7 @@ impl Lease {
         });
         match released.await {
             Ok(()) => tracing::info!(lease = self.name(), "released"),
-            Err(error) => tracing::warn!(lease = self.name(), %error, "not released; it will expire"),
+            Err(error) => tracing::warn!(lease = self.name(), error = chain(&error), "not released; it will expire"),
         }
     }
 
