@@ -3,8 +3,15 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/lib.sh" # say, die, cache, builds, run, env_file, other_cluster
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$top"
-# One target folder for all clones: a second clone compiles only what differs.
+# One target folder for all clones: the dependencies are compiled once.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+# Cargo knows our own crates there by their path within the clone and by the age of their files alone, so it would take
+# another clone's build for this one's: when the clone changes, all sources are made new.
+if [[ $(cat "$CARGO_TARGET_DIR/clone" 2>/dev/null) != "$top" ]]; then
+  mkdir -p "$CARGO_TARGET_DIR"
+  find src e2e/src e2e/tests tests -name '*.rs' -exec touch -c {} + 2>/dev/null || true
+  echo "$top" >"$CARGO_TARGET_DIR/clone"
+fi
 export CARGO_TERM_COLOR=never
 operator=flink-savepoint-operator
 helper_jar=$CARGO_TARGET_DIR/helper.jar
