@@ -165,7 +165,8 @@ fn a_stop_is_complete_only_with_its_job(
     #[case] job_ended: bool,
     #[case] phase: SavepointPhase,
 ) {
-    let done = Completed { location: "s3://bucket/x".to_owned(), job_ended, checkpoint_id: Some(7), size_bytes: Some(9) };
+    let done =
+        Completed { location: "s3://bucket/x".to_owned(), job_ended, checkpoint_id: Some(7), size_bytes: Some(9) };
     let plan = plan(&observed(triggered(then, 1), job(), Answer::Completed(Box::new(done))));
     assert_eq!(plan.status.phase, Some(phase));
     // The location is kept at once: the JobManager forgets it.
