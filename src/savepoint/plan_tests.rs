@@ -29,6 +29,7 @@ fn savepoint(then: Option<Then>) -> FlinkSavepoint {
 
 fn job() -> Submitted {
     Submitted {
+        uid: "job-uid".to_owned(),
         operation: None,
         revision: 3,
         job_id: JobId::new(JOB_ID).unwrap(),
