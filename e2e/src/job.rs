@@ -168,6 +168,8 @@ fn configuration(env: &Env) -> Value {
         "s3.path.style.access": true,
         // A server that keeps objects as files has no directory markers to take away.
         "s3.directory.marker.retention": "keep",
+        // Short-lived JVMs on few processors: the second compiler and a parallel collector cost more than they give.
+        "env.java.opts.all": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         // As little memory as holds, so that two tests fit on a small machine.
         "jobmanager.memory.heap.size": "96m",
         "jobmanager.memory.off-heap.size": "32m",
