@@ -93,8 +93,8 @@ impl Job {
                     }],
                     "volumes": [{"name": RECORDS, "persistentVolumeClaim": {"claimName": RECORDS}}],
                 }},
-                "jobManager": {"resource": {"cpu": 0.05, "memory": "384Mi"}},
-                "taskManager": {"resource": {"cpu": 0.05, "memory": "320Mi"}},
+                "jobManager": {"resource": {"memory": "384Mi"}},
+                "taskManager": {"resource": {"memory": "320Mi"}},
                 "job": {
                     "jarURI": format!("local:///opt/flink/usrlib/{jar}"),
                     "entryClass": class,

@@ -28,6 +28,8 @@ use crate::{dump, env::Env, flink::Flink, job::Job, operator::Operator, records:
 pub const RECORDS: &str = "records";
 /// The user that Flink's images run as.
 const FLINK_UID: u32 = 9999;
+/// How long the claim of a ready volume may take to be bound.
+const BOUND: Duration = Duration::from_secs(30);
 /// Who applies manifests.
 const MANAGER: &str = "e2e";
 
@@ -112,7 +114,11 @@ impl Sandbox {
                 "resources": {"requests": {"storage": "1Gi"}},
             },
         });
-        create::<PersistentVolumeClaim>(&self.api(), claim).await
+        create::<PersistentVolumeClaim>(&self.api(), claim).await?;
+        // A pod that comes before the claim is bound is put off for many seconds.
+        let bound = |c: &PersistentVolumeClaim| c.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Bound");
+        wait::on(&self.api::<PersistentVolumeClaim>(), RECORDS, "bound", BOUND, bound).await?;
+        Ok(())
     }
 
     /// The API of a namespaced kind in this namespace.

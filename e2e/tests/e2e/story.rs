@@ -47,7 +47,7 @@ pub fn revision(job: &FlinkJobUpgrade) -> Result<i64> {
 /// The submission that runs.
 pub fn submission(job: &FlinkJobUpgrade) -> Result<Submission> {
     let active = job.status.as_ref().and_then(|status| status.active.as_ref());
-    active.and_then(|active| active.submission.clone()).context("status.active.submission is missing")
+    active.map(|active| active.submission.clone()).context("status.active.submission is missing")
 }
 
 /// The newest entry of the history.
