@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service};
 
 use super::observe::is_ours;
 use super::world::{Job, NAME, Pods, Revision, Savepoint, UID, World};
+use crate::api::FINALIZER;
 use crate::flink::{JobId, JobState, RunRequest};
 use crate::naming;
 use crate::upgrade::observed::{Observed, Record};
@@ -25,7 +26,7 @@ pub enum Outcome {
 pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outcome {
     let pods = Pods { created: world.now, deleted: None };
     match effect {
-        Effect::AddFinalizer => world.upgrade.as_mut().unwrap().metadata.finalizers = Some(vec!["savepoints.dev/job".to_owned()]),
+        Effect::AddFinalizer => world.upgrade.as_mut().unwrap().metadata.finalizers = Some(vec![FINALIZER.to_owned()]),
         Effect::RemoveFinalizer => world.upgrade = None,
         Effect::StoreRevision(n) => store(world, o, *n),
         Effect::CreateObjects(n) => {
@@ -77,6 +78,7 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
             }
         }
     }
+    world.forget_revisions();
     Outcome::Done
 }
 

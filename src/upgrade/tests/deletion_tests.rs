@@ -114,6 +114,13 @@ fn savepoint_of_the_user_fails() -> Story {
     })
 }
 
+/// A user deletes the deletion's own savepoint: another is taken.
+fn savepoint_is_deleted() -> Story {
+    let taken: fn(&World) -> bool =
+        |w| w.status().operation.is_some_and(|o| o.savepoint.is_some_and(|s| s.name.contains("deletion")));
+    story(&[(When::Rest, World::delete), (When::Is(taken), |w| w.savepoints.clear())], saved)
+}
+
 /// The old job's JobManager dies while the old job is put back: it can't be, and the resource goes all the same.
 fn way_back_is_lost() -> Story {
     let putting_back: fn(&World) -> bool =
@@ -137,6 +144,7 @@ fn unstarted() -> Story {
 #[case::user_lets_go(user_lets_go)]
 #[case::job_manager_forgot_the_job(job_manager_forgot_the_job)]
 #[case::savepoint_of_the_user_fails(savepoint_of_the_user_fails)]
+#[case::savepoint_is_deleted(savepoint_is_deleted)]
 #[case::way_back_is_lost(way_back_is_lost)]
 #[case::unstarted(unstarted)]
 fn a_deletion_ends_as_it_should_whatever_crashes(#[case] of: fn() -> Story) {

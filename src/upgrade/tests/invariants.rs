@@ -1,7 +1,7 @@
 //! What must hold in every step of every story.
 
 use super::observe::{is_child_of, is_ours};
-use super::world::{NAME, UID, World};
+use super::world::{NAME, Revision, UID, World};
 use crate::api::condition::{self, types};
 use crate::api::{DeletionJob, FlinkJobUpgradeStatus, OperationKind, SavepointPhase, Then, UpgradeResult, UpgradeStep};
 use crate::flink::{ClaimMode, JobId, RunRequest};
@@ -130,6 +130,8 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         }
         Effect::StoreRevision(n) | Effect::CreateObjects(n) => {
             assert_eq!(status.upgrade.as_ref().map(|u| u.to), Some(*n), "a revision that no upgrade asks for");
+            let others = |(m, r): &(&i64, &Revision)| *m != n && Some(**m) != active && r.objects > 0;
+            assert!(!world.revisions.iter().any(|r| others(&r)), "a revision that nobody needs takes room");
         }
         Effect::TriggerCheckpoint(..) => {}
     }

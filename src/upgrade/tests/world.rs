@@ -150,10 +150,13 @@ impl World {
         self.change(|spec| spec.image = Some(format!("example.com/orders:{tag}")));
     }
 
-    /// A user deletes the resource.
+    /// A user deletes the resource: it goes at once unless a finalizer holds it.
     pub fn delete(&mut self) {
-        let now = time::to_k8s(self.now);
-        self.upgrade.as_mut().unwrap().metadata.deletion_timestamp = Some(now);
+        let upgrade = self.upgrade.as_mut().unwrap();
+        upgrade.metadata.deletion_timestamp = Some(time::to_k8s(self.now));
+        if upgrade.metadata.finalizers.is_none() {
+            self.upgrade = None;
+        }
     }
 
     /// A user takes a savepoint of the running job; its controller takes the job's lock.
@@ -212,9 +215,14 @@ impl World {
             let began = pods.created + ms(POD_STARTS);
             reported |= began <= self.now && began > self.now - time;
         }
-        self.revisions.retain(|_, r| r.record.is_some() || r.objects > 0 || r.pods.is_some());
+        self.forget_revisions();
         self.live_jobs();
         reported | self.take_savepoints()
+    }
+
+    /// A revision of which nothing is left is not seen any more.
+    pub fn forget_revisions(&mut self) {
+        self.revisions.retain(|_, r| r.record.is_some() || r.objects > 0 || r.pods.is_some());
     }
 
     fn live_jobs(&mut self) {
