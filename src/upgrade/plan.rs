@@ -165,6 +165,9 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 
 fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str()) {
+        // Told anew: something else may have been wrong meanwhile.
+        let last = draft.history.first().cloned();
+        status::refusal(o, draft, last.as_ref());
         return sweep(o, draft, None).unwrap_or((None, Next::After(AT_REST)));
     }
     // An earlier attempt's job may still run: nothing is started beside it.
