@@ -149,6 +149,7 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if let Some(upgrade) = draft.upgrade.clone() {
         return prewarm::decide(o, draft, &upgrade);
     }
+    release_lock(o, draft);
     if !o.not_yet.is_empty() {
         status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
         return (None, Next::After(AT_REST));
@@ -183,7 +184,6 @@ fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 
 /// No upgrade under way and a revision active: begin one if the spec asks for it, else keep watch.
 fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) -> Decision {
-    release_lock(o, draft);
     let Some(record) = o.record(active.revision) else {
         let name = naming::revision_name(status::name(o), active.revision);
         status::stalled(
