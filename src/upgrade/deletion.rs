@@ -54,11 +54,13 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_i
         return None;
     }
     if wish == DeletionJob::Savepoint && !o.namespace_terminating && !late {
-        let taken = o.savepoint.as_ref().and_then(|s| s.status.as_ref()).and_then(|s| s.phase);
-        if taken != Some(SavepointPhase::Failed) {
+        // A user's savepoint may still hold the lock: its end says nothing of the one that is taken here.
+        let ours = draft.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Deletion);
+        let taken = o.savepoint.as_ref().filter(|_| ours).and_then(|s| s.status.as_ref());
+        if taken.and_then(|s| s.phase) != Some(SavepointPhase::Failed) {
             return Some(save(o, draft));
         }
-        let why = o.savepoint.as_ref().and_then(|s| s.status.as_ref()).map(|s| status::message_of(&s.conditions));
+        let why = taken.map(|s| status::message_of(&s.conditions));
         let message = format!(
             "no savepoint could be taken: {}; the job runs until deletion.timeout has passed, then it is cancelled; \
              set deletion.job: Cancel to let it go now",
@@ -100,6 +102,10 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         }
     }
     let Some(savepoint) = &o.savepoint else {
+        // It was deleted: its name goes, and another one is taken.
+        if draft.operation.as_mut().and_then(|op| op.savepoint.take()).is_some() {
+            return (None, Next::Again);
+        }
         return (
             Some(Effect::CreateSavepoint(Box::new(child::savepoint(o, &naming::deletion_id(status::uid(o)))))),
             Next::Again,
