@@ -5,7 +5,7 @@ use rstest::rstest;
 use super::crash_tests::sweep;
 use super::run::{Act, Story, When, tell};
 use super::story_tests::{running, story};
-use super::world::{World, spec};
+use super::world::{Taking, World, spec};
 use crate::api::{DeletionJob, DeletionSpec, Duration, SavepointPhase, UpgradeStep};
 use crate::flink::JobState;
 
@@ -40,8 +40,8 @@ fn with(deletion: DeletionSpec, acts: &[Act], end: fn(&World)) -> Story {
     story
 }
 
-fn within_30_s() -> DeletionSpec {
-    DeletionSpec { job: None, timeout: Some(Duration::from_secs(30)) }
+fn within_a_minute() -> DeletionSpec {
+    DeletionSpec { job: None, timeout: Some(Duration::from_secs(60)) }
 }
 
 fn saves() -> Story {
@@ -70,20 +70,29 @@ fn namespace_terminates() -> Story {
 /// No savepoint can be taken, and the user does not help.
 fn deletion_lets_go_after_its_timeout() -> Story {
     let change: fn(&mut World) = |w| {
-        w.savepoints_fail = true;
+        w.taking = Taking::Fails;
         w.delete();
     };
-    with(within_30_s(), &[(When::Rest, change)], |w| {
+    with(within_a_minute(), &[(When::Rest, change)], |w| {
         cancelled(w);
         let asked = running().now;
-        assert!((w.now - asked).num_seconds() > 30, "the job was cancelled too early");
+        assert!((w.now - asked).num_seconds() > 60, "the job was cancelled too early");
     })
+}
+
+/// The controller was away for longer than the timeout: the savepoint gets its time all the same.
+fn nobody_was_there() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.delete();
+        w.pass(std::time::Duration::from_secs(3600));
+    };
+    with(within_a_minute(), &[(When::Rest, change)], saved)
 }
 
 /// The savepoint fails; the user lets the job go.
 fn user_lets_go() -> Story {
     let change: fn(&mut World) = |w| {
-        w.savepoints_fail = true;
+        w.taking = Taking::Fails;
         w.delete();
     };
     let failed: fn(&World) -> bool = |w| w.savepoints.values().any(|s| s.phase() == Some(SavepointPhase::Failed));
@@ -103,12 +112,12 @@ fn job_manager_forgot_the_job() -> Story {
 /// A user's savepoint holds the lock, and fails: the deletion's own is taken all the same.
 fn savepoint_of_the_user_fails() -> Story {
     let change: fn(&mut World) = |w| {
-        w.savepoints_fail = true;
+        w.taking = Taking::Fails;
         w.take_savepoint("daily");
         w.delete();
     };
     let failed: fn(&World) -> bool = |w| w.savepoints["daily"].phase() == Some(SavepointPhase::Failed);
-    story(&[(When::Rest, change), (When::Is(failed), |w| w.savepoints_fail = false)], |w| {
+    story(&[(When::Rest, change), (When::Is(failed), |w| w.taking = Taking::Works)], |w| {
         gone(w);
         assert_eq!(w.jobs.iter().rfind(|j| !j.warm_up).unwrap().state, JobState::Finished);
     })
@@ -118,7 +127,15 @@ fn savepoint_of_the_user_fails() -> Story {
 fn savepoint_is_deleted() -> Story {
     let taken: fn(&World) -> bool =
         |w| w.status().operation.is_some_and(|o| o.savepoint.is_some_and(|s| s.name.contains("deletion")));
-    story(&[(When::Rest, World::delete), (When::Is(taken), |w| w.savepoints.clear())], saved)
+    let hangs: fn(&mut World) = |w| {
+        w.taking = Taking::Hangs;
+        w.delete();
+    };
+    let deleted: fn(&mut World) = |w| {
+        w.taking = Taking::Works;
+        w.savepoints.clear();
+    };
+    story(&[(When::Rest, hangs), (When::Is(taken), deleted)], saved)
 }
 
 /// The old job's JobManager dies while the old job is put back: it can't be, and the resource goes all the same.
@@ -129,7 +146,7 @@ fn way_back_is_lost() -> Story {
         w.restart_job_manager(1);
         w.delete();
     };
-    with(within_30_s(), &[(When::Rest, |w| w.image("refused")), (When::Is(putting_back), change)], gone)
+    with(within_a_minute(), &[(When::Rest, |w| w.image("refused")), (When::Is(putting_back), change)], gone)
 }
 
 fn unstarted() -> Story {
@@ -141,6 +158,7 @@ fn unstarted() -> Story {
 #[case::cancels(cancels)]
 #[case::namespace_terminates(namespace_terminates)]
 #[case::deletion_lets_go_after_its_timeout(deletion_lets_go_after_its_timeout)]
+#[case::nobody_was_there(nobody_was_there)]
 #[case::user_lets_go(user_lets_go)]
 #[case::job_manager_forgot_the_job(job_manager_forgot_the_job)]
 #[case::savepoint_of_the_user_fails(savepoint_of_the_user_fails)]

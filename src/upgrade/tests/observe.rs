@@ -14,9 +14,10 @@ pub fn observe(world: &World) -> Option<Observed> {
     let upgrade = world.upgrade.clone()?;
     let asked = jobs_of_interest(world);
     let revisions = world.revisions.iter().map(|(n, r)| {
-        let trouble = r.image.ends_with(":bad").then(|| {
-            "container flink-main-container: ImagePullBackOff: Back-off pulling image".to_owned()
-        });
+        let trouble = r
+            .image
+            .ends_with(":bad")
+            .then(|| "container flink-main-container: ImagePullBackOff: Back-off pulling image".to_owned());
         let pods = r.pods.map(|_| Pod { name: naming::job_manager_name(NAME, *n) + "-0", trouble });
         let cluster = match asked.get(n) {
             Some(job) if r.objects > 0 => cluster(world, *n, job.as_ref()),

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use rstest::rstest;
 
 use super::run::{Act, Story, When, tell};
-use super::world::{World, spec};
+use super::world::{Taking, World, spec};
 use crate::api::condition::{self, types};
 use crate::api::{HistoryEntry, JobPhase, UpgradeResult, UpgradeStep};
 use crate::flink::{ClaimMode, JobState};
@@ -173,7 +173,7 @@ pub fn bad_image() -> Story {
 
 pub fn savepoint_fails() -> Story {
     let change: fn(&mut World) = |w| {
-        w.savepoints_fail = true;
+        w.taking = Taking::Fails;
         w.image("v2");
     };
     story(&[(When::Rest, change)], |w| untouched(w, "SavepointFailed", "disk full"))

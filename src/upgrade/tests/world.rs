@@ -45,10 +45,17 @@ pub struct World {
     pub savepoints: BTreeMap<String, Savepoint>,
     pub stable_service: Option<i64>,
     pub namespace_terminating: bool,
-    /// Every savepoint of this job fails.
-    pub savepoints_fail: bool,
+    pub taking: Taking,
     /// Savepoints that were created: each gets a UID of its own.
     pub created: usize,
+}
+
+/// What becomes of savepoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taking {
+    Works,
+    Fails,
+    Hangs,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -122,7 +129,7 @@ impl World {
             savepoints: BTreeMap::new(),
             stable_service: None,
             namespace_terminating: false,
-            savepoints_fail: false,
+            taking: Taking::Works,
             created: 0,
         }
     }
@@ -260,7 +267,10 @@ impl World {
                 continue;
             };
             let uid = savepoint.object.metadata.uid.clone().unwrap_or_default();
-            if self.savepoints_fail {
+            if self.taking == Taking::Hangs {
+                continue;
+            }
+            if self.taking == Taking::Fails {
                 if self.now >= since + ms(COMPLETE) {
                     savepoint.settle(self.now, SavepointPhase::Failed, "IOException: disk full");
                     reported = true;
