@@ -139,10 +139,11 @@ fn go_on(story: &Story, world: World, done: usize, mut death: Option<Death>) -> 
 
 /// Waits, but no longer than until a watch reports something.
 fn wait(world: &mut World, time: Duration) -> bool {
-    let mut left = time;
-    while !left.is_zero() {
-        let slice = left.min(if time - left < Duration::from_secs(1) { SLICE } else { LONG_SLICE });
-        left -= slice;
+    let mut passed = Duration::ZERO;
+    while passed < time {
+        let often = if passed < Duration::from_secs(1) { SLICE } else { LONG_SLICE };
+        let slice = often.min(time.saturating_sub(passed));
+        passed += slice;
         if world.pass(slice) {
             return true;
         }

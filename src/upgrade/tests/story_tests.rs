@@ -126,7 +126,7 @@ pub fn upgrade_with_claim() -> Story {
     })
 }
 
-pub fn revisions_beyond_the_limit() -> Story {
+pub fn revisions_beyond_the_limit_are_removed() -> Story {
     let mut story = story(
         &[(When::Rest, |w| w.image("v2")), (When::Rest, |w| w.image("v3")), (When::Rest, |w| w.image("v4"))],
         |w| {
@@ -295,7 +295,7 @@ pub fn first_start_is_changed_in_the_middle() -> Story {
 #[case::first_start(first_start)]
 #[case::upgrade(upgrade)]
 #[case::upgrade_with_claim(upgrade_with_claim)]
-#[case::revisions_beyond_the_limit(revisions_beyond_the_limit)]
+#[case::revisions_beyond_the_limit_are_removed(revisions_beyond_the_limit_are_removed)]
 #[case::changed_before_the_stop(changed_before_the_stop)]
 #[case::changed_after_the_stop(changed_after_the_stop)]
 #[case::fix_arrives_while_the_broken_one_starts(fix_arrives_while_the_broken_one_starts)]

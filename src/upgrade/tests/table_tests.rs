@@ -140,6 +140,13 @@ fn the_way_back_that_is_refused_stalls() {
     assert_eq!(status.upgrade.unwrap().step, UpgradeStep::PuttingBack);
 }
 
+/// Nobody waits for the job's own interval.
+#[test]
+fn the_first_checkpoint_is_asked_for() {
+    let o = upgrading_at(UpgradeStep::Stabilizing);
+    assert!(matches!(plan(&o).effect, Some(Effect::TriggerCheckpoint(2, _))));
+}
+
 /// Nothing is begun while the old job could not give a savepoint.
 #[test]
 fn a_change_waits_until_the_job_runs() {
