@@ -1,7 +1,7 @@
 //! The one place where chrono, the clock of the domain, meets the time type of the Kubernetes API.
 
 use chrono::{DateTime, SubsecRound, Utc};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
 
 /// The Kubernetes form of a moment, cut to whole seconds (all that Kubernetes promises to keep of it).
@@ -12,17 +12,36 @@ pub fn to_k8s(moment: DateTime<Utc>) -> Time {
     Time(clamped(moment.trunc_subsecs(0)))
 }
 
-/// The Kubernetes form of a moment, kept to the nanosecond; for durations that are computed from it.
+/// The Kubernetes form of a moment, kept to the microsecond; for durations that are computed from it. (A [`Time`] is
+/// written in whole seconds, whatever it holds.)
 #[must_use]
-pub fn to_k8s_precise(moment: DateTime<Utc>) -> Time {
-    Time(clamped(moment))
+pub fn to_k8s_precise(moment: DateTime<Utc>) -> MicroTime {
+    MicroTime(clamped(moment.trunc_subsecs(6)))
+}
+
+/// A time type of the Kubernetes API.
+pub trait Moment {
+    /// What it holds.
+    fn timestamp(&self) -> Timestamp;
+}
+
+impl Moment for Time {
+    fn timestamp(&self) -> Timestamp {
+        self.0
+    }
+}
+
+impl Moment for MicroTime {
+    fn timestamp(&self) -> Timestamp {
+        self.0
+    }
 }
 
 /// The chrono form of a Kubernetes time.
 #[must_use]
-pub fn from_k8s(time: &Time) -> DateTime<Utc> {
+pub fn from_k8s(time: &impl Moment) -> DateTime<Utc> {
     // Every moment of the Kubernetes type lies within chrono's range; the fallback is only for the types' sake.
-    let nanoseconds = time.0.as_nanosecond();
+    let nanoseconds = time.timestamp().as_nanosecond();
     let second = i64::try_from(nanoseconds.div_euclid(1_000_000_000)).unwrap_or_default();
     let rest = u32::try_from(nanoseconds.rem_euclid(1_000_000_000)).unwrap_or_default();
     DateTime::from_timestamp(second, rest).unwrap_or_default()

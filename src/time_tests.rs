@@ -9,7 +9,16 @@ fn at(text: &str) -> DateTime<Utc> {
 fn a_moment_survives_the_way_there_and_back_to_the_second() {
     let moment = at("2026-11-21T10:11:12.987654321Z");
     assert_eq!(from_k8s(&to_k8s(moment)), at("2026-11-21T10:11:12Z"));
-    assert_eq!(from_k8s(&to_k8s_precise(moment)), moment);
+    assert_eq!(from_k8s(&to_k8s_precise(moment)), at("2026-11-21T10:11:12.987654Z"));
+}
+
+/// As the API server keeps it: a downtime of half a second must not become none, or one.
+#[test]
+fn a_precise_moment_survives_json() {
+    let moment = at("2026-11-21T10:11:12.987654Z");
+    let text = serde_json::to_string(&to_k8s_precise(moment)).unwrap();
+    assert_eq!(text, r#""2026-11-21T10:11:12.987654Z""#);
+    assert_eq!(from_k8s(&serde_json::from_str::<MicroTime>(&text).unwrap()), moment);
 }
 
 #[test]

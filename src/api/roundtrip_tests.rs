@@ -47,7 +47,9 @@ fn survives<K: DeserializeOwned + Serialize>(kind: &str) {
     object["kind"] = json!(kind);
     object["metadata"] = json!({"name": "orders"});
     let read: K = serde_json::from_value(object.clone()).unwrap();
-    assert_eq!(serde_json::to_value(&read).unwrap(), object);
+    // A time that durations are computed from is written to the microsecond.
+    let written = serde_json::to_string(&read).unwrap().replace(".000000Z\"", "Z\"");
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), object);
 }
 
 #[test]

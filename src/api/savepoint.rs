@@ -1,6 +1,6 @@
 //! FlinkSavepoint: one snapshot, taken, copied or registered.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -330,7 +330,7 @@ pub struct SavepointAttempt {
     pub result: Option<String>,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<Time>,
+    pub start_time: Option<MicroTime>,
 }
 
 /// The state of one operator in a snapshot.

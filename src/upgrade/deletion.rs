@@ -23,7 +23,8 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if let Some(upgrade) = draft.upgrade.clone() {
         // Once the old job is being stopped the way leads through: to the new revision, or back.
         let harmless = matches!(upgrade.step, UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp);
-        if !harmless && upgrade.from.is_some() && !o.namespace_terminating {
+        // But not for ever: a way that leads nowhere must not keep the resource.
+        if !harmless && upgrade.from.is_some() && !o.namespace_terminating && !late(o, None) {
             return prewarm::decide(o, draft, &upgrade);
         }
         draft.upgrade = None;
@@ -41,10 +42,9 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 /// Ends the job as the spec asks. `None`: it has ended, or nothing can be asked of it.
 fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_id: &str) -> Option<Decision> {
     let wish = o.upgrade.spec.deletion.as_ref().and_then(|d| d.job).unwrap_or(DeletionJob::Savepoint);
-    let asked = o.upgrade.metadata.deletion_timestamp.as_ref().map_or(o.now, time::from_k8s);
-    let late = o.since(asked) > status::deletion_timeout(o);
     let Some(job) = o.job(revision, job_id) else {
-        if o.up(revision).is_some() || o.revisions.get(&revision).is_none_or(|r| r.pods.is_empty()) || late {
+        let pods = o.revisions.get(&revision).is_some_and(|r| !r.pods.is_empty());
+        if o.up(revision).is_some() || !pods || late(o, None) {
             return None;
         }
         status::reconciling(o, draft, Reason::Deleting, "the JobManager gives no answer");
@@ -53,12 +53,15 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_i
     if job.state.is_terminal() {
         return None;
     }
+    let late = late(o, Some(&draft.operation));
     if wish == DeletionJob::Savepoint && !o.namespace_terminating && !late {
-        let taken = o.savepoint.as_ref().and_then(|s| s.status.as_ref()).and_then(|s| s.phase);
-        if taken != Some(SavepointPhase::Failed) {
+        // A user's savepoint may still hold the lock: its end says nothing of the one that is taken here.
+        let ours = draft.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Deletion);
+        let taken = o.savepoint.as_ref().filter(|_| ours).and_then(|s| s.status.as_ref());
+        if taken.and_then(|s| s.phase) != Some(SavepointPhase::Failed) {
             return Some(save(o, draft));
         }
-        let why = o.savepoint.as_ref().and_then(|s| s.status.as_ref()).map(|s| status::message_of(&s.conditions));
+        let why = taken.map(|s| status::message_of(&s.conditions));
         let message = format!(
             "no savepoint could be taken: {}; the job runs until deletion.timeout has passed, then it is cancelled; \
              set deletion.job: Cancel to let it go now",
@@ -77,6 +80,17 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_i
     }
     let id = JobId::new(job_id).ok()?;
     Some((Some(Effect::Cancel(revision, id)), Next::After(Duration::from_millis(200))))
+}
+
+/// `deletion.timeout` has passed. The time for the savepoint begins when it is asked for: nobody may have been there to
+/// ask when the resource was deleted.
+fn late(o: &Observed, lock: Option<&Option<Operation>>) -> bool {
+    let since = match lock {
+        Some(None) => return false,
+        Some(Some(operation)) if operation.kind == OperationKind::Deletion => operation.since.as_ref(),
+        _ => o.upgrade.metadata.deletion_timestamp.as_ref(),
+    };
+    o.since(since.map_or(o.now, time::from_k8s)) > status::deletion_timeout(o)
 }
 
 fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
@@ -100,6 +114,10 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         }
     }
     let Some(savepoint) = &o.savepoint else {
+        // It was deleted: its name goes, and another one is taken.
+        if draft.operation.as_mut().and_then(|op| op.savepoint.take()).is_some() {
+            return (None, Next::Again);
+        }
         return (
             Some(Effect::CreateSavepoint(Box::new(child::savepoint(o, &naming::deletion_id(status::uid(o)))))),
             Next::Again,

@@ -10,6 +10,8 @@ mod observed;
 mod plan;
 mod status;
 mod strategy;
+#[cfg(test)]
+mod tests;
 pub mod workload;
 
 use std::time::Duration;

@@ -21,6 +21,8 @@ use crate::time;
 pub const AT_REST: Duration = Duration::from_secs(15);
 /// How often something slow is looked at: pods that start, an operation of somebody else.
 pub const SLOW: Duration = Duration::from_secs(2);
+/// How often pods that are to go are looked at.
+const LEAVING: Duration = Duration::from_millis(200);
 /// How often something that downtime waits for is looked at.
 pub const FAST: Duration = Duration::from_millis(25);
 
@@ -147,6 +149,7 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if let Some(upgrade) = draft.upgrade.clone() {
         return prewarm::decide(o, draft, &upgrade);
     }
+    release_lock(o, draft);
     if !o.not_yet.is_empty() {
         status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
         return (None, Next::After(AT_REST));
@@ -163,14 +166,24 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 
 fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str()) {
+        // Told anew: something else may have been wrong meanwhile.
+        let last = draft.history.first().cloned();
+        status::refusal(o, draft, last.as_ref());
         return sweep(o, draft, None).unwrap_or((None, Next::After(AT_REST)));
+    }
+    // An earlier attempt's job may still run: nothing is started beside it.
+    if let Some(decision) = sweep(o, draft, None) {
+        return decision;
+    }
+    if o.revisions.values().any(|r| !r.pods.is_empty()) {
+        status::reconciling(o, draft, Reason::Starting, "waiting until the pods of an earlier revision are gone");
+        return (None, Next::After(LEAVING));
     }
     begin(o, draft, None)
 }
 
 /// No upgrade under way and a revision active: begin one if the spec asks for it, else keep watch.
 fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) -> Decision {
-    release_lock(o, draft);
     let Some(record) = o.record(active.revision) else {
         let name = naming::revision_name(status::name(o), active.revision);
         status::stalled(
@@ -197,6 +210,10 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
             return (None, Next::After(AT_REST));
         }
         if o.job(active.revision, &active.submission.job_id).is_some_and(|j| j.all_tasks_running) {
+            // What is left of earlier revisions would take the new one's room, and the stable Service might lead there.
+            if let Some(decision) = sweep(o, draft, Some(active.revision)) {
+                return decision;
+            }
             return begin(o, draft, Some(active.revision));
         }
         status::at_rest(o, draft, active, false);

@@ -37,9 +37,10 @@ pub fn has_finalizer(upgrade: &FlinkJobUpgrade) -> bool {
 /// Whether a newer version wrote something that this one can't read.
 #[must_use]
 pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
-    use crate::api::{OperationKind, UpgradeStep};
+    use crate::api::{OperationKind, RestoreMode, UpgradeStep};
+    let unknown = |u: &UpgradeProgress| u.step == UpgradeStep::Unknown || u.restore_mode == Some(RestoreMode::Unknown);
     status.phase == Some(JobPhase::Unknown)
-        || status.upgrade.as_ref().is_some_and(|u| u.step == UpgradeStep::Unknown)
+        || status.upgrade.as_ref().is_some_and(unknown)
         || status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Unknown)
 }
 

@@ -1,6 +1,6 @@
 //! What was observed of a FlinkJobUpgrade, and what its controller has recorded before acting.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -204,7 +204,7 @@ pub struct Submission {
     pub restore_mode: Option<RestoreMode>,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
+    pub since: Option<MicroTime>,
 }
 
 /// A completed checkpoint.
@@ -243,10 +243,10 @@ pub struct UpgradeProgress {
     pub step: UpgradeStep,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<Time>,
+    pub start_time: Option<MicroTime>,
     /// When it last made progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub step_since: Option<Time>,
+    pub step_since: Option<MicroTime>,
     /// Name of its FlinkSavepoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,
@@ -276,10 +276,10 @@ pub struct UpgradeProgress {
     pub spec_hash: Option<String>,
     /// When the old job ended, by its JobManager's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped_at: Option<Time>,
+    pub stopped_at: Option<MicroTime>,
     /// When all tasks of the new job were first seen running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub running_at: Option<Time>,
+    pub running_at: Option<MicroTime>,
     /// Why the old job is being put back, as the reason of a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<condition::Reason>,

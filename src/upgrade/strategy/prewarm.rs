@@ -280,11 +280,10 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
 fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(upgrade.to, &submission.job_id) else {
-        return (None, Next::After(FAST));
+        return unseen(o, draft, upgrade, submission);
     };
     if let Some(failure) = ended(job) {
-        finish::failed_after_the_stop(o, draft, upgrade, Reason::JobFailed, &failure);
-        return (None, Next::Again);
+        return failed(o, draft, upgrade, Reason::JobFailed, &failure);
     }
     if !job.all_tasks_running {
         return late_or(o, draft, upgrade, job, "tasks are being started");
@@ -337,11 +336,10 @@ pub fn restored(job: &JobFacts, submission: &Submission) -> Restored {
 fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(upgrade.to, &submission.job_id) else {
-        return (None, Next::After(STARTING));
+        return unseen(o, draft, upgrade, submission);
     };
     if let Some(failure) = ended(job) {
-        finish::failed_after_the_stop(o, draft, upgrade, Reason::JobFailed, &failure);
-        return (None, Next::Again);
+        return failed(o, draft, upgrade, Reason::JobFailed, &failure);
     }
     if job.completed_checkpoints > 0 && job.all_tasks_running {
         finish::succeeded(o, draft, upgrade, job);
@@ -350,6 +348,37 @@ fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
     let (_, next) = late_or(o, draft, upgrade, job, "waiting for the first completed checkpoint");
     let ask = job.all_tasks_running && job.checkpoints_in_progress == 0 && draft.upgrade.is_some();
     (ask.then(|| Effect::TriggerCheckpoint(upgrade.to, job.id.clone())), next)
+}
+
+/// The new revision failed: the way back follows at once, unless there is none.
+fn failed(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    reason: Reason,
+    message: &str,
+) -> Decision {
+    finish::failed_after_the_stop(o, draft, upgrade, reason, message);
+    let stays = draft.upgrade.as_ref().is_some_and(|u| u.step == upgrade.step);
+    (None, if stays { Next::After(AT_REST) } else { Next::Again })
+}
+
+/// The new revision's JobManager does not know the job that it had, or gives no answer.
+fn unseen(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    submission: &Submission,
+) -> Decision {
+    let instance = o.up(upgrade.to).map(|up| up.instance.as_str());
+    if instance.is_some() && instance != submission.job_manager_instance.as_deref() {
+        let message = "the JobManager restarted before the job was stable";
+        return failed(o, draft, upgrade, Reason::JobManagerLost, message);
+    }
+    if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+        return failed(o, draft, upgrade, Reason::JobManagerUnreachable, "its JobManager gives no answer");
+    }
+    (None, Next::After(STARTING))
 }
 
 /// Why a job that should run has ended, if it has.
@@ -369,8 +398,7 @@ fn late_or(
 ) -> Decision {
     let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
     if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
-        finish::failed_after_the_stop(o, draft, upgrade, Reason::ProgressDeadlineExceeded, &message);
-        return (None, Next::Again);
+        return failed(o, draft, upgrade, Reason::ProgressDeadlineExceeded, &message);
     }
     set_message(draft, &message);
     (None, Next::After(FAST))

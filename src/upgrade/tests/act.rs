@@ -1,0 +1,144 @@
+//! What an effect does to the simulated world.
+
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+
+use super::observe::is_ours;
+use super::world::{Job, NAME, Pods, Revision, Savepoint, UID, World};
+use crate::api::FINALIZER;
+use crate::flink::{JobId, JobState, RunRequest};
+use crate::naming;
+use crate::upgrade::observed::{Observed, Record};
+use crate::upgrade::plan::Effect;
+use crate::upgrade::workload::{self, Rendered};
+
+/// What came of an effect.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Done,
+    /// Flink refused the submit.
+    Refused(String),
+    /// No answer: the pass ends, the next one looks again.
+    Error,
+}
+
+/// Carries out an effect. `half`: of several objects only the first ones, then the process dies.
+pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outcome {
+    let pods = Pods { created: world.now, deleted: None };
+    match effect {
+        Effect::AddFinalizer => world.upgrade.as_mut().unwrap().metadata.finalizers = Some(vec![FINALIZER.to_owned()]),
+        Effect::RemoveFinalizer => world.upgrade = None,
+        Effect::StoreRevision(n) => store(world, o, *n),
+        Effect::CreateObjects(n) => {
+            let revision = world.revisions.entry(*n).or_default();
+            revision.objects = if half { 2 } else { workload::OBJECTS };
+            if !half {
+                revision.pods.get_or_insert(pods);
+            }
+        }
+        Effect::DeleteObjects(n) => {
+            // The StatefulSet and the Deployment go first.
+            let revision = world.revisions.entry(*n).or_default();
+            revision.objects = if half { revision.objects.saturating_sub(2) } else { 0 };
+            let now = world.now;
+            if let Some(pods) = &mut revision.pods {
+                pods.deleted.get_or_insert(now);
+            }
+        }
+        Effect::DeleteRecord(n) => world.revisions.entry(*n).or_default().record = None,
+        Effect::PointService(n) => world.stable_service = Some(*n),
+        Effect::DeleteService => world.stable_service = None,
+        Effect::WarmUp(n, request) => return run(world, *n, request, true),
+        Effect::CreateSavepoint(child) => {
+            let name = child.metadata.name.clone().unwrap();
+            if let Some(found) = world.savepoints.get(&name) {
+                return if is_ours(&found.object) { Outcome::Done } else { Outcome::Error };
+            }
+            world.created += 1;
+            let mut object = (**child).clone();
+            object.metadata.uid = Some(format!("{name}-{}", world.created));
+            world.savepoints.insert(name, Savepoint { object, holds_lock: None });
+        }
+        Effect::Submit(n, request) => return run(world, *n, request, false),
+        Effect::Cancel(n, id) => {
+            if world.instance(*n).is_none() {
+                return Outcome::Error;
+            }
+            let now = world.now;
+            let job = world.jobs.iter_mut().find(|j| j.id == *id && !j.forgotten);
+            if let Some(job) = job.filter(|j| !j.state.is_terminal()) {
+                job.state = JobState::Cancelling;
+                job.cancelled.get_or_insert(now);
+            }
+        }
+        Effect::TriggerCheckpoint(_, id) => {
+            let now = world.now;
+            if let Some(job) = world.jobs.iter_mut().find(|j| j.id == *id) {
+                job.checkpoint_began.get_or_insert(now);
+            }
+        }
+    }
+    world.forget_revisions();
+    Outcome::Done
+}
+
+fn store(world: &mut World, o: &Observed, number: i64) {
+    if world.revisions.get(&number).is_some_and(|r| r.record.is_some()) {
+        return;
+    }
+    let revision = workload::Revision {
+        namespace: "shop",
+        name: NAME,
+        owner_uid: UID,
+        number,
+        upgrade_id: &naming::upgrade_id(UID, number),
+        color: "blue",
+        helper_jar: &[],
+    };
+    let rendered = workload::render(&revision, &o.upgrade.spec).unwrap();
+    let record = workload::to_controller_revision(&rendered).unwrap();
+    let rendered = workload::from_controller_revision(&record).unwrap();
+    // The planner looks at none of the objects.
+    let rendered = Rendered {
+        config_map: ConfigMap::default(),
+        service: Service::default(),
+        stateful_set: StatefulSet::default(),
+        deployment: Deployment::default(),
+        ..rendered
+    };
+    let record = Record { revision_hash: rendered.revision_hash.clone(), rendered };
+    let image = o.upgrade.spec.image.clone().unwrap();
+    world.revisions.insert(number, Revision { record: Some(record), image, ..Revision::default() });
+}
+
+/// `POST /jars/:id/run`.
+fn run(world: &mut World, revision: i64, request: &RunRequest, warm_up: bool) -> Outcome {
+    if world.instance(revision).is_none() {
+        return Outcome::Error;
+    }
+    if world.jobs.iter().any(|j| j.id == request.job_id && !j.forgotten) {
+        return Outcome::Done;
+    }
+    let image = &world.revisions[&revision].image;
+    let drops = image.ends_with(":drops-operator") && request.allow_non_restored_state != Some(true);
+    if !warm_up && (drops || image.ends_with(":refused")) {
+        return Outcome::Refused("IllegalStateException: cannot map savepoint state".to_owned());
+    }
+    let id: JobId = request.job_id.clone();
+    assert!(world.jobs.iter().all(|j| j.id != id), "job id {id} is used again");
+    world.jobs.push(Job {
+        id,
+        revision,
+        warm_up,
+        request: request.clone(),
+        submitted: world.now,
+        state: JobState::Initializing,
+        cancelled: None,
+        ended: None,
+        failure: None,
+        checkpoint_began: None,
+        checkpoints: 0,
+        forgotten: false,
+    });
+    Outcome::Done
+}

@@ -1,0 +1,37 @@
+//! The controller dies in every pass of a story: before its effect, in the middle of it, after it. The end is the same.
+
+use std::time::Duration;
+
+use super::run::{Crash, Death, Step, Story, end_state, tell, tell_from};
+use crate::upgrade::plan::Effect;
+
+/// The next process takes over at once, or past the deadline of a lost submit.
+const DOWN: [u64; 2] = [0, 40];
+
+/// Tells a story without a death, then with each.
+pub fn sweep(story: &Story) {
+    let told = tell(story);
+    (story.end)(&told.world);
+    let expected = end_state(&told.world);
+    for (number, step) in told.steps.iter().enumerate() {
+        for death in deaths(step) {
+            let world = tell_from(story, step, death);
+            assert_eq!(end_state(&world), expected, "{death:?} in step {number}, {:?}", step.effect);
+        }
+    }
+}
+
+/// All deaths that make a difference.
+fn deaths(step: &Step) -> Vec<Death> {
+    let crashes: &[Crash] = match &step.effect {
+        None => &[Crash::BeforeEffect],
+        Some(Effect::CreateObjects(_) | Effect::DeleteObjects(_)) => {
+            &[Crash::BeforeEffect, Crash::HalfWay, Crash::AfterEffect]
+        }
+        Some(_) => &[Crash::BeforeEffect, Crash::AfterEffect],
+    };
+    let pairs = crashes.iter().flat_map(|crash| DOWN.map(|down| (*crash, down)));
+    // To die after a status was written and at once go on is to go on.
+    let pairs = pairs.filter(|(_, down)| step.effect.is_some() || *down > 0);
+    pairs.map(|(crash, down)| Death { crash, down: Duration::from_secs(down) }).collect()
+}

@@ -1,0 +1,173 @@
+//! How stories end in which something outside of the job breaks, is not built, or is busy.
+
+use rstest::rstest;
+
+use super::crash_tests::sweep;
+use super::run::{Act, Story, When};
+use super::story_tests::{is, ready, ready_message, runs, story};
+use super::world::{World, spec};
+use crate::api::condition::types;
+use crate::api::{JobPhase, JobState, RestoreMode, UpgradeResult, UpgradeStep};
+
+fn suspend(world: &mut World) {
+    world.change(|spec| spec.job.state = Some(JobState::Suspended));
+}
+
+fn resume(world: &mut World) {
+    world.change(|spec| spec.job.state = None);
+}
+
+fn not_built_yet() -> Story {
+    story(&[(When::Rest, suspend)], |w| {
+        runs(w, 1, "v1");
+        assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
+        assert!(is(w, types::STALLED) && ready_message(w).contains("spec.job.state=suspended"));
+    })
+}
+
+fn not_built_yet_and_taken_back() -> Story {
+    story(&[(When::Rest, suspend), (When::Rest, resume)], |w| {
+        runs(w, 1, "v1");
+        assert_eq!(ready(w), (true, "Running".to_owned()));
+    })
+}
+
+/// What does not make a revision does not end an upgrade.
+fn not_built_yet_in_the_middle() -> Story {
+    story(&[(When::Rest, |w| w.image("v2")), (When::Step(UpgradeStep::Starting), suspend)], |w| {
+        assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
+        assert_eq!(w.status().history[0].result, UpgradeResult::Succeeded);
+        assert_eq!(w.alive().len(), 1);
+    })
+}
+
+/// What failed is told again once nothing else is wrong.
+fn failed_start_and_not_built_yet_taken_back() -> Story {
+    let acts: Vec<Act> = vec![(When::Rest, suspend), (When::Rest, resume)];
+    Story {
+        world: World::new(&spec("bad")),
+        acts,
+        end: |w| {
+            assert_eq!(ready(w), (false, "PodsNotReady".to_owned()));
+            assert_eq!(w.status().phase, Some(JobPhase::Failed));
+        },
+    }
+}
+
+fn spec_that_cannot_be_rendered() -> Story {
+    story(&[(When::Rest, |w| w.change(|s| s.job.parallelism = 0))], |w| {
+        runs(w, 1, "v1");
+        assert_eq!(ready(w), (false, "InvalidSpec".to_owned()));
+        assert!(ready_message(w).contains("spec.job.parallelism: '0'"));
+    })
+}
+
+fn change_waits_for_a_savepoint() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.take_savepoint("daily");
+        w.image("v2");
+    };
+    story(&[(When::Rest, change)], |w| {
+        runs(w, 2, "v2");
+        assert_eq!(w.savepoints.len(), 2);
+    })
+}
+
+/// A savepoint that was deleted in the middle leaves no lock behind.
+fn savepoint_is_deleted() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.take_savepoint("daily");
+        w.savepoints.clear();
+    };
+    story(&[(When::Rest, change)], |w| runs(w, 1, "v1"))
+}
+
+/// Whatever the spec asks for meanwhile: the lock of a settled savepoint is released.
+fn lock_is_released_while_the_spec_is_refused() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.take_savepoint("daily");
+        suspend(w);
+    };
+    story(&[(When::Rest, change)], |w| {
+        assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
+        assert_eq!(w.status().operation, None);
+    })
+}
+
+/// Its JobManager crashes before the new job is stable: its TaskManagers may go on, so its pods go first.
+fn put_back_after_a_crash(world: &World) {
+    runs(world, 1, "v1");
+    assert_eq!(ready(world).1, "JobManagerLost");
+    assert_eq!(world.status().history[0].result, UpgradeResult::RolledBack);
+}
+
+fn job_manager_crashes_while_restoring() -> Story {
+    let crash = (When::Step(UpgradeStep::Restoring), (|w| w.restart_job_manager(2)) as fn(&mut World));
+    story(&[(When::Rest, |w| w.image("v2")), crash], put_back_after_a_crash)
+}
+
+fn job_manager_crashes_while_stabilizing() -> Story {
+    let crash = (When::Step(UpgradeStep::Stabilizing), (|w| w.restart_job_manager(2)) as fn(&mut World));
+    story(&[(When::Rest, |w| w.image("v2")), crash], put_back_after_a_crash)
+}
+
+/// The savepoint is Flink's, which may have deleted it: nothing is put back, and nothing is done in a hurry.
+fn claimed_and_not_stable() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.image("no-checkpoint");
+        w.upgrade.as_mut().unwrap().spec.job.restore_mode = Some(RestoreMode::Claim);
+    };
+    story(&[(When::Rest, change)], |w| {
+        assert!(is(w, types::STALLED) && ready_message(w).contains("claimed"));
+        assert_eq!(w.alive().iter().map(|j| j.revision).collect::<Vec<_>>(), [2]);
+    })
+}
+
+fn job_manager_forgot_the_job() -> Story {
+    story(&[(When::Rest, |w| w.restart_job_manager(1))], |w| {
+        assert_eq!(ready(w), (false, "JobManagerLost".to_owned()));
+        assert!(is(w, types::STALLED));
+    })
+}
+
+fn record_is_gone() -> Story {
+    let change: fn(&mut World) = |w| w.revisions.get_mut(&1).unwrap().record = None;
+    story(&[(When::Rest, change)], |w| assert_eq!(ready(w), (false, "RevisionRecordMissing".to_owned())))
+}
+
+fn stable_service_is_deleted() -> Story {
+    story(&[(When::Rest, |w| w.stable_service = None)], |w| runs(w, 1, "v1"))
+}
+
+fn no_directory_for_savepoints() -> Story {
+    let mut without = spec("v1");
+    without["flinkConfiguration"].as_object_mut().unwrap().remove("state.savepoints.dir");
+    Story {
+        world: World::new(&without),
+        acts: vec![(When::Rest, |w| w.image("v2"))],
+        end: |w| {
+            runs(w, 1, "v1");
+            assert_eq!(ready(w), (false, "NoTargetDirectory".to_owned()));
+        },
+    }
+}
+
+#[rstest]
+#[case::not_built_yet(not_built_yet)]
+#[case::not_built_yet_and_taken_back(not_built_yet_and_taken_back)]
+#[case::not_built_yet_in_the_middle(not_built_yet_in_the_middle)]
+#[case::failed_start_and_not_built_yet_taken_back(failed_start_and_not_built_yet_taken_back)]
+#[case::spec_that_cannot_be_rendered(spec_that_cannot_be_rendered)]
+#[case::change_waits_for_a_savepoint(change_waits_for_a_savepoint)]
+#[case::savepoint_is_deleted(savepoint_is_deleted)]
+#[case::lock_is_released_while_the_spec_is_refused(lock_is_released_while_the_spec_is_refused)]
+#[case::job_manager_crashes_while_restoring(job_manager_crashes_while_restoring)]
+#[case::job_manager_crashes_while_stabilizing(job_manager_crashes_while_stabilizing)]
+#[case::claimed_and_not_stable(claimed_and_not_stable)]
+#[case::job_manager_forgot_the_job(job_manager_forgot_the_job)]
+#[case::record_is_gone(record_is_gone)]
+#[case::stable_service_is_deleted(stable_service_is_deleted)]
+#[case::no_directory_for_savepoints(no_directory_for_savepoints)]
+fn a_fault_ends_as_it_should_whatever_crashes(#[case] of: fn() -> Story) {
+    sweep(&of());
+}

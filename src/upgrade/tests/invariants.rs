@@ -1,0 +1,182 @@
+//! What must hold in every step of every story.
+
+use super::observe::{is_child_of, is_ours};
+use super::world::{NAME, Revision, UID, World};
+use crate::api::condition::{self, types};
+use crate::api::{DeletionJob, FlinkJobUpgradeStatus, OperationKind, SavepointPhase, Then, UpgradeResult, UpgradeStep};
+use crate::flink::{ClaimMode, JobId, RunRequest};
+use crate::naming;
+use crate::time;
+use crate::upgrade::observed::Observed;
+use crate::upgrade::plan::{Effect, Plan, plan};
+use crate::upgrade::status;
+
+/// Plans. `twice`: the same observation must give the same plan.
+pub fn planned(world: &World, o: &Observed, twice: bool) -> Plan {
+    let first = plan(o);
+    if twice {
+        let second = plan(&o.clone());
+        assert_eq!(first.status, second.status);
+        assert_eq!(first.effect, second.effect);
+        assert_eq!(first.next, second.next);
+    }
+    if !status::has_unknown_values(&first.status) {
+        assert_eq!(first.status.observed_generation, world.upgrade.as_ref().unwrap().metadata.generation);
+    }
+    first
+}
+
+/// Whatever stands in the status is so in the world.
+pub fn written(world: &World) {
+    let status = world.status();
+    conditions(world, &status);
+    if let Some(active) = &status.active {
+        let job = world.job(active.revision, &active.submission.job_id);
+        assert!(job.is_some_and(|j| !j.warm_up), "status.active names a job that never was: {active:?}");
+        let asked = job.and_then(|j| j.request.savepoint_path.clone());
+        assert_eq!(active.submission.restored_from, asked, "status.active names another savepoint");
+    }
+    for entry in &status.history {
+        let of = |revision: i64| world.jobs.iter().any(|j| !j.warm_up && j.revision == revision && j.checkpoints > 0);
+        match entry.result {
+            UpgradeResult::Succeeded => assert!(of(entry.to), "no job of a revision that succeeded: {entry:?}"),
+            UpgradeResult::RolledBack => {
+                let from = entry.from.unwrap();
+                let id = naming::job_id(UID, from, entry.to);
+                assert!(world.job(from, &id).is_some(), "rolled back, and nothing was submitted: {entry:?}");
+            }
+            _ => {}
+        }
+    }
+    if let Some(upgrade) = &status.upgrade {
+        let operation = status.operation.as_ref().expect("an upgrade holds the lock");
+        assert_eq!(operation.id, upgrade.id);
+        assert!(upgrade.to <= status.last_revision(), "a revision number is not recorded: {upgrade:?}");
+        if let Some(location) = &upgrade.savepoint_location {
+            assert!(is_completed(world, upgrade.savepoint.as_deref(), location), "no such savepoint: {location}");
+            let active = status.active.as_ref().unwrap();
+            let old = world.job(active.revision, &active.submission.job_id).unwrap();
+            assert!(old.state.is_terminal(), "a savepoint is used of a job that runs on");
+        }
+    }
+}
+
+fn conditions(world: &World, status: &FlinkJobUpgradeStatus) {
+    let is = |type_| condition::is_true(&status.conditions, type_);
+    assert!(status.conditions.iter().all(|c| c.observed_generation.is_some()), "{:?}", status.conditions);
+    assert!(!(is(types::RECONCILING) && is(types::STALLED)), "{:?}", status.conditions);
+    if !is(types::READY) {
+        return;
+    }
+    assert!(!is(types::RECONCILING) && !is(types::STALLED), "{:?}", status.conditions);
+    assert!(status.upgrade.is_none(), "Ready with an upgrade under way");
+    let ready = condition::find(&status.conditions, types::READY).unwrap();
+    let upgrade = world.upgrade.as_ref().unwrap();
+    assert_eq!(ready.observed_generation, upgrade.metadata.generation, "Ready, but of an older spec");
+    let active = status.active.as_ref().expect("Ready, and nothing is active");
+    let job = world.job(active.revision, &active.submission.job_id).unwrap();
+    assert!(job.all_tasks_running(world.now), "Ready, and the job does not run: {job:?}");
+    let image = &world.revisions[&active.revision].image;
+    assert_eq!(Some(image), upgrade.spec.image.as_ref(), "Ready, and another image runs than the spec names");
+}
+
+/// Whether the location is that of a completed savepoint of this name.
+fn is_completed(world: &World, name: Option<&str>, location: &str) -> bool {
+    let savepoint = name.and_then(|name| world.savepoints.get(name));
+    let status = savepoint.and_then(|s| s.object.status.as_ref());
+    status.is_some_and(|s| s.phase == Some(SavepointPhase::Completed) && s.location.as_deref() == Some(location))
+}
+
+/// `o` is what the pass has read: an intent counts only if it stood there.
+pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
+    let status = o.upgrade.status.clone().unwrap_or_default();
+    let active = status.active.as_ref().map(|a| a.revision);
+    let deleted = o.upgrade.metadata.deletion_timestamp.is_some();
+    match effect {
+        Effect::Submit(n, request) => submit(world, o, *n, request),
+        Effect::Cancel(n, id) => cancel(o, *n, id),
+        Effect::DeleteObjects(n) if active == Some(*n) => {
+            assert!(deleted, "the active revision's objects are deleted");
+            let id = &status.active.as_ref().unwrap().submission.job_id;
+            let job = world.job(*n, id).unwrap();
+            let unreachable = job.forgotten || world.instance(*n).is_none();
+            assert!(job.state.is_terminal() || unreachable || may_be_lost(o), "its job still runs: {job:?}");
+        }
+        Effect::DeleteObjects(n) => {
+            let upgrade = status.upgrade.as_ref().filter(|u| u.to == *n && !deleted);
+            let step = upgrade.map_or(UpgradeStep::PuttingBack, |u| u.step);
+            assert_eq!(step, UpgradeStep::PuttingBack, "the new revision's objects are deleted in the middle");
+        }
+        Effect::DeleteRecord(n) => assert!(deleted || active != Some(*n), "the active revision's record is deleted"),
+        Effect::CreateSavepoint(child) => {
+            let operation = status.operation.as_ref().expect("a savepoint without an operation in the status");
+            assert!(matches!(operation.kind, OperationKind::Upgrade | OperationKind::Deletion), "{operation:?}");
+            assert!(is_ours(child) && is_child_of(child, &operation.id), "{:?}", child.metadata);
+            assert_eq!(child.spec.then(), Then::Stop);
+            assert_eq!(child.metadata.name, Some(naming::child_savepoint_name(NAME, &operation.id)));
+            if operation.kind == OperationKind::Upgrade {
+                assert_eq!(status.upgrade.as_ref().and_then(|u| u.savepoint.clone()), child.metadata.name);
+            }
+        }
+        Effect::PointService(n) => assert_eq!(active, Some(*n), "the stable Service leads elsewhere"),
+        Effect::DeleteService => assert!(deleted),
+        Effect::RemoveFinalizer => {
+            assert!(deleted && world.revisions.is_empty() && world.stable_service.is_none(), "something is left");
+        }
+        Effect::AddFinalizer => assert!(!deleted),
+        Effect::WarmUp(n, request) => {
+            assert_eq!(request.job_id.as_str(), naming::warm_up_job_id(UID, *n));
+            assert_eq!(request.savepoint_path, None);
+        }
+        Effect::StoreRevision(n) | Effect::CreateObjects(n) => {
+            assert_eq!(status.upgrade.as_ref().map(|u| u.to), Some(*n), "a revision that no upgrade asks for");
+            let others = |(m, r): &(&i64, &Revision)| *m != n && Some(**m) != active && r.objects > 0;
+            assert!(!world.revisions.iter().any(|r| others(&r)), "a revision that nobody needs takes room");
+        }
+        Effect::TriggerCheckpoint(..) => {}
+    }
+}
+
+fn submit(world: &World, o: &Observed, revision: i64, request: &RunRequest) {
+    let status = o.upgrade.status.as_ref().unwrap();
+    let upgrade = status.upgrade.as_ref().expect("a submit without an upgrade in the status");
+    let intent = upgrade.submission.as_ref().expect("a submit without an intent in the status");
+    assert_eq!(intent.job_id, request.job_id.as_str(), "another job id than the intent's");
+    assert_eq!(intent.revision, revision, "another revision than the intent's");
+    assert_eq!(intent.job_manager_instance, world.instance(revision), "another process than the intent's");
+    assert_eq!(intent.restored_from, request.savepoint_path);
+    for other in world.alive() {
+        assert_eq!(other.id, request.job_id, "two at once: {other:?} has not ended");
+    }
+    if upgrade.from.is_some() {
+        let path = request.savepoint_path.as_deref().expect("an upgrade starts empty");
+        assert!(is_completed(world, upgrade.savepoint.as_deref(), path), "not the upgrade's savepoint: {path}");
+    }
+    if upgrade.from == Some(revision) {
+        assert_eq!(request.claim_mode, Some(ClaimMode::NoClaim), "the way back hands the savepoint over");
+        assert_eq!(request.allow_non_restored_state, Some(false), "the way back drops state");
+    }
+}
+
+/// Only what is being put back, or deleted with the user's leave, is cancelled.
+fn cancel(o: &Observed, revision: i64, id: &JobId) {
+    let status = o.upgrade.status.as_ref().unwrap();
+    if id.as_str() == naming::warm_up_job_id(UID, revision) {
+        return;
+    }
+    if status.active.as_ref().is_some_and(|a| a.submission.job_id == id.as_str()) {
+        assert!(may_be_lost(o), "the active job is cancelled without a savepoint");
+        return;
+    }
+    let upgrade = status.upgrade.as_ref().expect("a cancel of a job that no upgrade submitted");
+    assert_eq!(upgrade.step, UpgradeStep::PuttingBack);
+    assert_eq!(upgrade.submission.as_ref().unwrap().job_id, id.as_str());
+}
+
+/// The user said so, or no savepoint can be had any more.
+fn may_be_lost(o: &Observed) -> bool {
+    let Some(asked) = &o.upgrade.metadata.deletion_timestamp else { return false };
+    let since = o.upgrade.status.as_ref().and_then(|s| s.operation.as_ref()).and_then(|op| op.since.as_ref());
+    let late = o.since(time::from_k8s(since.unwrap_or(asked))) > status::deletion_timeout(o);
+    o.upgrade.spec.deletion_job() == DeletionJob::Cancel || o.namespace_terminating || late
+}

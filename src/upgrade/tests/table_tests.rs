@@ -1,0 +1,181 @@
+//! Single decisions as tables: what was observed, what follows.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::observe::observe;
+use super::run::tell;
+use super::story_tests::{fails_while_restoring, running, upgrade};
+use super::world::World;
+use crate::api::condition::{self, types};
+use crate::api::{FlinkJobUpgradeStatus, JobPhase, UpgradeStep};
+use crate::flink::JobId;
+use crate::upgrade::observed::{Cluster, Observed};
+use crate::upgrade::plan::{Effect, Plan, plan, refused};
+
+/// The world at the first pass of a step.
+fn world_at(told: &super::run::Told, step: UpgradeStep) -> World {
+    let found = told.steps.iter().find(|s| s.world.status().upgrade.is_some_and(|u| u.step == step));
+    found.unwrap().world.clone()
+}
+
+fn upgrading_at(step: UpgradeStep) -> Observed {
+    observe(&world_at(&tell(&upgrade()), step)).unwrap()
+}
+
+fn with_status(mut o: Observed, change: impl FnOnce(&mut Value)) -> Observed {
+    let mut status = serde_json::to_value(o.upgrade.status.clone().unwrap()).unwrap();
+    change(&mut status);
+    o.upgrade.status = Some(serde_json::from_value(status).unwrap());
+    o
+}
+
+fn nothing_follows(o: &Observed) -> Plan {
+    let plan = plan(o);
+    assert_eq!(Some(&plan.status), o.upgrade.status.as_ref());
+    assert_eq!(plan.effect, None);
+    plan
+}
+
+/// Written by a newer version: hold still, write nothing, not even that it was seen.
+#[rstest]
+fn a_value_that_is_not_known_stops_everything(
+    #[values("/phase", "/operation/kind", "/upgrade/step", "/upgrade/restoreMode")] pointer: &str,
+    #[values(false, true)] deleted: bool,
+) {
+    let mut o = with_status(upgrading_at(UpgradeStep::Submitting), |s| {
+        s["upgrade"]["restoreMode"] = json!("NO_CLAIM");
+        *s.pointer_mut(pointer).unwrap() = json!("Teleporting");
+    });
+    o.upgrade.metadata.generation = Some(99);
+    if deleted {
+        o.upgrade.metadata.deletion_timestamp = Some(crate::time::to_k8s(o.now));
+    }
+    nothing_follows(&o);
+}
+
+fn submitting() -> Observed {
+    let o = upgrading_at(UpgradeStep::Submitting);
+    assert!(matches!(plan(&o).effect, Some(Effect::Submit(2, _))));
+    o
+}
+
+/// Within 3 s no answer can have been lost; after that the answer may still come, until 30 s have passed.
+#[rstest]
+#[case(0, true)]
+#[case(2, true)]
+#[case(4, false)]
+#[case(29, false)]
+#[case(31, true)]
+fn a_submit_is_repeated_only_after_its_deadline(#[case] seconds: i64, #[case] submits: bool) {
+    let mut o = submitting();
+    let since = o.upgrade.status.as_ref().unwrap().upgrade.as_ref().unwrap().submission.clone().unwrap().since;
+    o.now = crate::time::from_k8s(&since.unwrap()) + chrono::TimeDelta::seconds(seconds);
+    assert_eq!(matches!(plan(&o).effect, Some(Effect::Submit(..))), submits);
+}
+
+#[test]
+fn a_job_that_is_there_is_not_submitted_again() {
+    let mut o = submitting();
+    let Some(Effect::Submit(_, request)) = plan(&o).effect else { panic!() };
+    let Cluster::Up(up) = &mut o.revisions.get_mut(&2).unwrap().cluster else { panic!() };
+    up.jobs.insert(request.job_id, crate::flink::JobState::Initializing);
+    let plan = plan(&o);
+    assert_eq!((plan.effect, plan.status.upgrade.unwrap().step), (None, UpgradeStep::Restoring));
+}
+
+#[test]
+fn nothing_is_submitted_to_another_process_than_the_intent_names() {
+    let mut o = submitting();
+    let Cluster::Up(up) = &mut o.revisions.get_mut(&2).unwrap().cluster else { panic!() };
+    up.instance = "pod-of-2/1".to_owned();
+    let plan = plan(&o);
+    assert!(!matches!(plan.effect, Some(Effect::Submit(..))), "{:?}", plan.effect);
+}
+
+/// A savepoint that is whole does not prove that its job ended.
+#[test]
+fn no_submit_is_intended_before_the_old_job_manager_confirms_the_end() {
+    let told = tell(&upgrade());
+    let before = told.steps.iter().find(|s| {
+        let next = plan(&observe(&s.world).unwrap()).status.upgrade;
+        next.is_some_and(|u| u.step == UpgradeStep::Submitting)
+    });
+    let mut o = observe(&before.unwrap().world).unwrap();
+    let Cluster::Up(up) = &mut o.revisions.get_mut(&1).unwrap().cluster else { panic!() };
+    up.job.as_mut().unwrap().state = crate::flink::JobState::Running;
+    assert_eq!(plan(&o).status.upgrade.unwrap().submission, None);
+    o.revisions.get_mut(&1).unwrap().cluster = Cluster::Down("gone".to_owned());
+    assert_eq!(plan(&o).status.upgrade.unwrap().submission, None);
+}
+
+/// The way back begins only when the new submission certainly processes nothing any more.
+#[test]
+fn a_silent_new_revision_is_fenced_by_the_absence_of_its_pods() {
+    let o = observe(&world_at(&tell(&fails_while_restoring()), UpgradeStep::PuttingBack)).unwrap();
+    let intended = |o: &Observed| plan(o).status.upgrade.unwrap().submission.unwrap().revision;
+    assert_eq!(intended(&o), 1);
+
+    let mut silent = o;
+    silent.revisions.get_mut(&2).unwrap().cluster = Cluster::Down("connection refused".to_owned());
+    assert_eq!(plan(&silent).effect, Some(Effect::DeleteObjects(2)));
+    let target = silent.revisions.get_mut(&2).unwrap();
+    target.objects = 0;
+    assert!(!target.pods.is_empty());
+    assert_eq!((plan(&silent).effect, intended(&silent)), (None, 2));
+    silent.revisions.get_mut(&2).unwrap().pods.clear();
+    assert_eq!(intended(&silent), 1);
+}
+
+#[test]
+fn the_way_back_that_is_refused_stalls() {
+    let told = tell(&fails_while_restoring());
+    let submits = |s: &&super::run::Step| matches!(s.effect, Some(Effect::Submit(1, _)));
+    let o = observe(&told.steps.iter().find(submits).unwrap().world).unwrap();
+    let mut status: FlinkJobUpgradeStatus = o.upgrade.status.clone().unwrap();
+    refused(&o, &mut status, "the savepoint is gone");
+    let stalled = condition::find(&status.conditions, types::STALLED).unwrap();
+    assert_eq!(stalled.reason, "RollbackFailed");
+    assert!(stalled.message.contains("revision 1") && stalled.message.contains("the savepoint is gone"));
+    assert_eq!(status.upgrade.unwrap().step, UpgradeStep::PuttingBack);
+}
+
+/// Nobody waits for the job's own interval.
+#[test]
+fn the_first_checkpoint_is_asked_for() {
+    let o = upgrading_at(UpgradeStep::Stabilizing);
+    assert!(matches!(plan(&o).effect, Some(Effect::TriggerCheckpoint(2, _))));
+}
+
+/// Nothing is begun while the old job could not give a savepoint.
+#[test]
+fn a_change_waits_until_the_job_runs() {
+    let mut world = running();
+    world.image("v2");
+    let mut o = observe(&world).unwrap();
+    let Cluster::Up(up) = &mut o.revisions.get_mut(&1).unwrap().cluster else { panic!() };
+    up.job.as_mut().unwrap().all_tasks_running = false;
+    let plan = plan(&o);
+    assert_eq!((plan.effect, plan.status.upgrade), (None, None));
+    assert_eq!(condition::find(&plan.status.conditions, types::READY).unwrap().reason, "JobNotRunning");
+    assert_eq!(plan.status.phase, Some(JobPhase::Running));
+}
+
+/// Every id that is ever given to Flink for a job is another one.
+#[test]
+fn job_ids_differ_over_failures_and_upgrades() {
+    let story = super::story_tests::story(
+        &[
+            (super::run::When::Rest, |w| w.image("refused")),
+            (super::run::When::Rest, |w| w.image("fails")),
+            (super::run::When::Rest, |w| w.image("v2")),
+            (super::run::When::Rest, |w| w.image("fails")),
+        ],
+        |_| {},
+    );
+    let world = tell(&story).world;
+    let ids: std::collections::BTreeSet<&JobId> = world.jobs.iter().map(|j| &j.id).collect();
+    assert_eq!(ids.len(), world.jobs.len());
+    // The first and its two ways back, 4 and its way back, 3 and 5, which failed; 2 was refused.
+    assert_eq!(world.jobs.iter().filter(|j| !j.warm_up).count(), 7);
+}
