@@ -20,6 +20,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator
     Run(Run),
+    /// Print the CustomResourceDefinitions, as YAML
+    Crds,
 }
 
 /// The flags of `run`.

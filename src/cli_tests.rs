@@ -6,7 +6,11 @@ use super::*;
 
 fn run(args: &[&str]) -> Result<Run, String> {
     let all = ["flink-savepoint-operator", "run"].iter().chain(args);
-    Cli::try_parse_from(all).map(|Cli { command: Command::Run(run) }| run).map_err(|error| error.to_string())
+    match Cli::try_parse_from(all) {
+        Ok(Cli { command: Command::Run(run) }) => Ok(run),
+        Ok(other) => Err(format!("{other:?}")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::runtime::Context;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 use crate::savepoint::{self, Savepoints};
+use crate::unbuilt::{Schedules, Stores};
 use crate::upgrade::{self, Upgrades};
 
 /// How many objects a list brings at once: the first list is the largest thing that the process ever holds.
@@ -19,6 +20,13 @@ const PAGE: u32 = 100;
 
 /// Starts every controller as a task of its own.
 pub fn spawn(tasks: &mut Tasks, ctx: &Context, stop: &Shutdown) {
+    let schedules = Controller::new(ctx.watched(), everything());
+    let stores = Controller::new(ctx.watched(), everything());
+    tasks.spawn(
+        "the FlinkSavepointSchedule controller",
+        reconcile::run::<Schedules>(ctx.clone(), schedules, stop.clone()),
+    );
+    tasks.spawn("the FlinkSnapshotStore controller", reconcile::run::<Stores>(ctx.clone(), stores, stop.clone()));
     tasks.spawn("the FlinkJobUpgrade controller", reconcile::run::<Upgrades>(ctx.clone(), upgrades(ctx), stop.clone()));
     tasks.spawn(
         "the FlinkSavepoint controller",

@@ -9,4 +9,5 @@ pub mod reconcile;
 pub mod runtime;
 pub mod savepoint;
 pub mod time;
+pub mod unbuilt;
 pub mod upgrade;

@@ -1,9 +1,10 @@
 //! The operator's binary: parses, connects, and runs the parts of the process until one of them or a signal ends it.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
 use flink_savepoint_operator::{
+    api,
     cli::{Cli, Command, Run},
     controllers, flink,
     runtime::{
@@ -26,7 +27,10 @@ use flink_savepoint_operator::{
 const GRACE: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
-    let Command::Run(args) = Cli::parse().command;
+    let args = match Cli::parse().command {
+        Command::Run(args) => args,
+        Command::Crds => return print_crds(),
+    };
     if let Err(error) = telemetry::init(args.log_format, &args.log) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
@@ -35,6 +39,20 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_crds() -> ExitCode {
+    let documents: Result<Vec<String>, _> = api::crds().iter().map(api::to_yaml).collect();
+    let written = documents.map_err(anyhow::Error::from).and_then(|documents| {
+        std::io::stdout().write_all(documents.join("---\n").as_bytes()).map_err(anyhow::Error::from)
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the CRDs can't be printed: {error}");
             ExitCode::FAILURE
         }
     }

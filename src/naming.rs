@@ -127,17 +127,24 @@ pub fn upgrade_id(owner_uid: &str, revision: i64) -> String {
     format!("{revision}-{}", short_hash(&["upgrade", owner_uid, &revision.to_string()]))
 }
 
+/// Id of the operation that ends a job because its resource is deleted: `deletion-1a2b3c4d`, another for every
+/// resource of the same name.
+#[must_use]
+pub fn deletion_id(owner_uid: &str) -> String {
+    format!("deletion-{}", short_hash(&["deletion", owner_uid]))
+}
+
 /// Name of the FlinkSavepoint that an operation of a job takes: `orders-3-1a2b3c4d`.
 #[must_use]
 pub fn child_savepoint_name(job: &str, operation: &str) -> String {
     format!("{job}-{operation}")
 }
 
-/// Whether a FlinkSavepoint is the child of an operation.
+/// Whether a FlinkSavepoint is the child of an operation of this job.
 #[must_use]
-pub fn is_child_of(savepoint: &ObjectMeta, operation: &str) -> bool {
-    let label = savepoint.labels.as_ref().and_then(|all| all.get(LABEL_OPERATION));
-    label.is_some_and(|label| label == operation)
+pub fn is_child_of(savepoint: &ObjectMeta, owner_uid: &str, operation: &str) -> bool {
+    let label = |key: &str| savepoint.labels.as_ref().and_then(|all| all.get(key)).map(String::as_str);
+    label(LABEL_OPERATION) == Some(operation) && label(labels::JOB_UID) == Some(owner_uid)
 }
 
 /// Flink's job id of an attempt to submit a revision: 32 hexadecimal digits. Flink must never see one again that it

@@ -138,10 +138,12 @@ fn a_path_is_appended_with_one_slash(#[case] base: &str, #[case] joined: &str) {
 }
 
 #[test]
-fn a_child_is_known_by_its_label() {
+fn a_child_is_known_by_its_labels() {
     let mut meta = ObjectMeta::default();
-    assert!(!is_child_of(&meta, "3-1a2b3c4d"));
-    meta.labels = Some([owned((LABEL_OPERATION, "3-1a2b3c4d"))].into());
-    assert!(is_child_of(&meta, "3-1a2b3c4d"));
-    assert!(!is_child_of(&meta, "4-1a2b3c4d"));
+    assert!(!is_child_of(&meta, UID, "3-1a2b3c4d"));
+    meta.labels = Some([(LABEL_OPERATION, "3-1a2b3c4d"), (labels::JOB_UID, UID)].map(owned).into());
+    assert!(is_child_of(&meta, UID, "3-1a2b3c4d"));
+    assert!(!is_child_of(&meta, UID, "4-1a2b3c4d"));
+    // An earlier job of the same name had the same operation.
+    assert!(!is_child_of(&meta, "another", "3-1a2b3c4d"));
 }

@@ -126,8 +126,8 @@ pub fn not_implemented(fields: &[String]) -> String {
 const PASSES: usize = 16;
 /// Reconciles at once; each is mostly waiting.
 const CONCURRENCY: u16 = 32;
-/// When an object that is gone, or was only looked at, is due again.
-const GONE: Duration = Duration::from_secs(3600);
+/// When an object that waits for nothing is due again.
+pub const SETTLED: Duration = Duration::from_secs(3600);
 /// After a lost compare-and-swap.
 const CONFLICT: Duration = Duration::from_millis(20);
 
@@ -226,7 +226,7 @@ fn on_error(kind: &'static str, failed: &Failed, ctx: &Context) -> Action {
 async fn passes<R: Reconciler>(object: &R::Object, ctx: &Context) -> Result<Duration, Error> {
     let api: Api<R::Object> = Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
     for _ in 0..PASSES {
-        let Some(live) = within("get", api.get_opt(&object.name_any())).await? else { return Ok(GONE) };
+        let Some(live) = within("get", api.get_opt(&object.name_any())).await? else { return Ok(SETTLED) };
         match R::pass(ctx, &api, live).await? {
             Next::Again => {}
             Next::After(duration) => return Ok(duration),

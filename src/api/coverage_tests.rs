@@ -152,7 +152,6 @@ fn has_function(folder: &std::path::Path, name: &str) -> bool {
 }
 
 #[test]
-#[ignore = "to be run once the tests that it looks for are all written"]
 fn the_test_that_shows_each_used_field_exists() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let missing: BTreeSet<_> = USED

@@ -21,7 +21,7 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     let filter = parse_filter(filter)?;
     let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
-        LogFormat::Json => logs.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
         LogFormat::Text => logs.try_init(),
     };
     started.map_err(|error| Error::LogTwice(error.to_string()))?;

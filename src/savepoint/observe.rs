@@ -71,6 +71,7 @@ async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<f
         None => (Some("the revision's Service is gone".to_owned()), None),
     };
     let submitted = Submitted {
+        uid,
         operation,
         revision: active.revision,
         job_id,

@@ -12,7 +12,7 @@ use crate::api::{
 };
 use crate::flink::{Cause, JobId, SavepointFormat, SavepointRequest, StopRequest, TriggerId};
 use crate::naming;
-use crate::reconcile::{Next, not_implemented};
+use crate::reconcile::{Next, SETTLED, not_implemented};
 use crate::time;
 
 /// How long Flink keeps the result of a trigger after it is complete: `rest.async.store-duration`, 5 minutes by
@@ -51,6 +51,8 @@ pub enum Job {
 /// A job that was submitted, and what its JobManager says of it.
 #[derive(Debug, Clone)]
 pub struct Submitted {
+    /// UID of the FlinkJobUpgrade.
+    pub uid: String,
     /// What holds the job's lock.
     pub operation: Option<Operation>,
     /// The revision that runs.
@@ -140,7 +142,6 @@ pub struct Plan {
     pub next: Next,
 }
 
-const SETTLED: Duration = Duration::from_secs(3600);
 const WAITING: Duration = Duration::from_secs(2);
 
 /// Plans the next step of a FlinkSavepoint.
@@ -200,6 +201,22 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
         }
         Job::Submitted(job) => job,
     };
+    let Some(target) = o.savepoint.spec.target_directory.as_ref().or(job.savepoint_directory.as_ref()) else {
+        status::stalled(
+            o,
+            draft,
+            Reason::NoTargetDirectory,
+            "there is nowhere to write to: set spec.targetDirectory, or execution.checkpointing.savepoint-dir in the \
+             job's flinkConfiguration",
+        );
+        return (None, Next::After(WAITING));
+    };
+    let (None, Some(instance)) = (&job.not_ready, &job.instance) else {
+        let why = job.not_ready.as_deref().unwrap_or("its JobManager's pod is not known");
+        status::under_way(o, draft, Reason::JobNotRunning, why);
+        return (None, Next::After(Duration::from_millis(250)));
+    };
+    // Last, as a savepoint that can't go on must not keep others from the job.
     match lock(o, job) {
         Lock::Mine => {}
         Lock::Free(operation) => {
@@ -230,21 +247,6 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
             return (None, Next::After(SETTLED));
         }
     }
-    let Some(target) = o.savepoint.spec.target_directory.as_ref().or(job.savepoint_directory.as_ref()) else {
-        status::stalled(
-            o,
-            draft,
-            Reason::NoTargetDirectory,
-            "there is nowhere to write to: set spec.targetDirectory, or execution.checkpointing.savepoint-dir in the \
-             job's flinkConfiguration",
-        );
-        return (None, Next::After(WAITING));
-    };
-    let (None, Some(instance)) = (&job.not_ready, &job.instance) else {
-        let why = job.not_ready.as_deref().unwrap_or("its JobManager's pod is not known");
-        status::under_way(o, draft, Reason::JobNotRunning, why);
-        return (None, Next::After(Duration::from_millis(250)));
-    };
     let uid = o.savepoint.metadata.uid.clone().unwrap_or_default();
     let name = o.savepoint.metadata.name.as_deref().unwrap_or_default();
     let namespace = o.savepoint.metadata.namespace.as_deref().unwrap_or_default();
@@ -283,7 +285,7 @@ fn lock(o: &Observed, job: &Submitted) -> Lock {
     match &job.operation {
         Some(operation) => match &operation.savepoint {
             Some(named) if named.uid.is_some() && named.uid.as_deref() == uid => Lock::Mine,
-            _ if ends_the_job && naming::is_child_of(&o.savepoint.metadata, &operation.id) => Lock::Announced,
+            _ if ends_the_job && naming::is_child_of(&o.savepoint.metadata, &job.uid, &operation.id) => Lock::Announced,
             _ if ends_the_job => Lock::Refused,
             _ => Lock::Taken(format!("{} {}", operation.kind, operation.id)),
         },

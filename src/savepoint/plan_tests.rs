@@ -29,6 +29,7 @@ fn savepoint(then: Option<Then>) -> FlinkSavepoint {
 
 fn job() -> Submitted {
     Submitted {
+        uid: "job-uid".to_owned(),
         operation: None,
         revision: 3,
         job_id: JobId::new(JOB_ID).unwrap(),
@@ -165,7 +166,8 @@ fn a_stop_is_complete_only_with_its_job(
     #[case] job_ended: bool,
     #[case] phase: SavepointPhase,
 ) {
-    let done = Completed { location: "s3://bucket/x".to_owned(), job_ended, checkpoint_id: Some(7), size_bytes: Some(9) };
+    let done =
+        Completed { location: "s3://bucket/x".to_owned(), job_ended, checkpoint_id: Some(7), size_bytes: Some(9) };
     let plan = plan(&observed(triggered(then, 1), job(), Answer::Completed(Box::new(done))));
     assert_eq!(plan.status.phase, Some(phase));
     // The location is kept at once: the JobManager forgets it.

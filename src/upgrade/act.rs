@@ -13,9 +13,9 @@ use serde_json::json;
 
 use super::observed::Observed;
 use super::plan::Effect;
-use super::status::{self, FINALIZER};
+use super::status;
 use super::{jobmanager, workload};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
+use crate::api::{FINALIZER, FlinkJobUpgrade, FlinkSavepoint, labels};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::{flink, naming};

@@ -11,11 +11,9 @@ use crate::api::{
     DeletionJob, FlinkJobUpgradeStatus, JobPhase, ObjectRef, Operation, OperationKind, SavepointPhase, UpgradeStep,
 };
 use crate::flink::JobId;
+use crate::naming;
 use crate::reconcile::Next;
 use crate::time;
-
-/// The id of the operation; there is one deletion in a resource's life.
-const OPERATION: &str = "deletion";
 
 /// Carries the deletion one step on.
 pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
@@ -69,7 +67,14 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_i
         status::stalled(o, draft, Reason::SavepointFailed, &message);
         return Some((None, Next::After(SLOW)));
     }
-    status::reconciling(o, draft, Reason::Deleting, "the job is being cancelled");
+    if late && wish == DeletionJob::Savepoint {
+        let kept = job.last_checkpoint.as_ref().map_or("no checkpoint is known", |(_, path)| path);
+        let message =
+            format!("deletion.timeout has passed: the job is cancelled without a savepoint; left behind: {kept}");
+        status::stalled(o, draft, Reason::Deleting, &message);
+    } else {
+        status::reconciling(o, draft, Reason::Deleting, "the job is being cancelled");
+    }
     let id = JobId::new(job_id).ok()?;
     Some((Some(Effect::Cancel(revision, id)), Next::After(Duration::from_millis(200))))
 }
@@ -86,7 +91,7 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         }
         None => {
             draft.operation = Some(Operation {
-                id: OPERATION.to_owned(),
+                id: naming::deletion_id(status::uid(o)),
                 kind: OperationKind::Deletion,
                 savepoint: None,
                 since: Some(time::to_k8s(o.now)),
@@ -95,7 +100,10 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         }
     }
     let Some(savepoint) = &o.savepoint else {
-        return (Some(Effect::CreateSavepoint(Box::new(child::savepoint(o, OPERATION)))), Next::Again);
+        return (
+            Some(Effect::CreateSavepoint(Box::new(child::savepoint(o, &naming::deletion_id(status::uid(o)))))),
+            Next::Again,
+        );
     };
     if let Some(operation) = &mut draft.operation {
         operation.savepoint = Some(ObjectRef {

@@ -22,6 +22,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use self::act::Outcome;
 use self::observed::Observed;
+use crate::api::condition::{self, types};
 use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeResult, labels};
 use crate::reconcile::{Error, Next, Reconciler, within};
 use crate::runtime::{Context, failpoint};
@@ -110,6 +111,11 @@ fn tell(ctx: &Context, before: &FlinkJobUpgrade, after: &FlinkJobUpgrade) {
         let message = new.upgrade.as_ref().and_then(|u| u.message.clone()).unwrap_or_default();
         tracing::info!(job = %key(after), revision = to, step = %now, message, "step");
         ctx.events.normal(about.clone(), now.as_str(), "Upgrade", &format!("revision {to}: {message}"));
+    }
+    let stalled = |s: &FlinkJobUpgradeStatus| condition::find(&s.conditions, types::STALLED).cloned();
+    if let Some(now) = stalled(&new).filter(|now| stalled(&old).is_none_or(|was| was.message != now.message)) {
+        tracing::warn!(job = %key(after), reason = now.reason, message = now.message, "stalled");
+        ctx.events.warning(about.clone(), &now.reason, "Reconcile", &now.message);
     }
     let ended = new.history.first().filter(|entry| old.history.first().map(|e| &e.id) != Some(&entry.id));
     if let Some(entry) = ended {

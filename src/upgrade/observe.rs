@@ -154,7 +154,7 @@ async fn child_savepoint(
     let wanted = operation.savepoint.as_ref().and_then(|s| s.uid.as_ref());
     Ok(found.filter(|s| match wanted {
         Some(uid) => s.metadata.uid.as_ref() == Some(uid),
-        None => naming::is_child_of(&s.metadata, &operation.id),
+        None => naming::is_child_of(&s.metadata, &upgrade.uid().unwrap_or_default(), &operation.id),
     }))
 }
 

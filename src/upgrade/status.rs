@@ -7,14 +7,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::observed::{Cluster, Observed};
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
-    ActiveRevision, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission, UpgradeProgress,
-    UpgradeResult,
+    ActiveRevision, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission,
+    UpgradeProgress, UpgradeResult,
 };
 use crate::flink::JobState;
 use crate::naming;
-
-/// The finalizer: the resource goes only when the job's end was seen to and nothing of it is left.
-pub const FINALIZER: &str = "savepoints.dev/job";
 
 const DEFAULT_PROGRESS_DEADLINE: Duration = Duration::from_secs(15 * 60);
 const DEFAULT_DELETION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -173,7 +170,7 @@ fn health(o: &Observed, active: &ActiveRevision) -> Health {
             (JobPhase::Finished, Some((Reason::Finished, "the job finished by itself".to_owned(), false)))
         }
         JobState::Canceled => {
-            let message = "the job was cancelled in Flink; change the spec to start it again".to_owned();
+            let message = "the job was cancelled in Flink".to_owned();
             (JobPhase::Failed, Some((Reason::JobFailed, message, true)))
         }
         JobState::Failed => (JobPhase::Failed, Some((Reason::JobFailed, format!("the job failed{why}"), true))),

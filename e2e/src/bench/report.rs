@@ -18,7 +18,7 @@ pub const BEGIN: &str = "<!-- bench:upgrade -->";
 /// Where it ends.
 pub const END: &str = "<!-- /bench:upgrade -->";
 /// What stands there while there are no measurements.
-const EMPTY: &str = "Not measured yet: `make bench-upgrade`.";
+const EMPTY: &str = "not measured yet";
 /// One of the measurements of an upgrade, in milliseconds.
 type Part = fn(&Parts) -> i64;
 

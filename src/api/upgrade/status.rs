@@ -4,8 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::condition;
 use crate::api::common::{ObjectRef, RestoreMode, string_enum};
+use crate::api::condition;
 
 string_enum! {
     /// Where a FlinkJobUpgrade stands.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::put_back;
-use crate::api::condition::Reason;
+use crate::api::condition::{self, Reason, types};
 use crate::api::{
     FlinkJobUpgradeStatus, JobPhase, ObjectRef, RestoreMode, SavepointPhase, Submission, UpgradeProgress, UpgradeStep,
 };
@@ -100,6 +100,9 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
 
 fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let (Some(up), Some(record)) = (o.up(upgrade.to), o.record(upgrade.to)) else {
+        if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+            finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, "its JobManager gives no answer");
+        }
         return (None, Next::After(STARTING));
     };
     let slots = record.rendered.slots;
@@ -114,7 +117,7 @@ fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
             );
         }
         Some((id, state)) if !state.is_terminal() => {
-            let effect = late.then(|| Effect::Cancel(upgrade.to, id));
+            let effect = late.then_some(Effect::Cancel(upgrade.to, id));
             return (effect, Next::After(Duration::from_millis(100)));
         }
         _ => {}
@@ -158,10 +161,18 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
         }
         return (None, Next::Again);
     }
+    let named = draft.operation.as_ref().is_some_and(|op| op.savepoint.is_some());
     let Some(savepoint) = &o.savepoint else {
+        if named {
+            let name = upgrade.savepoint.clone().unwrap_or_default();
+            let message = format!(
+                "FlinkSavepoint {name} was deleted while it was needed; whether the old job stops is not known"
+            );
+            status::stalled(o, draft, Reason::SavepointBlocked, &message);
+            return (None, Next::After(SLOW));
+        }
         return (Some(Effect::CreateSavepoint(Box::new(child::upgrade_savepoint(o, upgrade)))), Next::Again);
     };
-    let named = draft.operation.as_ref().is_some_and(|op| op.savepoint.is_some());
     if !named && let Some(operation) = &mut draft.operation {
         operation.savepoint = Some(ObjectRef {
             name: savepoint.metadata.name.clone().unwrap_or_default(),
@@ -194,7 +205,11 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
         _ => {
             let message = status::message_of(&taken.conditions);
             set_message(draft, &message);
-            status::reconciling(o, draft, status::under_way(draft), &message);
+            if condition::is_true(&taken.conditions, types::STALLED) {
+                status::stalled(o, draft, Reason::SavepointBlocked, &message);
+            } else {
+                status::reconciling(o, draft, status::under_way(draft), &message);
+            }
             (None, Next::After(SLOW))
         }
     }
@@ -226,11 +241,25 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(up) = o.up(revision) else {
         set_message(draft, "the JobManager gives no answer");
+        if upgrade.step == UpgradeStep::Submitting && o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+            finish::failed_after_the_stop(
+                o,
+                draft,
+                upgrade,
+                Reason::JobManagerUnreachable,
+                "its JobManager gives no answer",
+            );
+        }
         return (None, Next::After(STARTING));
     };
     let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
     if submission.job_manager_instance.as_deref() != Some(up.instance.as_str()) {
-        status::stalled(o, draft, Reason::JobManagerLost, "the JobManager restarted while the job was being submitted");
+        let message = "the JobManager restarted while the job was being submitted";
+        if upgrade.step == UpgradeStep::Submitting {
+            finish::failed_after_the_stop(o, draft, upgrade, Reason::JobManagerLost, message);
+        } else {
+            status::stalled(o, draft, Reason::JobManagerLost, message);
+        }
         return (None, Next::After(SLOW));
     }
     if up.jobs.contains_key(&job_id) {
@@ -260,10 +289,8 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     if !job.all_tasks_running {
         return late_or(o, draft, upgrade, job, "tasks are being started");
     }
-    if draft.upgrade.as_ref().is_some_and(|u| u.running_at.is_none()) {
-        if let Some(u) = &mut draft.upgrade {
-            u.running_at = Some(time::to_k8s_precise(o.now));
-        }
+    if let Some(u) = &mut draft.upgrade {
+        u.running_at.get_or_insert_with(|| time::to_k8s_precise(o.now));
     }
     match restored(job, submission) {
         Restored::AsAsked => {
