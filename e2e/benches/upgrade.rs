@@ -7,6 +7,7 @@ use std::{
     env, fs,
     io::Write as _,
     path::Path,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -28,7 +29,17 @@ use e2e::{
 const REST: Duration = Duration::from_secs(30);
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench-upgrade: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
     // `cargo bench` adds an argument of its own.
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -64,14 +75,14 @@ async fn measure(rounds: usize, commit: &str) -> Result<Samples> {
         .await
     }))
     .await;
-    match (samples, outcome) {
-        (Some(samples), Ok(())) => Ok(samples),
-        (Some(samples), Err(error)) => {
-            eprintln!("measured, but the namespaces could not be removed: {error:#}");
-            Ok(samples)
-        }
-        (None, outcome) => bail!("nothing was measured: {outcome:?}"),
+    let Some(samples) = samples else {
+        outcome?;
+        bail!("nothing was measured");
+    };
+    if let Err(error) = outcome {
+        eprintln!("measured, but the namespaces could not be removed: {error:#}");
     }
+    Ok(samples)
 }
 
 async fn both(one: &Sandbox, other: &Sandbox, rounds: usize, commit: &str) -> Result<Samples> {

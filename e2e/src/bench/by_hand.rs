@@ -137,8 +137,12 @@ impl Cluster {
     async fn slots(&self) -> Result<()> {
         let wanted = self.rendered.slots;
         wait::until(&format!("{wanted} slots of revision {}", self.rendered.revision), START, async || {
-            let overview = self.client.overview().await?;
-            Ok(if overview.slots_available >= wanted { Seen::Yes(()) } else { Seen::NotYet(format!("{overview:?}")) })
+            Ok(match self.client.overview().await {
+                Ok(overview) if overview.slots_available >= wanted => Seen::Yes(()),
+                Ok(overview) => Seen::NotYet(format!("{overview:?}")),
+                // It is only coming up.
+                Err(error) => Seen::NotYet(error.to_string()),
+            })
         })
         .await
     }
