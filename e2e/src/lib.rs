@@ -5,6 +5,7 @@
 //! Nothing here knows what the operator does inside: it sees what a user sees.
 
 pub mod audit;
+pub mod bench;
 mod dump;
 pub mod env;
 pub mod flink;

@@ -1,0 +1,252 @@
+//! The same upgrade without an operator: a new cluster made of the same objects and warmed by the same job, then stop,
+//! submit and wait over Flink's REST API, asked every 20 ms. Nothing is recorded in between and nothing could be
+//! resumed, so this is the limit.
+
+use std::{fmt::Debug, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use flink_savepoint_operator::{
+    api::{FlinkJobUpgradeSpec, labels},
+    flink::{
+        ClaimMode, Client, Connector, JobId, JobState, RunRequest, SavepointFormat, SavepointOperation, StopRequest,
+        TriggerId,
+    },
+    naming,
+    upgrade::{
+        jobmanager,
+        workload::{self, Rendered},
+    },
+};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Resource, ResourceExt as _,
+    api::{DeleteParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep};
+
+use super::{JOB, clock::now_ms, marks, samples::Parts};
+use crate::{
+    flink::Flink,
+    job::Job,
+    namespace::Sandbox,
+    wait::{self, Seen},
+};
+
+/// How often the JobManagers are asked while the job is down.
+const POLL: Duration = Duration::from_millis(20);
+/// Pods, two JVMs, and the warm-up.
+const START: Duration = Duration::from_secs(180);
+
+/// A job in nobody's hands but ours.
+pub struct ByHand<'a> {
+    sandbox: &'a Sandbox,
+    helper_jar: Vec<u8>,
+    connector: Connector,
+    active: Cluster,
+    job: JobId,
+}
+
+/// A revision's cluster.
+struct Cluster {
+    rendered: Rendered,
+    client: Client,
+    flink: Flink,
+}
+
+impl<'a> ByHand<'a> {
+    /// Starts the job; `helper_jar` holds the warm-up.
+    ///
+    /// # Errors
+    /// Its cluster does not come up, or it writes no records.
+    pub async fn start(sandbox: &'a Sandbox, job: &Job, helper_jar: Vec<u8>) -> Result<Self> {
+        let connector = Connector::new()?;
+        let active = Box::pin(cluster(sandbox, &connector, job, &helper_jar, 1)).await?;
+        let id = active.submit(sandbox, None).await?;
+        marks::writes(sandbox, id.as_str()).await?;
+        Ok(Self { sandbox, helper_jar, connector, active, job: id })
+    }
+
+    /// Upgrades the job to a changed manifest, until nothing is left of the old cluster.
+    ///
+    /// # Errors
+    /// A request fails, or records were lost or doubled.
+    pub async fn upgrade(&mut self, changed: &Job) -> Result<Parts> {
+        let revision = self.active.rendered.revision + 1;
+        let new = Box::pin(cluster(self.sandbox, &self.connector, changed, &self.helper_jar, revision)).await?;
+
+        let stop = now_ms();
+        let location = self.active.stop(self.sandbox, &self.job).await?;
+        let submit = now_ms();
+        let id = new.submit(self.sandbox, Some(location)).await?;
+
+        let ended = marks::end(&self.active.flink, self.job.as_str()).await?;
+        let start = marks::start(&new.flink, id.as_str()).await?;
+        let records_ms = marks::gap(self.sandbox, self.job.as_str(), id.as_str()).await?;
+        self.active.delete(self.sandbox).await?;
+        self.active = new;
+        self.job = id;
+        Ok(Parts {
+            records_ms,
+            tasks_ms: start.running - ended,
+            stop_ms: ended - stop,
+            verify_ms: submit - ended,
+            submit_ms: start.taken_up - submit,
+            running_ms: start.running - start.taken_up,
+        })
+    }
+}
+
+/// Makes a revision's cluster, waits for its slots, and warms it.
+async fn cluster(
+    sandbox: &Sandbox,
+    connector: &Connector,
+    job: &Job,
+    helper_jar: &[u8],
+    number: i64,
+) -> Result<Cluster> {
+    let spec = job.manifest.get("spec").cloned().context("a manifest without a spec")?;
+    let spec: FlinkJobUpgradeSpec = serde_json::from_value(spec)?;
+    let owner = sandbox.namespace.as_str();
+    let revision = workload::Revision {
+        namespace: &sandbox.namespace,
+        name: JOB,
+        owner_uid: owner,
+        number,
+        upgrade_id: &naming::upgrade_id(owner, number),
+        color: "blue",
+        helper_jar,
+    };
+    let rendered = workload::render(&revision, &spec)?;
+    create(sandbox, &rendered.config_map).await?;
+    create(sandbox, &rendered.helper_config_map).await?;
+    let service = create(sandbox, &rendered.service).await?;
+    create(sandbox, &rendered.stateful_set).await?;
+    create(sandbox, &rendered.deployment).await?;
+
+    let url = jobmanager::base_url(&service).context("a Service without an address")?;
+    let flink = Flink::behind(&sandbox.client, &sandbox.namespace, &service.name_any()).await?;
+    let cluster = Cluster { rendered, client: connector.client(&url), flink };
+    cluster.slots().await?;
+    cluster.warm_up(owner).await?;
+    cluster.slots().await?;
+    Ok(cluster)
+}
+
+impl Cluster {
+    async fn slots(&self) -> Result<()> {
+        let wanted = self.rendered.slots;
+        wait::until(&format!("{wanted} slots of revision {}", self.rendered.revision), START, async || {
+            Ok(match self.client.overview().await {
+                Ok(overview) if overview.slots_available >= wanted => Seen::Yes(()),
+                Ok(overview) => Seen::NotYet(format!("{overview:?}")),
+                // It is only coming up.
+                Err(error) => Seen::NotYet(error.to_string()),
+            })
+        })
+        .await
+    }
+
+    async fn warm_up(&self, owner: &str) -> Result<()> {
+        let id = JobId::new(naming::warm_up_job_id(owner, self.rendered.revision))?;
+        let directory = self.rendered.warm_up_directory.clone();
+        let request = RunRequest {
+            entry_class: Some(workload::WARM_UP_CLASS.to_owned()),
+            args: Vec::new(),
+            parallelism: Some(self.rendered.slots),
+            flink_configuration: directory
+                .map(|it| ("execution.checkpointing.dir".to_owned(), it))
+                .into_iter()
+                .collect(),
+            ..self.request(id.clone())
+        };
+        self.client.run_jar(naming::HELPER_JAR, &request).await?;
+        wait::until("the warm-up is over", START, async || {
+            Ok(match self.client.job_status(&id).await? {
+                JobState::Finished => Seen::Yes(()),
+                state if state.is_terminal() => Seen::Never(format!("{state}")),
+                state => Seen::NotYet(format!("{state}")),
+            })
+        })
+        .await
+    }
+
+    /// Stops a job with a savepoint and returns the savepoint's location.
+    async fn stop(&self, sandbox: &Sandbox, job: &JobId) -> Result<String> {
+        let trigger_id = TriggerId::new(naming::trigger_id(&sandbox.namespace, self.rendered.revision))?;
+        let request = StopRequest {
+            trigger_id: trigger_id.clone(),
+            directory: None,
+            format: SavepointFormat::Native,
+            drain: false,
+        };
+        self.client.stop(job, &request).await?;
+        let deadline = Instant::now() + marks::SOON;
+        while Instant::now() < deadline {
+            match self.client.savepoint_status(job, &trigger_id).await? {
+                SavepointOperation::Completed { location } => return Ok(location),
+                SavepointOperation::Failed { cause } => bail!("stop of {job}: {cause}"),
+                SavepointOperation::InProgress => sleep(POLL).await,
+            }
+        }
+        bail!("stop of {job}: not within {:?}", marks::SOON)
+    }
+
+    /// Submits the revision's job and waits until all of its tasks run.
+    async fn submit(&self, sandbox: &Sandbox, restore: Option<String>) -> Result<JobId> {
+        let id = JobId::new(naming::job_id(&sandbox.namespace, self.rendered.revision, 1))?;
+        let claim_mode = restore.as_ref().map(|_| ClaimMode::NoClaim);
+        let request = RunRequest { savepoint_path: restore, claim_mode, ..self.request(id.clone()) };
+        self.client.run_jar(naming::JOB_JAR, &request).await?;
+        let deadline = Instant::now() + marks::SOON;
+        while Instant::now() < deadline {
+            let jobs = self.client.jobs().await?;
+            if jobs.iter().any(|job| job.id == id && job.state == JobState::Running && job.tasks.all_running()) {
+                return Ok(id);
+            }
+            sleep(POLL).await;
+        }
+        bail!("the tasks of {id} do not run within {:?}", marks::SOON)
+    }
+
+    fn request(&self, job_id: JobId) -> RunRequest {
+        let submission = &self.rendered.submission;
+        RunRequest {
+            job_id,
+            entry_class: submission.entry_class.clone(),
+            args: submission.args.clone(),
+            parallelism: Some(submission.parallelism),
+            savepoint_path: None,
+            allow_non_restored_state: None,
+            claim_mode: None,
+            flink_configuration: std::collections::BTreeMap::new(),
+        }
+    }
+
+    async fn delete(&self, sandbox: &Sandbox) -> Result<()> {
+        delete(sandbox, &self.rendered.stateful_set).await?;
+        delete(sandbox, &self.rendered.deployment).await?;
+        delete(sandbox, &self.rendered.service).await?;
+        delete(sandbox, &self.rendered.config_map).await?;
+        delete(sandbox, &self.rendered.helper_config_map).await?;
+        marks::no_pods(sandbox, &format!("{}={JOB},{}={}", labels::JOB, labels::REVISION, self.rendered.revision)).await
+    }
+}
+
+async fn create<K>(sandbox: &Sandbox, object: &K) -> Result<K>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    Ok(sandbox.api::<K>().create(&PostParams::default(), object).await?)
+}
+
+async fn delete<K>(sandbox: &Sandbox, object: &K) -> Result<()>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let name = object.meta().name.as_deref().context("an object without a name")?;
+    sandbox.api::<K>().delete(name, &DeleteParams::background()).await?;
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Moments that Flink itself recorded, and those of the record file: both ways of an upgrade are read by them.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use serde_json::Value;
+
+use crate::{
+    flink::Flink,
+    namespace::Sandbox,
+    records,
+    wait::{self, Seen},
+};
+
+use super::JOB;
+
+/// For what takes seconds at most.
+pub(super) const SOON: Duration = Duration::from_secs(60);
+/// So many records show that a job works: one second's.
+const SOME: usize = 200;
+
+/// Moments of a job's start, milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    /// The JobManager took the job up.
+    pub taken_up: i64,
+    /// The last task was running.
+    pub running: i64,
+}
+
+/// Waits until all tasks of a job run, and says since when.
+pub(super) async fn start(flink: &Flink, job: &str) -> Result<Start> {
+    wait::until(&format!("all tasks of {job} run"), SOON, async || {
+        let answer = flink.get(&format!("/jobs/{job}")).await?;
+        let taken_up = moment(&answer, "/timestamps/INITIALIZING").context("no timestamps in the answer")?;
+        let vertices = answer.pointer("/vertices").and_then(Value::as_array).context("no vertices in the answer")?;
+        let mut running: Option<i64> = None;
+        for vertex in vertices {
+            let id = vertex.get("id").and_then(Value::as_str).context("a vertex without an id")?;
+            let times = flink.get(&format!("/jobs/{job}/vertices/{id}/subtasktimes")).await?;
+            let subtasks = times.pointer("/subtasks").and_then(Value::as_array).context("no subtasks")?;
+            for subtask in subtasks {
+                let Some(since) = moment(subtask, "/timestamps/RUNNING") else {
+                    return Ok(Seen::NotYet(format!("{subtask}")));
+                };
+                running = running.max(Some(since));
+            }
+        }
+        Ok(match running {
+            Some(running) => Seen::Yes(Start { taken_up, running }),
+            None => Seen::NotYet(format!("no tasks: {answer}")),
+        })
+    })
+    .await
+}
+
+/// When a job ended.
+pub(super) async fn end(flink: &Flink, job: &str) -> Result<i64> {
+    wait::until(&format!("{job} has ended"), SOON, async || {
+        let answer = flink.get(&format!("/jobs/{job}")).await?;
+        Ok(match moment(&answer, "/end-time") {
+            Some(end) => Seen::Yes(end),
+            None => Seen::NotYet(format!("state {:?}", answer.get("state"))),
+        })
+    })
+    .await
+}
+
+/// Flink writes 0 or -1 where there is nothing yet.
+fn moment(answer: &Value, pointer: &str) -> Option<i64> {
+    answer.pointer(pointer).and_then(Value::as_i64).filter(|ms| *ms > 0)
+}
+
+/// Waits until a job writes records.
+pub(super) async fn writes(sandbox: &Sandbox, job: &str) -> Result<()> {
+    let what = format!("Flink job {job} writes");
+    let wrote = |records: &records::Records| records.0.iter().rev().take_while(|r| r.job == job).count() >= SOME;
+    sandbox.records_until(JOB, &what, SOON, wrote).await.map(drop)
+}
+
+/// Milliseconds without records between two jobs; over the whole file nothing was lost and nothing came twice.
+pub(super) async fn gap(sandbox: &Sandbox, from: &str, to: &str) -> Result<i64> {
+    writes(sandbox, to).await?;
+    let summary = records::check_exactly_once(&sandbox.records(JOB)?)?;
+    let handover = summary.handovers.iter().find(|handover| handover.from == from && handover.to == to);
+    Ok(handover.with_context(|| format!("no handover from {from} to {to}: {summary:?}"))?.downtime_ms)
+}
+
+/// Waits until no pod has these labels: a JVM that ends must not disturb the next measurement.
+pub(super) async fn no_pods(sandbox: &Sandbox, labels: &str) -> Result<()> {
+    wait::until(&format!("no pods {labels} are left"), SOON, async || {
+        let pods = sandbox.api::<Pod>().list_metadata(&ListParams::default().labels(labels)).await?;
+        Ok(if pods.items.is_empty() { Seen::Yes(()) } else { Seen::NotYet(format!("{} pods", pods.items.len())) })
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_has_not_happened_is_no_moment() {
+        let answer = json!({"end-time": -1, "timestamps": {"RUNNING": 0, "INITIALIZING": 7}});
+        assert_eq!(moment(&answer, "/end-time"), None);
+        assert_eq!(moment(&answer, "/timestamps/RUNNING"), None);
+        assert_eq!(moment(&answer, "/timestamps/INITIALIZING"), Some(7));
+    }
+}
