@@ -257,9 +257,9 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         let message = "the JobManager restarted while the job was being submitted";
         if upgrade.step == UpgradeStep::Submitting {
             finish::failed_after_the_stop(o, draft, upgrade, Reason::JobManagerLost, message);
-        } else {
-            status::stalled(o, draft, Reason::JobManagerLost, message);
+            return (None, Next::Again);
         }
+        status::stalled(o, draft, Reason::JobManagerLost, message);
         return (None, Next::After(SLOW));
     }
     if up.jobs.contains_key(&job_id) {
@@ -273,8 +273,13 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         set_message(draft, "the answer to the submit is not known; looking for the job");
         return (None, Next::After(Duration::from_millis(500)));
     }
-    let request = run_request(o, revision, job_id, submission.restored_from.as_deref(), upgrade);
-    (request.map(|r| Effect::Submit(revision, r)), Next::Again)
+    let Some(request) = run_request(o, revision, job_id, submission.restored_from.as_deref(), upgrade) else {
+        let name = naming::revision_name(status::name(o), revision);
+        let message = format!("ControllerRevision {name} is gone; restore it, and the job is submitted");
+        status::stalled(o, draft, Reason::RevisionRecordMissing, &message);
+        return (None, Next::After(SLOW));
+    };
+    (Some(Effect::Submit(revision, request)), Next::Again)
 }
 
 fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
