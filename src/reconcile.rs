@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
+use kube::api::PostParams;
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::flink;
 use crate::runtime::Context;
+use crate::runtime::kube_client::{self, CallError};
 use crate::runtime::shutdown::Shutdown;
 
 /// When a resource is looked at again.
@@ -109,11 +112,34 @@ impl Error {
 /// # Errors
 /// [`Error::Kube`] or [`Error::Timeout`].
 pub async fn within<T>(call: &'static str, f: impl Future<Output = kube::Result<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(KUBE_TIMEOUT, f).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(e)) => Err(Error::Kube { call, source: Box::new(e) }),
-        Err(_) => Err(Error::Timeout { call }),
-    }
+    kube_client::within(KUBE_TIMEOUT, f).await.map_err(|e| match e {
+        CallError::Kube(e) => Error::Kube { call, source: Box::new(e) },
+        CallError::Timeout(_) => Error::Timeout { call },
+    })
+}
+
+/// The Lease must be held for at least this long before something that can't be undone is asked for. Requests that
+/// may take longer carry an id that makes a repeat by the next leader the same request.
+const MUST_LEAD_FOR: Duration = Duration::from_secs(8);
+
+/// To be asked before every irreversible effect.
+///
+/// # Errors
+/// [`Error::NotLeading`] unless the Lease is held for long enough.
+pub fn must_lead(ctx: &Context) -> Result<(), Error> {
+    if ctx.leads_for(MUST_LEAD_FOR) { Ok(()) } else { Err(Error::NotLeading) }
+}
+
+/// Writes an object's status by compare-and-swap: the resourceVersion that was read goes with it.
+///
+/// # Errors
+/// [`Error::Kube`], a conflict if somebody else wrote first, or [`Error::Timeout`].
+pub async fn write_status<K>(api: &Api<K>, mut object: K) -> Result<K, Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+{
+    object.meta_mut().managed_fields = None;
+    within("replace status", api.replace_status(&object.name_any(), &PostParams::default(), &object)).await
 }
 
 /// The message for fields that are not built yet.

@@ -1,12 +1,11 @@
 //! The kinds whose controllers are not built yet: each says so, so that nobody waits for it.
 
 use chrono::Utc;
-use kube::api::PostParams;
-use kube::{Api, ResourceExt};
+use kube::Api;
 
 use crate::api::condition::{Conditions, Reason};
 use crate::api::{FlinkSavepointSchedule, FlinkSnapshotStore};
-use crate::reconcile::{Error, Next, Reconciler, SETTLED, within};
+use crate::reconcile::{Error, Next, Reconciler, SETTLED, write_status};
 use crate::runtime::Context;
 
 macro_rules! unbuilt {
@@ -27,8 +26,7 @@ macro_rules! unbuilt {
                     .stalled(Reason::NotImplemented, concat!("not implemented yet: kind ", stringify!($kind), "; ", $instead));
                 if live.status.as_ref() != Some(&status) {
                     live.status = Some(status);
-                    let name = live.name_any();
-                    within("replace status", api.replace_status(&name, &PostParams::default(), &live)).await?;
+                    write_status(api, live).await?;
                 }
                 Ok(Next::After(SETTLED))
             }

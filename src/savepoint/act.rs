@@ -1,7 +1,5 @@
 //! Carries out one effect of a FlinkSavepoint's plan.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Service;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -10,12 +8,9 @@ use super::plan::{Effect, Job, Observed};
 use crate::api::FlinkJobUpgrade;
 use crate::flink;
 use crate::naming;
-use crate::reconcile::{Error, within};
+use crate::reconcile::{Error, must_lead, within};
 use crate::runtime::Context;
 use crate::upgrade::jobmanager;
-
-/// See the upgrade's effects: a trigger carries an id that makes a repeat the same request.
-const MUST_LEAD_FOR: Duration = Duration::from_secs(8);
 
 /// What an effect came to.
 #[derive(Debug)]
@@ -44,9 +39,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         return Ok(Outcome::Done);
     }
     let Job::Submitted(job) = &o.job else { return Ok(Outcome::Done) };
-    if !ctx.leads_for(MUST_LEAD_FOR) {
-        return Err(Error::NotLeading);
-    }
+    must_lead(ctx)?;
     let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace(o));
     let name = naming::revision_name(job_name(o), job.revision);
     let service = within("get Service", services.get(&name)).await?;

@@ -6,14 +6,13 @@ mod plan;
 mod status;
 
 use chrono::Utc;
-use kube::api::PostParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use self::act::Outcome;
 use self::plan::Observed;
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointStatus, SavepointPhase};
-use crate::reconcile::{Error, Next, Reconciler, within};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointPhase};
+use crate::reconcile::{Error, Next, Reconciler, write_status};
 use crate::runtime::Context;
 use crate::runtime::failpoint;
 use crate::time;
@@ -48,7 +47,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
         let before = live.status.as_ref().and_then(|s| s.phase);
         let (at, done) = failpoint_of(before, plan.status.phase);
         failpoint::hit(at, &key);
-        live = write_status(api, live, plan.status).await?;
+        live = write_status(api, FlinkSavepoint { status: Some(plan.status), ..live }).await?;
         failpoint::hit(done, &key);
         tell(ctx, before, &live);
     }
@@ -61,7 +60,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
     failpoint::hit(after, &key);
     if let Outcome::Refused(cause) = outcome {
         let refused = plan::refused(&observed, &cause);
-        let live = write_status(api, observed.savepoint, refused).await?;
+        let live = write_status(api, FlinkSavepoint { status: Some(refused), ..observed.savepoint }).await?;
         tell(ctx, None, &live);
     }
     Ok(plan.next)
@@ -74,18 +73,6 @@ fn failpoint_of(before: Option<SavepointPhase>, after: Option<SavepointPhase>) -
         Some(SavepointPhase::Completed) => ("savepoint.complete.before", "savepoint.complete.after"),
         _ => ("savepoint.status.before", "savepoint.status.after"),
     }
-}
-
-/// Compare-and-swap: the resourceVersion that was read goes with it.
-async fn write_status(
-    api: &Api<FlinkSavepoint>,
-    mut object: FlinkSavepoint,
-    status: FlinkSavepointStatus,
-) -> Result<FlinkSavepoint, Error> {
-    object.status = Some(status);
-    object.metadata.managed_fields = None;
-    let name = object.name_any();
-    within("replace FlinkSavepoint status", api.replace_status(&name, &PostParams::default(), &object)).await
 }
 
 fn tell(ctx: &Context, before: Option<SavepointPhase>, after: &FlinkSavepoint) {

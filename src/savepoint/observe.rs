@@ -25,7 +25,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint, now: DateTime<Utc
     if settled || !not_yet.is_empty() {
         return Ok(Observed { now, savepoint, not_yet, job: Job::Missing, answer: Answer::NotAsked });
     }
-    let (job, flink) = job(ctx, &savepoint).await?;
+    let (job, flink) = Box::pin(job(ctx, &savepoint)).await?;
     let attempt = savepoint.status.as_ref().and_then(|s| s.attempts.last());
     let answer = match (attempt, &flink) {
         (Some(attempt), Some(flink)) => ask(flink, attempt, savepoint.spec.then()).await,

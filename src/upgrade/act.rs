@@ -1,7 +1,5 @@
 //! Carries out one effect of a FlinkJobUpgrade's plan.
 
-use std::time::Duration;
-
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::{ByteString, NamespaceResourceScope};
@@ -16,13 +14,9 @@ use super::plan::Effect;
 use super::status;
 use super::{jobmanager, workload};
 use crate::api::{FINALIZER, FlinkJobUpgrade, FlinkSavepoint, labels};
-use crate::reconcile::{Error, within};
+use crate::reconcile::{Error, must_lead, within};
 use crate::runtime::Context;
 use crate::{flink, naming};
-
-/// The Lease must be held for at least this long before something that can't be undone is asked for. Requests that
-/// may take longer carry an id that makes a repeat by the next leader the same request.
-const MUST_LEAD_FOR: Duration = Duration::from_secs(8);
 
 /// Without blue and green sides every revision has the same color.
 const COLOR: &str = "blue";
@@ -88,10 +82,6 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             Ok(Outcome::Done)
         }
     }
-}
-
-fn must_lead(ctx: &Context) -> Result<(), Error> {
-    if ctx.leads_for(MUST_LEAD_FOR) { Ok(()) } else { Err(Error::NotLeading) }
 }
 
 fn api<K>(ctx: &Context, o: &Observed) -> Api<K>

@@ -90,7 +90,7 @@ fn late(o: &Observed, lock: Option<&Option<Operation>>) -> bool {
         Some(Some(operation)) if operation.kind == OperationKind::Deletion => operation.since.as_ref(),
         _ => o.upgrade.metadata.deletion_timestamp.as_ref(),
     };
-    o.since(since.map_or(o.now, time::from_k8s)) > status::deletion_timeout(o)
+    o.since(since.map_or(o.now, time::from_k8s)) > o.upgrade.spec.deletion_timeout()
 }
 
 fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {

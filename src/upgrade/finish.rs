@@ -127,7 +127,7 @@ fn record(
             rewind: None,
         },
     );
-    let limit = usize::try_from(o.upgrade.spec.revision_history_limit.unwrap_or(10)).unwrap_or(10).max(1);
+    let limit = o.upgrade.spec.revision_history_limit().max(1);
     draft.history.truncate(limit);
 }
 

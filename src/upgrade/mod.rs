@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{PartialObjectMeta, PostParams};
+use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
@@ -26,7 +26,7 @@ use self::act::Outcome;
 use self::observed::Observed;
 use crate::api::condition::{self, types};
 use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeResult, labels};
-use crate::reconcile::{Error, Next, Reconciler, within};
+use crate::reconcile::{Error, Next, Reconciler, write_status};
 use crate::runtime::{Context, failpoint};
 
 /// The controller.
@@ -69,7 +69,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> 
     let mut live = observed.upgrade.clone();
     if changed {
         failpoint::hit("upgrade.status.before", &key);
-        live = write_status(api, live, plan.status).await?;
+        live = write_status(api, FlinkJobUpgrade { status: Some(plan.status), ..live }).await?;
         failpoint::hit("upgrade.status.after", &key);
         tell(ctx, &observed.upgrade, &live);
     }
@@ -85,23 +85,11 @@ async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> 
         let mut status = observed.upgrade.status.clone().unwrap_or_default();
         plan::refused(&observed, &mut status, &cause);
         let before = observed.upgrade.clone();
-        let live = write_status(api, observed.upgrade, status).await?;
+        let live = write_status(api, FlinkJobUpgrade { status: Some(status), ..observed.upgrade }).await?;
         tell(ctx, &before, &live);
         return Ok(Next::Again);
     }
     Ok(plan.next)
-}
-
-/// Compare-and-swap: the resourceVersion that was read goes with it.
-async fn write_status(
-    api: &Api<FlinkJobUpgrade>,
-    mut object: FlinkJobUpgrade,
-    status: FlinkJobUpgradeStatus,
-) -> Result<FlinkJobUpgrade, Error> {
-    object.status = Some(status);
-    object.metadata.managed_fields = None;
-    let name = object.name_any();
-    within("replace FlinkJobUpgrade status", api.replace_status(&name, &PostParams::default(), &object)).await
 }
 
 /// Events and metrics of what a status write has recorded.

@@ -293,7 +293,7 @@ pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> 
     if let Some((n, _)) = o.revisions.iter().find(|(n, r)| !in_use(**n) && r.objects > 0) {
         return Some((Some(Effect::DeleteObjects(*n)), Next::After(SLOW)));
     }
-    let limit = usize::try_from(o.upgrade.spec.revision_history_limit.unwrap_or(10)).unwrap_or(10);
+    let limit = o.upgrade.spec.revision_history_limit();
     let mut old = o.revisions.iter().filter(|(n, r)| !in_use(**n) && r.record.is_some()).map(|(n, _)| *n);
     let surplus = old.clone().count().saturating_sub(limit);
     (surplus > 0).then(|| old.next()).flatten().map(|n| (Some(Effect::DeleteRecord(n)), Next::Again))

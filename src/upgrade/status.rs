@@ -1,7 +1,5 @@
 //! What a FlinkJobUpgrade's status says: conditions, and the small readings of spec and status that they rest on.
 
-use std::time::Duration;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::observed::{Cluster, Observed};
@@ -12,9 +10,6 @@ use crate::api::{
 };
 use crate::flink::JobState;
 use crate::naming;
-
-const DEFAULT_PROGRESS_DEADLINE: Duration = Duration::from_secs(15 * 60);
-const DEFAULT_DELETION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
 /// The resource's name.
 #[must_use]
@@ -42,20 +37,6 @@ pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
     status.phase == Some(JobPhase::Unknown)
         || status.upgrade.as_ref().is_some_and(unknown)
         || status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Unknown)
-}
-
-/// `upgrade.progressDeadline`; left out: 15 minutes.
-#[must_use]
-pub fn progress_deadline(o: &Observed) -> Duration {
-    let set = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.progress_deadline.as_ref());
-    set.and_then(|d| d.parse().ok()).unwrap_or(DEFAULT_PROGRESS_DEADLINE)
-}
-
-/// `deletion.timeout`; left out: 10 minutes.
-#[must_use]
-pub fn deletion_timeout(o: &Observed) -> Duration {
-    let set = o.upgrade.spec.deletion.as_ref().and_then(|d| d.timeout.as_ref());
-    set.and_then(|d| d.parse().ok()).unwrap_or(DEFAULT_DELETION_TIMEOUT)
 }
 
 /// What a resource's `Ready` says.

@@ -89,7 +89,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     let trouble = revision.pods.iter().find_map(|p| p.trouble.clone().map(|t| format!("pod {}: {t}", p.name)));
     let stuck = trouble.is_some();
     let message = trouble.unwrap_or(missing);
-    if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
         finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, &message);
         return (None, Next::Again);
     }
@@ -100,7 +100,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
 
 fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let (Some(up), Some(record)) = (o.up(upgrade.to), o.record(upgrade.to)) else {
-        if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+        if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
             finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, "its JobManager gives no answer");
         }
         return (None, Next::After(STARTING));
@@ -241,7 +241,9 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(up) = o.up(revision) else {
         set_message(draft, "the JobManager gives no answer");
-        if upgrade.step == UpgradeStep::Submitting && o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+        if upgrade.step == UpgradeStep::Submitting
+            && o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline()
+        {
             finish::failed_after_the_stop(
                 o,
                 draft,
@@ -380,7 +382,7 @@ fn unseen(
         let message = "the JobManager restarted before the job was stable";
         return failed(o, draft, upgrade, Reason::JobManagerLost, message);
     }
-    if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
         return failed(o, draft, upgrade, Reason::JobManagerUnreachable, "its JobManager gives no answer");
     }
     (None, Next::After(STARTING))
@@ -402,7 +404,7 @@ fn late_or(
     message: &str,
 ) -> Decision {
     let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
-    if o.since(step_since(o, upgrade)) > status::progress_deadline(o) {
+    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
         return failed(o, draft, upgrade, Reason::ProgressDeadlineExceeded, &message);
     }
     set_message(draft, &message);

@@ -177,6 +177,6 @@ fn cancel(o: &Observed, revision: i64, id: &JobId) {
 fn may_be_lost(o: &Observed) -> bool {
     let Some(asked) = &o.upgrade.metadata.deletion_timestamp else { return false };
     let since = o.upgrade.status.as_ref().and_then(|s| s.operation.as_ref()).and_then(|op| op.since.as_ref());
-    let late = o.since(time::from_k8s(since.unwrap_or(asked))) > status::deletion_timeout(o);
+    let late = o.since(time::from_k8s(since.unwrap_or(asked))) > o.upgrade.spec.deletion_timeout();
     o.upgrade.spec.deletion_job() == DeletionJob::Cancel || o.namespace_terminating || late
 }
