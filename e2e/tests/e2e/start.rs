@@ -4,7 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{
     job::{Job, Version},
     namespace::Sandbox,
-    records, wait,
+    records,
+    wait::{self, Seen},
 };
 use flink_savepoint_operator::api::labels;
 use k8s_openapi::api::core::v1::{Container, Pod};
@@ -23,9 +24,7 @@ pub async fn first_start(sandbox: &Sandbox, version: Version) -> Result<()> {
     let jobs = records::check_exactly_once(&sandbox.records(&job.name)?)?.jobs;
     ensure!(jobs == [submission.job_id.clone()], "{jobs:?} wrote, {} was submitted", submission.job_id);
     ensure!(story::flink(sandbox, &object).await?.restored(&submission.job_id).await?.is_none());
-    // The stable Service leads to the same JobManager.
-    let known = sandbox.flink(&job.name).await?.jobs().await?;
-    ensure!(known.contains(&(submission.job_id, "RUNNING".to_owned())), "{known:?}");
+    stable_service_leads_to(sandbox, &job.name, &submission.job_id).await?;
 
     objects_are_as_they_must_be(sandbox, &job.name).await?;
     pods_are_restricted(sandbox).await?;
@@ -41,6 +40,21 @@ pub async fn first_start(sandbox: &Sandbox, version: Version) -> Result<()> {
     let after = version().await?;
     ensure!(before == after, "the resource was written at rest: {before:?} became {after:?}");
     Ok(())
+}
+
+/// The stable Service leads to the JobManager that runs the job, soon after the job is Ready: a node's proxy follows a
+/// Service when it hears of it.
+async fn stable_service_leads_to(sandbox: &Sandbox, job: &str, id: &str) -> Result<()> {
+    let running = (id.to_owned(), "RUNNING".to_owned());
+    wait::until(&format!("Service {job} leads to job {id}"), story::SOON, async || {
+        let known = async { sandbox.flink(job).await?.jobs().await };
+        Ok(match known.await {
+            Ok(jobs) if jobs.contains(&running) => Seen::Yes(()),
+            Ok(jobs) => Seen::NotYet(format!("{jobs:?}")),
+            Err(e) => Seen::NotYet(format!("{e:#}")),
+        })
+    })
+    .await
 }
 
 async fn objects_are_as_they_must_be(sandbox: &Sandbox, job: &str) -> Result<()> {
