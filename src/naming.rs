@@ -60,6 +60,12 @@ pub fn job_manager_name(job: &str, revision: i64) -> String {
     format!("{}-{hash}{suffix}", kept.trim_end_matches('-'))
 }
 
+/// Name of the one pod of a revision's StatefulSet: `orders-3-jobmanager-0`.
+#[must_use]
+pub fn job_manager_pod_name(job: &str, revision: i64) -> String {
+    format!("{}-0", job_manager_name(job, revision))
+}
+
 /// Name of a revision's Deployment: `orders-3-taskmanager`.
 #[must_use]
 pub fn task_manager_name(job: &str, revision: i64) -> String {

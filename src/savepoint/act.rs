@@ -1,16 +1,13 @@
 //! Carries out one effect of a FlinkSavepoint's plan.
 
-use k8s_openapi::api::core::v1::Service;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
-use super::plan::{Effect, Job, Observed};
+use super::plan::{Effect, Observed};
 use crate::api::FlinkJobUpgrade;
 use crate::flink;
-use crate::naming;
 use crate::reconcile::{Error, must_lead, within};
 use crate::runtime::Context;
-use crate::upgrade::jobmanager;
 
 /// What an effect came to.
 #[derive(Debug)]
@@ -38,12 +35,9 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         }
         return Ok(Outcome::Done);
     }
-    let Job::Submitted(job) = &o.job else { return Ok(Outcome::Done) };
+    let Some(job_manager) = &o.job_manager else { return Ok(Outcome::Done) };
     must_lead(ctx)?;
-    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace(o));
-    let name = naming::revision_name(job_name(o), job.revision);
-    let service = within("get Service", services.get(&name)).await?;
-    let flink = ctx.flink.client(&jobmanager::base_url(&service).unwrap_or_default());
+    let flink = ctx.flink.client(&job_manager.url);
     let sent = match &effect {
         Effect::Trigger(job, request) => flink.trigger_savepoint(job, request).await,
         Effect::Stop(job, request) => flink.stop(job, request).await,

@@ -3,11 +3,10 @@
 use chrono::{DateTime, Utc};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::plan::{Answer, Completed, Job, Observed, Submitted};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, Then, coverage, labels};
+use super::plan::{Answer, Completed, Job, JobManager, Observed, Submitted};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, Then, coverage};
 use crate::flink::{self, JobId, SavepointOperation, TriggerId, location};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -22,19 +21,29 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint, now: DateTime<Utc
     let not_yet =
         serde_json::to_value(&savepoint.spec).map(|s| coverage::not_yet("FlinkSavepoint", &s)).unwrap_or_default();
     let settled = savepoint.status.as_ref().and_then(|s| s.phase).is_some_and(api::SavepointPhase::is_terminal);
-    if settled || !not_yet.is_empty() {
-        return Ok(Observed { now, savepoint, not_yet, job: Job::Missing, answer: Answer::NotAsked });
+    let mut observed =
+        Observed { now, savepoint, not_yet, job: Job::NotRead, job_manager: None, answer: Answer::NotAsked };
+    if settled || !observed.not_yet.is_empty() {
+        return Ok(observed);
     }
-    let (job, flink) = Box::pin(job(ctx, &savepoint)).await?;
-    let attempt = savepoint.status.as_ref().and_then(|s| s.attempts.last());
-    let answer = match (attempt, &flink) {
-        (Some(attempt), Some(flink)) => ask(flink, attempt, savepoint.spec.then()).await,
-        _ => Answer::NotAsked,
-    };
-    Ok(Observed { now, savepoint, not_yet, job, answer })
+    let savepoint = &observed.savepoint;
+    let status = savepoint.status.as_ref();
+    if let Some(attempt) = status.and_then(|s| s.attempts.last()) {
+        let revision = status.and_then(|s| s.source.as_ref()?.revision);
+        observed.job_manager = match (&savepoint.spec.job_ref, revision) {
+            (Some(job), Some(revision)) => job_manager(ctx, savepoint, &job.name, revision).await?,
+            _ => None,
+        };
+        if let Some(found) = &observed.job_manager {
+            observed.answer = ask(&ctx.flink.client(&found.url), attempt, savepoint.spec.then()).await;
+        }
+    } else {
+        (observed.job, observed.job_manager) = Box::pin(job(ctx, savepoint)).await?;
+    }
+    Ok(observed)
 }
 
-async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<flink::Client>), Error> {
+async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<JobManager>), Error> {
     let namespace = savepoint.namespace().unwrap_or_default();
     let Some(name) = savepoint.spec.job_ref.as_ref().map(|r| r.name.as_str()) else { return Ok((Job::Missing, None)) };
     let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
@@ -49,25 +58,18 @@ async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<f
         let message = format!("FlinkJobUpgrade {name} runs no job yet: it is {phase}");
         return Ok((Job::NotRunning { message }, None));
     };
-    let revision = naming::revision_name(name, active.revision);
-    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
-    let records: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), &namespace);
-    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &namespace);
-    let selector =
-        format!("{},{}={}", naming::revision_selector(&uid, active.revision), labels::COMPONENT, labels::JOBMANAGER);
-    let of_revision = ListParams::default().labels(&selector);
-    let (service, record, pods) = tokio::try_join!(
-        within("get Service", services.get_opt(&revision)),
-        within("get ControllerRevision", records.get_opt(&revision)),
-        within("list pods", pods.list(&of_revision)),
-    )?;
-    let rendered = record.as_ref().and_then(|r| workload::from_controller_revision(r).ok());
-    let flink = service.as_ref().and_then(jobmanager::base_url).map(|url| ctx.flink.client(&url));
     let Ok(job_id) = JobId::new(&active.submission.job_id) else {
         return Ok((Job::NotRunning { message: "status.active has no job id".to_owned() }, None));
     };
-    let (not_ready, flink_version) = match &flink {
-        Some(flink) => readiness(flink, &job_id).await,
+    let revision = naming::revision_name(name, active.revision);
+    let records: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), &namespace);
+    let (job_manager, record) = tokio::try_join!(
+        job_manager(ctx, savepoint, name, active.revision),
+        within("get ControllerRevision", records.get_opt(&revision)),
+    )?;
+    let rendered = record.as_ref().and_then(|r| workload::from_controller_revision(r).ok());
+    let (not_ready, flink_version) = match &job_manager {
+        Some(found) => readiness(&ctx.flink.client(&found.url), &job_id).await,
         None => (Some("the revision's Service is gone".to_owned()), None),
     };
     let submitted = Submitted {
@@ -75,12 +77,29 @@ async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<f
         operation,
         revision: active.revision,
         job_id,
-        instance: pods.items.iter().find_map(jobmanager::instance),
         savepoint_directory: rendered.and_then(|r| r.savepoint_directory),
         flink_version,
         not_ready,
     };
-    Ok((Job::Submitted(Box::new(submitted)), flink))
+    Ok((Job::Submitted(Box::new(submitted)), job_manager))
+}
+
+/// A revision's JobManager, found by the names that its objects have for ever. By GETs: a list would wait until the API
+/// server's cache has caught up with the last write, while the job may be down.
+async fn job_manager(
+    ctx: &Context,
+    savepoint: &FlinkSavepoint,
+    job: &str,
+    revision: i64,
+) -> Result<Option<JobManager>, Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &namespace);
+    let (service, pod) = (naming::revision_name(job, revision), naming::job_manager_pod_name(job, revision));
+    let (service, pod) =
+        tokio::try_join!(within("get Service", services.get_opt(&service)), within("get Pod", pods.get_opt(&pod)))?;
+    let url = service.as_ref().and_then(jobmanager::base_url);
+    Ok(url.map(|url| JobManager { url, instance: pod.as_ref().and_then(jobmanager::instance) }))
 }
 
 /// Why Flink would refuse a savepoint now, and its version.
@@ -106,8 +125,9 @@ async fn ask(flink: &flink::Client, attempt: &SavepointAttempt, then: Then) -> A
         Ok(SavepointOperation::InProgress) => Answer::InProgress,
         Ok(SavepointOperation::Failed { cause }) => stopping_failed(flink, &job, cause).await,
         Ok(SavepointOperation::Completed { location }) => {
-            let job_ended = then != Then::Continue && ended(flink, &job).await;
-            Answer::Completed(Box::new(facts(flink, &job, location, job_ended).await))
+            let ended = async { then != Then::Continue && ended(flink, &job).await };
+            let (job_ended, facts) = tokio::join!(ended, facts(flink, &job, location));
+            Answer::Completed(Box::new(Completed { job_ended, ..facts }))
         }
         Err(flink::Error::UnknownTrigger { .. }) => forgotten(flink, &job, attempt, then).await,
         Err(e) => Answer::Unreachable(e.to_string()),
@@ -118,7 +138,9 @@ async fn ask(flink: &flink::Client, attempt: &SavepointAttempt, then: Then) -> A
 async fn stopping_failed(flink: &flink::Client, job: &JobId, cause: flink::Cause) -> Answer {
     let Some(location) = cause.savepoint_location().map(str::to_owned) else { return Answer::Failed(cause) };
     match flink.job_status(job).await {
-        Ok(flink::JobState::Failed) => Answer::Completed(Box::new(facts(flink, job, location, true).await)),
+        Ok(flink::JobState::Failed) => {
+            Answer::Completed(Box::new(Completed { job_ended: true, ..facts(flink, job, location).await }))
+        }
         _ => Answer::Failed(cause),
     }
 }
@@ -151,12 +173,13 @@ async fn forgotten(flink: &flink::Client, job: &JobId, attempt: &SavepointAttemp
     }
 }
 
-async fn facts(flink: &flink::Client, job: &JobId, location: String, job_ended: bool) -> Completed {
+/// What the history has of a savepoint.
+async fn facts(flink: &flink::Client, job: &JobId, location: String) -> Completed {
     let newest = flink.checkpoints(job).await.ok().and_then(|c| c.latest.savepoint);
     let newest = newest.filter(|c| c.external_path.as_deref().is_some_and(|p| location::same(p, &location)));
     Completed {
         location,
-        job_ended,
+        job_ended: false,
         checkpoint_id: newest.as_ref().map(|c| c.id),
         size_bytes: newest.and_then(|c| c.state_size),
     }

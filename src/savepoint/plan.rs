@@ -30,13 +30,26 @@ pub struct Observed {
     pub not_yet: Vec<String>,
     /// The job that it names.
     pub job: Job,
+    /// The JobManager: of the job's present revision or, once there is an attempt, of the revision that it is of.
+    pub job_manager: Option<JobManager>,
     /// What Flink says of the attempt in progress.
     pub answer: Answer,
+}
+
+/// A JobManager whose Service is there.
+#[derive(Debug, Clone)]
+pub struct JobManager {
+    /// Base URL of its REST API.
+    pub url: String,
+    /// The process that answers there now: pod UID and restart count.
+    pub instance: Option<String>,
 }
 
 /// The job that a savepoint is taken of.
 #[derive(Debug, Clone)]
 pub enum Job {
+    /// It was not read: an attempt in progress depends on its JobManager alone.
+    NotRead,
     /// There is no such resource.
     Missing,
     /// The resource exists and runs nothing that a savepoint could be taken of.
@@ -59,8 +72,6 @@ pub struct Submitted {
     pub revision: i64,
     /// Flink's id of the job.
     pub job_id: JobId,
-    /// The JobManager process that answers now: pod UID and restart count.
-    pub instance: Option<String>,
     /// The job's own savepoint directory, if one is configured.
     pub savepoint_directory: Option<String>,
     /// Flink's version, as the JobManager reports it.
@@ -143,6 +154,8 @@ pub struct Plan {
 }
 
 const WAITING: Duration = Duration::from_secs(2);
+/// Most savepoints of small state are complete within this time.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Plans the next step of a FlinkSavepoint.
 #[must_use]
@@ -200,6 +213,7 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
             return (None, Next::After(WAITING));
         }
         Job::Submitted(job) => job,
+        Job::NotRead => return (None, Next::After(WAITING)),
     };
     let Some(target) = o.savepoint.spec.target_directory.as_ref().or(job.savepoint_directory.as_ref()) else {
         status::stalled(
@@ -211,7 +225,7 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
         );
         return (None, Next::After(WAITING));
     };
-    let (None, Some(instance)) = (&job.not_ready, &job.instance) else {
+    let (None, Some(instance)) = (&job.not_ready, instance(o)) else {
         let why = job.not_ready.as_deref().unwrap_or("its JobManager's pod is not known");
         status::under_way(o, draft, Reason::JobNotRunning, why);
         return (None, Next::After(Duration::from_millis(250)));
@@ -254,7 +268,7 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
     draft.attempts.push(SavepointAttempt {
         number,
         job_id: job.job_id.to_string(),
-        job_manager_instance: Some(instance.clone()),
+        job_manager_instance: Some(instance.to_owned()),
         trigger_id: naming::trigger_id(&uid, number),
         directory: naming::savepoint_directory(target, namespace, name, &uid, number),
         result: None,
@@ -265,7 +279,12 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
     draft.flink_version.clone_from(&job.flink_version);
     draft.source.get_or_insert_default().revision = Some(job.revision);
     status::under_way(o, draft, Reason::InProgress, "the request is about to be sent");
-    (None, Next::Again)
+    // The record is written first. An attempt that was never recorded was never sent, so nobody need be asked for it.
+    (draft.attempts.last().and_then(|attempt| request(o, attempt)), Next::Again)
+}
+
+fn instance(o: &Observed) -> Option<&str> {
+    o.job_manager.as_ref()?.instance.as_deref()
 }
 
 enum Lock {
@@ -301,11 +320,7 @@ fn lock(o: &Observed, job: &Submitted) -> Lock {
 
 /// An attempt is recorded: send it, or follow it to its end.
 fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAttempt) -> (Option<Effect>, Next) {
-    let instance = match &o.job {
-        Job::Submitted(job) => job.instance.as_deref(),
-        _ => None,
-    };
-    let same_process = instance.is_some() && instance == attempt.job_manager_instance.as_deref();
+    let same_process = instance(o).is_some() && instance(o) == attempt.job_manager_instance.as_deref();
     let age =
         attempt.start_time.as_ref().map_or(Duration::MAX, |t| (o.now - time::from_k8s(t)).to_std().unwrap_or_default());
     match &o.answer {
@@ -343,8 +358,11 @@ fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAtt
             (None, Next::After(SETTLED))
         }
         Answer::InProgress => {
-            draft.phase = Some(SavepointPhase::InProgress);
-            status::under_way(o, draft, Reason::InProgress, "Flink writes the savepoint");
+            // One that is soon complete is not worth a write that its end would have to wait for.
+            if age > SOON {
+                draft.phase = Some(SavepointPhase::InProgress);
+                status::under_way(o, draft, Reason::InProgress, "Flink writes the savepoint");
+            }
             (None, Next::After(polling(age)))
         }
         Answer::Completed(done) => complete(o, draft, attempt, done, age),

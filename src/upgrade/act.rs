@@ -12,7 +12,7 @@ use serde_json::json;
 use super::observed::Observed;
 use super::plan::Effect;
 use super::status;
-use super::{jobmanager, workload};
+use super::workload;
 use crate::api::{FINALIZER, FlinkJobUpgrade, FlinkSavepoint, labels};
 use crate::reconcile::{Error, must_lead, within};
 use crate::runtime::Context;
@@ -55,7 +55,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         }
         Effect::WarmUp(number, request) => {
             let jar = naming::HELPER_JAR;
-            match jobmanager(ctx, o, number).await?.run_jar(jar, &request).await {
+            match jobmanager(ctx, o, number).run_jar(jar, &request).await {
                 Ok(_) | Err(flink::Error::AlreadySubmitted { .. }) => {}
                 // A warm-up is never a reason to fail: without it the upgrade takes longer.
                 Err(e) => tracing::warn!(revision = number, error = %e, "the warm-up job was not taken"),
@@ -64,7 +64,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         }
         Effect::Submit(number, request) => {
             must_lead(ctx)?;
-            match jobmanager(ctx, o, number).await?.run_jar(naming::JOB_JAR, &request).await {
+            match jobmanager(ctx, o, number).run_jar(naming::JOB_JAR, &request).await {
                 Ok(_) | Err(flink::Error::AlreadySubmitted { .. }) => Ok(Outcome::Done),
                 Err(flink::Error::Refused { cause, .. }) => Ok(Outcome::Refused(cause.to_string())),
                 Err(e) => Err(e.into()),
@@ -72,11 +72,11 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         }
         Effect::Cancel(number, job) => {
             must_lead(ctx)?;
-            jobmanager(ctx, o, number).await?.cancel(&job).await?;
+            jobmanager(ctx, o, number).cancel(&job).await?;
             Ok(Outcome::Done)
         }
         Effect::TriggerCheckpoint(number, job) => {
-            if let Err(e) = jobmanager(ctx, o, number).await?.trigger_checkpoint(&job).await {
+            if let Err(e) = jobmanager(ctx, o, number).trigger_checkpoint(&job).await {
                 tracing::debug!(revision = number, error = %e, "no checkpoint was triggered; the job's own will do");
             }
             Ok(Outcome::Done)
@@ -91,11 +91,10 @@ where
     Api::namespaced(ctx.client.clone(), &o.upgrade.namespace().unwrap_or_default())
 }
 
-async fn jobmanager(ctx: &Context, o: &Observed, number: i64) -> Result<flink::Client, Error> {
-    let name = naming::revision_name(status::name(o), number);
-    let service = within("get Service", api::<Service>(ctx, o).get(&name)).await?;
-    let url = jobmanager::base_url(&service).unwrap_or_default();
-    Ok(ctx.flink.client(&url))
+/// The JobManager that this pass has asked. A plan has an effect on no other.
+fn jobmanager(ctx: &Context, o: &Observed, number: i64) -> flink::Client {
+    let url = o.revisions.get(&number).and_then(|r| r.url.as_deref());
+    ctx.flink.client(url.unwrap_or_default())
 }
 
 async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome, Error> {

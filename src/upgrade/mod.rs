@@ -8,6 +8,7 @@ pub mod jobmanager;
 mod observe;
 mod observed;
 mod plan;
+mod scope;
 mod status;
 mod strategy;
 #[cfg(test)]

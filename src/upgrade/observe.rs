@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-use futures::future::join_all;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::{join_all, try_join_all};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
@@ -12,6 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::observed::{self, Cluster, JobFacts, Observed, Record, Revision, Up};
+use super::scope::{self, Scope};
 use super::{child, jobmanager, workload};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage, labels};
 use crate::flink::{self, JobId};
@@ -19,54 +20,28 @@ use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 
+/// Within this time of its beginning a job is only starting.
+const BEGINNING: TimeDelta = TimeDelta::seconds(3);
+
 /// Reads everything that the planner needs.
 ///
 /// # Errors
 /// When the Kubernetes API can't be read. A JobManager that gives no answer is an observation, not an error.
 pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>) -> Result<Observed, Error> {
     let namespace = upgrade.namespace().unwrap_or_default();
-    let uid = upgrade.uid().unwrap_or_default();
-    let of_job = ListParams::default().labels(&naming::job_selector(&uid));
-    let (records, services, pods, counts, savepoint, terminating) = tokio::try_join!(
-        list::<ControllerRevision>(ctx, &namespace, &of_job),
-        list::<Service>(ctx, &namespace, &of_job),
-        list::<Pod>(ctx, &namespace, &of_job),
-        count_objects(ctx, &namespace, &of_job),
-        child_savepoint(ctx, &namespace, &upgrade),
-        terminating(ctx, &namespace, &upgrade),
-    )?;
-    let mut revisions: BTreeMap<i64, Revision> = BTreeMap::new();
-    // A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
-    for record in records.iter().filter(|r| r.owner_references().is_empty()) {
-        let (number, record) = read_record(record)?;
-        revisions.entry(number).or_default().record = Some(Box::new(record));
-    }
-    for (number, objects) in counts {
-        revisions.entry(number).or_default().objects += objects;
-    }
-    let mut urls: BTreeMap<i64, String> = BTreeMap::new();
-    let mut stable_service = None;
-    for service in &services {
-        if service.name_any() == naming::stable_service_name(&upgrade.name_any()) {
-            stable_service = Some(selected_revision(service).unwrap_or_default());
-        } else if let Some(number) = revision_of(service) {
-            revisions.entry(number).or_default().objects += 1;
-            urls.extend(jobmanager::base_url(service).map(|url| (number, url)));
+    let objects = async {
+        match scope::of(&upgrade) {
+            Scope::Whole => Box::pin(objects(ctx, &namespace, &upgrade)).await,
+            Scope::Revisions => Box::pin(objects_by_name(ctx, &namespace, &upgrade)).await,
         }
-    }
-    let mut instances: BTreeMap<i64, String> = BTreeMap::new();
-    for pod in &pods {
-        let Some(number) = revision_of(pod) else { continue };
-        if pod.labels().get(labels::COMPONENT).is_some_and(|c| c == labels::JOBMANAGER) {
-            instances.extend(jobmanager::instance(pod).map(|i| (number, i)));
-        }
-        let trouble = jobmanager::trouble(pod);
-        revisions.entry(number).or_default().pods.push(observed::Pod { name: pod.name_any(), trouble });
-    }
-    let asked = jobs_of_interest(&upgrade);
-    let answers = join_all(asked.into_iter().filter_map(|(number, job)| {
-        let url = urls.get(&number)?.clone();
-        Some(async move { (number, ask(ctx, &url, job).await) })
+    };
+    let (objects, savepoint, terminating) =
+        tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade),)?;
+    let Objects { mut revisions, mut instances, stable_service } = objects;
+    let slots = scope::slots_matter(&upgrade);
+    let answers = join_all(scope::jobs_of_interest(&upgrade).into_iter().filter_map(|(number, job)| {
+        let url = revisions.get(&number)?.url.clone()?;
+        Some(async move { (number, ask(ctx, &url, job, slots).await) })
     }));
     for (number, cluster) in answers.await {
         let instance = instances.remove(&number);
@@ -81,6 +56,106 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
     }
     let not_yet = not_yet(&upgrade);
     Ok(Observed { now, upgrade, not_yet, revisions, savepoint, stable_service, namespace_terminating: terminating })
+}
+
+/// What Kubernetes has of a job.
+#[derive(Default)]
+struct Objects {
+    revisions: BTreeMap<i64, Revision>,
+    /// The JobManager processes, by revision.
+    instances: BTreeMap<i64, String>,
+    stable_service: Option<i64>,
+}
+
+impl Objects {
+    fn service(&mut self, number: i64, service: &Service) {
+        self.revisions.entry(number).or_default().url = jobmanager::base_url(service);
+    }
+
+    fn pod(&mut self, number: i64, pod: &Pod) {
+        if pod.labels().get(labels::COMPONENT).is_some_and(|c| c == labels::JOBMANAGER) {
+            self.instances.extend(jobmanager::instance(pod).map(|i| (number, i)));
+        }
+        let trouble = jobmanager::trouble(pod);
+        self.revisions.entry(number).or_default().pods.push(observed::Pod { name: pod.name_any(), trouble });
+    }
+
+    fn record(&mut self, record: &ControllerRevision) -> Result<(), Error> {
+        let (number, record) = read_record(record)?;
+        self.revisions.entry(number).or_default().record = Some(Box::new(record));
+        Ok(())
+    }
+}
+
+/// All of them.
+async fn objects(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> Result<Objects, Error> {
+    let of_job = ListParams::default().labels(&naming::job_selector(&upgrade.uid().unwrap_or_default()));
+    let (records, services, pods, counts) = tokio::try_join!(
+        list::<ControllerRevision>(ctx, namespace, &of_job),
+        list::<Service>(ctx, namespace, &of_job),
+        list::<Pod>(ctx, namespace, &of_job),
+        count_objects(ctx, namespace, &of_job),
+    )?;
+    let mut objects = Objects::default();
+    // A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
+    for record in records.iter().filter(|r| r.owner_references().is_empty()) {
+        objects.record(record)?;
+    }
+    for (number, count) in counts {
+        objects.revisions.entry(number).or_default().objects += count;
+    }
+    for service in &services {
+        if service.name_any() == naming::stable_service_name(&upgrade.name_any()) {
+            objects.stable_service = Some(selected_revision(service).unwrap_or_default());
+        } else if let Some(number) = revision_of(service) {
+            objects.service(number, service);
+            objects.revisions.entry(number).or_default().objects += 1;
+        }
+    }
+    for pod in &pods {
+        if let Some(number) = revision_of(pod) {
+            objects.pod(number, pod);
+        }
+    }
+    Ok(objects)
+}
+
+/// Those that lead to the JobManagers that are asked.
+async fn objects_by_name(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> Result<Objects, Error> {
+    let (name, uid) = (upgrade.name_any(), upgrade.uid().unwrap_or_default());
+    let each = scope::jobs_of_interest(upgrade).into_keys().map(async |number| {
+        let revision = naming::revision_name(&name, number);
+        let pod = naming::job_manager_pod_name(&name, number);
+        let found = tokio::try_join!(
+            named::<ControllerRevision>(ctx, namespace, &revision, &uid),
+            named::<Service>(ctx, namespace, &revision, &uid),
+            named::<Pod>(ctx, namespace, &pod, &uid),
+        )?;
+        Ok::<_, Error>((number, found))
+    });
+    let mut objects = Objects::default();
+    for (number, (record, service, pod)) in try_join_all(each).await? {
+        if let Some(record) = record {
+            objects.record(&record)?;
+        }
+        if let Some(service) = service {
+            objects.service(number, &service);
+        }
+        if let Some(pod) = pod {
+            objects.pod(number, &pod);
+        }
+    }
+    Ok(objects)
+}
+
+/// An object of this job by its name; somebody else's of that name is none.
+async fn named<K>(ctx: &Context, namespace: &str, name: &str, uid: &str) -> Result<Option<K>, Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(ctx.client.clone(), namespace);
+    let found = within("get", api.get_opt(name)).await?;
+    Ok(found.filter(|k| k.labels().get(labels::JOB_UID).is_some_and(|owner| owner == uid)))
 }
 
 fn not_yet(upgrade: &FlinkJobUpgrade) -> Vec<String> {
@@ -168,37 +243,19 @@ async fn terminating(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) 
     Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
 }
 
-/// The revisions whose JobManagers are asked, each with the job that matters there.
-fn jobs_of_interest(upgrade: &FlinkJobUpgrade) -> BTreeMap<i64, Option<JobId>> {
-    let Some(status) = &upgrade.status else { return BTreeMap::new() };
-    let mut jobs: BTreeMap<i64, Option<JobId>> = BTreeMap::new();
-    if let Some(active) = &status.active {
-        jobs.insert(active.revision, JobId::new(&active.submission.job_id).ok());
-    }
-    if let Some(upgrade) = &status.upgrade {
-        let submitted = upgrade.submission.as_ref().and_then(|s| JobId::new(&s.job_id).ok());
-        match (&upgrade.submission, upgrade.from) {
-            (Some(s), Some(from)) if s.revision == from => drop(jobs.insert(from, submitted)),
-            _ => drop(jobs.insert(upgrade.to, submitted)),
-        }
-        jobs.entry(upgrade.to).or_default();
-    }
-    jobs
-}
-
-async fn ask(ctx: &Context, url: &str, job: Option<JobId>) -> Cluster {
-    match cluster(&ctx.flink.client(url), job).await {
+async fn ask(ctx: &Context, url: &str, job: Option<JobId>, slots: bool) -> Cluster {
+    match cluster(&ctx.flink.client(url), job, slots).await {
         Ok(up) => Cluster::Up(Box::new(up)),
         Err(e) => Cluster::Down(e.to_string()),
     }
 }
 
-async fn cluster(flink: &flink::Client, job: Option<JobId>) -> Result<Up, flink::Error> {
-    let (overview, jobs) = tokio::try_join!(flink.overview(), flink.jobs())?;
+async fn cluster(flink: &flink::Client, job: Option<JobId>, slots: bool) -> Result<Up, flink::Error> {
+    let overview = async { if slots { flink.overview().await.map(Some) } else { Ok(None) } };
+    let (overview, jobs) = tokio::try_join!(overview, flink.jobs())?;
     let mut up = Up {
         instance: String::new(),
-        slots_total: overview.slots_total,
-        slots_available: overview.slots_available,
+        free_slots: overview.map(|o| o.slots_available),
         jobs: jobs.iter().map(|j| (j.id.clone(), j.state)).collect(),
         job: None,
     };
@@ -216,17 +273,33 @@ async fn cluster(flink: &flink::Client, job: Option<JobId>) -> Result<Up, flink:
         failure: None,
     };
     // Both may be refused while the job is in its first moments; they only add to what is known.
-    let running = matches!(facts.state, flink::JobState::Running);
-    if running && let Ok(checkpoints) = flink.checkpoints(&facts.id).await {
+    if facts.state == flink::JobState::Running
+        && let Ok(checkpoints) = flink.checkpoints(&facts.id).await
+    {
         facts.restored_path = checkpoints.latest.restored.and_then(|r| r.external_path);
         facts.completed_checkpoints = checkpoints.counts.completed;
         facts.checkpoints_in_progress = checkpoints.counts.in_progress;
         let last = checkpoints.latest.completed;
         facts.last_checkpoint = last.and_then(|c| c.external_path.map(|path| (c.id, path)));
     }
-    if !all_tasks_running && let Ok(exceptions) = flink.exceptions(&facts.id).await {
+    if failures_matter(facts.state, all_tasks_running, found.start_time)
+        && let Ok(exceptions) = flink.exceptions(&facts.id).await
+    {
         facts.failure = exceptions.first().map(|e| e.cause.to_string());
     }
     up.job = Some(facts);
     Ok(up)
+}
+
+/// A job that has just begun is not asked why it does not run yet: the JobManager has better things to do.
+fn failures_matter(state: flink::JobState, all_tasks_running: bool, start_time: Option<i64>) -> bool {
+    use flink::JobState::{Canceled, Created, Finished, Initializing, Running};
+    match state {
+        Finished | Canceled => false,
+        Initializing | Created | Running => {
+            let began = start_time.and_then(DateTime::from_timestamp_millis);
+            !all_tasks_running && began.is_none_or(|began| Utc::now() - began > BEGINNING)
+        }
+        _ => true,
+    }
 }

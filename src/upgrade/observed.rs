@@ -33,10 +33,12 @@ pub struct Observed {
 pub struct Revision {
     /// What was stored at its birth.
     pub record: Option<Box<Record>>,
-    /// How many of its workload objects exist.
+    /// How many of its workload objects exist; counted under [`Scope::Whole`](super::scope::Scope) only.
     pub objects: usize,
-    /// Its pods, terminating ones too.
+    /// Its pods, terminating ones too; under [`Scope::Revisions`](super::scope::Scope) the JobManager's only.
     pub pods: Vec<Pod>,
+    /// Base URL of its JobManager's REST API, if its Service is there.
+    pub url: Option<String>,
     /// What its JobManager says.
     pub cluster: Cluster,
 }
@@ -76,10 +78,8 @@ pub enum Cluster {
 pub struct Up {
     /// The process: pod UID and container restart count.
     pub instance: String,
-    /// Slots that are registered.
-    pub slots_total: i32,
-    /// Slots that no job holds.
-    pub slots_available: i32,
+    /// Slots that no job holds, where they matter.
+    pub free_slots: Option<i32>,
     /// Its jobs.
     pub jobs: BTreeMap<JobId, JobState>,
     /// More of the job that the pass is about.

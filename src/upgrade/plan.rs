@@ -330,5 +330,5 @@ pub fn run_request(
 /// Enough slots are registered and free for the job's parallelism.
 #[must_use]
 pub fn slots_ready(up: &Up, parallelism: i32) -> bool {
-    up.slots_available >= parallelism
+    up.free_slots.is_some_and(|free| free >= parallelism)
 }

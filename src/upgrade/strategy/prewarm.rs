@@ -77,8 +77,8 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     };
     let slots = record.rendered.slots;
     let missing = match &revision.cluster {
-        Cluster::Up(up) if up.slots_total >= slots && slots_ready(up, slots) => None,
-        Cluster::Up(up) => Some(format!("{} of {slots} slots are free", up.slots_available)),
+        Cluster::Up(up) if slots_ready(up, slots) => None,
+        Cluster::Up(up) => Some(format!("{} of {slots} slots are free", up.free_slots.unwrap_or_default())),
         Cluster::Down(message) => Some(message.clone()),
         Cluster::NotAsked => Some("its JobManager's Service is not there yet".to_owned()),
     };
@@ -129,8 +129,7 @@ fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         step(o, draft, UpgradeStep::Savepoint, "the old job is stopped with a savepoint");
         (None, Next::Again)
     } else {
-        intend_submit(o, draft, upgrade, None);
-        (None, Next::Again)
+        intend_submit(o, draft, upgrade, None)
     }
 }
 
@@ -194,42 +193,82 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
                 u.stopped_at = old.end_time.map(time::to_k8s_precise);
             }
             status::savepoint_taken(o, draft, &location);
-            intend_submit(o, draft, upgrade, Some(&location));
-            (None, Next::Again)
+            intend_submit(o, draft, upgrade, Some(&location))
         }
         (Some(SavepointPhase::Failed), _) => {
             let message = status::message_of(&taken.conditions);
             finish::failed_before_the_stop(o, draft, upgrade, Reason::SavepointFailed, &message);
             (None, Next::Again)
         }
-        _ => {
+        _ if condition::is_true(&taken.conditions, types::STALLED) => {
             let message = status::message_of(&taken.conditions);
             set_message(draft, &message);
-            if condition::is_true(&taken.conditions, types::STALLED) {
-                status::stalled(o, draft, Reason::SavepointBlocked, &message);
-            } else {
-                status::reconciling(o, draft, status::under_way(draft), &message);
-            }
+            status::stalled(o, draft, Reason::SavepointBlocked, &message);
+            (None, Next::After(SLOW))
+        }
+        _ => {
+            // How far it is stands in its own status; to repeat it here would be a write for each of its writes.
+            let message = format!("FlinkSavepoint {} is being taken", upgrade.savepoint.as_deref().unwrap_or_default());
+            set_message(draft, &message);
+            status::reconciling(o, draft, status::under_way(draft), &message);
             (None, Next::After(SLOW))
         }
     }
 }
 
-/// Writes down what is about to be submitted, and to which JobManager process.
-fn intend_submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, path: Option<&str>) {
-    let instance = o.up(upgrade.to).map(|up| up.instance.clone()).unwrap_or_default();
+/// Writes down what is about to be submitted, and to which JobManager process; then it is submitted.
+fn intend_submit(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    path: Option<&str>,
+) -> Decision {
+    let submission = Submission {
+        job_id: naming::job_id(status::uid(o), upgrade.to, 1),
+        revision: upgrade.to,
+        restored_from: path.map(str::to_owned),
+        restore_mode: path.map(|_| upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim)),
+        since: Some(time::to_k8s_precise(o.now)),
+        ..Submission::default()
+    };
     if let Some(u) = &mut draft.upgrade {
-        u.submission = Some(Submission {
-            job_id: naming::job_id(status::uid(o), upgrade.to, 1),
-            revision: upgrade.to,
-            job_manager_instance: Some(instance),
-            restored_from: path.map(str::to_owned),
-            restore_mode: path.map(|_| upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim)),
-            since: Some(time::to_k8s_precise(o.now)),
-            ..Submission::default()
-        });
+        u.submission = Some(submission.clone());
     }
     step(o, draft, UpgradeStep::Submitting, "the job is submitted to the new revision");
+    send_first(o, draft, upgrade, &submission)
+}
+
+/// Sends a submission that was never sent: with its record goes which process it is sent to.
+fn send_first(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    submission: &Submission,
+) -> Decision {
+    let Some(up) = o.up(submission.revision) else { return (None, Next::Again) };
+    if let Some(submission) = draft.upgrade.as_mut().and_then(|u| u.submission.as_mut()) {
+        submission.job_manager_instance = Some(up.instance.clone());
+        submission.since = Some(time::to_k8s_precise(o.now));
+    }
+    send(o, draft, upgrade, submission)
+}
+
+/// Sends a submission that is recorded.
+pub fn send(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    submission: &Submission,
+) -> Decision {
+    let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
+    let revision = submission.revision;
+    let Some(request) = run_request(o, revision, job_id, submission.restored_from.as_deref(), upgrade) else {
+        let name = naming::revision_name(status::name(o), revision);
+        let message = format!("ControllerRevision {name} is gone; restore it, and the job is submitted");
+        status::stalled(o, draft, Reason::RevisionRecordMissing, &message);
+        return (None, Next::After(SLOW));
+    };
+    (Some(Effect::Submit(revision, request)), Next::Again)
 }
 
 fn submitting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
@@ -255,7 +294,8 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         return (None, Next::After(STARTING));
     };
     let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
-    if submission.job_manager_instance.as_deref() != Some(up.instance.as_str()) {
+    let Some(instance) = &submission.job_manager_instance else { return send_first(o, draft, upgrade, submission) };
+    if *instance != up.instance {
         let message = "the JobManager restarted while the job was being submitted";
         if upgrade.step == UpgradeStep::Submitting {
             finish::failed_after_the_stop(o, draft, upgrade, Reason::JobManagerLost, message);
@@ -275,13 +315,7 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         set_message(draft, "the answer to the submit is not known; looking for the job");
         return (None, Next::After(Duration::from_millis(500)));
     }
-    let Some(request) = run_request(o, revision, job_id, submission.restored_from.as_deref(), upgrade) else {
-        let name = naming::revision_name(status::name(o), revision);
-        let message = format!("ControllerRevision {name} is gone; restore it, and the job is submitted");
-        status::stalled(o, draft, Reason::RevisionRecordMissing, &message);
-        return (None, Next::After(SLOW));
-    };
-    (Some(Effect::Submit(revision, request)), Next::Again)
+    send(o, draft, upgrade, submission)
 }
 
 fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {

@@ -58,19 +58,20 @@ fn end_target(
         prewarm::set_message(draft, "the old revision's JobManager gives no answer");
         return (None, Next::After(SLOW));
     };
+    let submission = Submission {
+        // The number of the failed revision is used once, so the id is new for every way back.
+        job_id: naming::job_id(status::uid(o), from, upgrade.to),
+        revision: from,
+        job_manager_instance: Some(old.instance.clone()),
+        restored_from: upgrade.savepoint_location.clone(),
+        restore_mode: upgrade.savepoint_location.as_ref().map(|_| RestoreMode::NoClaim),
+        since: Some(time::to_k8s_precise(o.now)),
+        ..Submission::default()
+    };
     if let Some(u) = &mut draft.upgrade {
-        u.submission = Some(Submission {
-            // The number of the failed revision is used once, so the id is new for every way back.
-            job_id: naming::job_id(status::uid(o), from, upgrade.to),
-            revision: from,
-            job_manager_instance: Some(old.instance.clone()),
-            restored_from: upgrade.savepoint_location.clone(),
-            restore_mode: upgrade.savepoint_location.as_ref().map(|_| RestoreMode::NoClaim),
-            since: Some(time::to_k8s_precise(o.now)),
-            ..Submission::default()
-        });
+        u.submission = Some(submission.clone());
     }
-    (None, Next::Again)
+    prewarm::send(o, draft, upgrade, &submission)
 }
 
 fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, from: i64) -> Decision {

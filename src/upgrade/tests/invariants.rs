@@ -87,13 +87,14 @@ fn is_completed(world: &World, name: Option<&str>, location: &str) -> bool {
     status.is_some_and(|s| s.phase == Some(SavepointPhase::Completed) && s.location.as_deref() == Some(location))
 }
 
-/// `o` is what the pass has read: an intent counts only if it stood there.
+/// `o` is what the pass has read: what allows the effect must have stood there. Only the intent of a submit may be of
+/// this pass, as it stands in the resource by now.
 pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
     let status = o.upgrade.status.clone().unwrap_or_default();
     let active = status.active.as_ref().map(|a| a.revision);
     let deleted = o.upgrade.metadata.deletion_timestamp.is_some();
     match effect {
-        Effect::Submit(n, request) => submit(world, o, *n, request),
+        Effect::Submit(n, request) => submit(world, *n, request),
         Effect::Cancel(n, id) => cancel(o, *n, id),
         Effect::DeleteObjects(n) if active == Some(*n) => {
             assert!(deleted, "the active revision's objects are deleted");
@@ -137,8 +138,8 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
     }
 }
 
-fn submit(world: &World, o: &Observed, revision: i64, request: &RunRequest) {
-    let status = o.upgrade.status.as_ref().unwrap();
+fn submit(world: &World, revision: i64, request: &RunRequest) {
+    let status = world.status();
     let upgrade = status.upgrade.as_ref().expect("a submit without an upgrade in the status");
     let intent = upgrade.submission.as_ref().expect("a submit without an intent in the status");
     assert_eq!(intent.job_id, request.job_id.as_str(), "another job id than the intent's");

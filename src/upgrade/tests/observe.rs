@@ -1,30 +1,32 @@
 //! What a pass reads of the simulated world; the counterpart of the controller's own reading.
 
-use std::collections::BTreeMap;
-
 use super::world::{Job, NAME, UID, World};
 use crate::api::{FlinkSavepoint, labels};
 use crate::flink::{JobId, JobState};
 use crate::naming;
 use crate::upgrade::child;
 use crate::upgrade::observed::{Cluster, JobFacts, Observed, Pod, Revision, Up};
+use crate::upgrade::scope::{self, Scope};
 
 /// What a pass reads. `None`: the resource is gone.
 pub fn observe(world: &World) -> Option<Observed> {
     let upgrade = world.upgrade.clone()?;
-    let asked = jobs_of_interest(world);
-    let revisions = world.revisions.iter().map(|(n, r)| {
+    let asked = scope::jobs_of_interest(&upgrade);
+    let whole = scope::of(&upgrade) == Scope::Whole;
+    let revisions = world.revisions.iter().filter(|(n, _)| whole || asked.contains_key(n)).map(|(n, r)| {
         let trouble = r
             .image
             .ends_with(":bad")
             .then(|| "container flink-main-container: ImagePullBackOff: Back-off pulling image".to_owned());
-        let pods = r.pods.map(|_| Pod { name: naming::job_manager_name(NAME, *n) + "-0", trouble });
+        let pods = r.pods.map(|_| Pod { name: naming::job_manager_pod_name(NAME, *n), trouble });
         let cluster = match asked.get(n) {
-            Some(job) if r.objects > 0 => cluster(world, *n, job.as_ref()),
+            Some(job) if r.objects > 0 => cluster(world, *n, job.as_ref(), scope::slots_matter(&upgrade)),
             _ => Cluster::NotAsked,
         };
         let record = r.record.clone().map(Box::new);
-        (*n, Revision { record, objects: r.objects, pods: pods.into_iter().collect(), cluster })
+        let url = (r.objects > 0).then(|| format!("http://{NAME}-{n}:8081"));
+        let objects = if whole { r.objects } else { 0 };
+        (*n, Revision { record, objects, pods: pods.into_iter().collect(), url, cluster })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     Some(Observed {
@@ -32,7 +34,7 @@ pub fn observe(world: &World) -> Option<Observed> {
         not_yet: crate::api::coverage::not_yet("FlinkJobUpgrade", &spec),
         revisions: revisions.collect(),
         savepoint: savepoint(world),
-        stable_service: world.stable_service,
+        stable_service: world.stable_service.filter(|_| whole),
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
     })
@@ -53,23 +55,7 @@ fn savepoint(world: &World) -> Option<FlinkSavepoint> {
     mine.then_some(found)
 }
 
-/// The JobManagers that are asked, each for the job that matters there.
-fn jobs_of_interest(world: &World) -> BTreeMap<i64, Option<JobId>> {
-    let status = world.status();
-    let mut jobs = BTreeMap::new();
-    if let Some(active) = &status.active {
-        jobs.insert(active.revision, JobId::new(&active.submission.job_id).ok());
-    }
-    if let Some(upgrade) = &status.upgrade {
-        if let Some(submission) = &upgrade.submission {
-            jobs.insert(submission.revision, JobId::new(&submission.job_id).ok());
-        }
-        jobs.entry(upgrade.to).or_default();
-    }
-    jobs
-}
-
-fn cluster(world: &World, revision: i64, job: Option<&JobId>) -> Cluster {
+fn cluster(world: &World, revision: i64, job: Option<&JobId>, slots_matter: bool) -> Cluster {
     let Some(instance) = world.instance(revision) else {
         return Cluster::Down("connection refused".to_owned());
     };
@@ -80,8 +66,7 @@ fn cluster(world: &World, revision: i64, job: Option<&JobId>) -> Cluster {
     let tag = &world.revisions[&revision].image;
     Cluster::Up(Box::new(Up {
         instance,
-        slots_total: slots,
-        slots_available: slots - held,
+        free_slots: slots_matter.then_some(slots - held),
         jobs: known.iter().map(|j| (j.id.clone(), j.state)).collect(),
         job: known.iter().find(|j| Some(&j.id) == job).map(|j| facts(world, j, tag)),
     }))

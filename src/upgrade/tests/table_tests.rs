@@ -54,8 +54,13 @@ fn a_value_that_is_not_known_stops_everything(
     nothing_follows(&o);
 }
 
+/// The process died between the record of the submit and its request.
 fn submitting() -> Observed {
-    let o = upgrading_at(UpgradeStep::Submitting);
+    let told = tell(&upgrade());
+    let intends = told.steps.iter().find(|s| matches!(s.effect, Some(Effect::Submit(2, _)))).unwrap();
+    let mut world = intends.world.clone();
+    world.write_status(&plan(&observe(&world).unwrap()).status);
+    let o = observe(&world).unwrap();
     assert!(matches!(plan(&o).effect, Some(Effect::Submit(2, _))));
     o
 }
@@ -91,6 +96,25 @@ fn nothing_is_submitted_to_another_process_than_the_intent_names() {
     up.instance = "pod-of-2/1".to_owned();
     let plan = plan(&o);
     assert!(!matches!(plan.effect, Some(Effect::Submit(..))), "{:?}", plan.effect);
+}
+
+/// The new JobManager gave no answer when the old job's end was confirmed: which process the submit is for is recorded
+/// with the first one that goes out.
+#[test]
+fn a_submit_waits_for_its_job_manager_and_names_it() {
+    let mut o = with_status(submitting(), |s| {
+        s["upgrade"]["submission"].as_object_mut().unwrap().remove("jobManagerInstance");
+    });
+    let sent = plan(&o);
+    assert!(matches!(sent.effect, Some(Effect::Submit(2, _))));
+    let instance = sent.status.upgrade.unwrap().submission.unwrap().job_manager_instance;
+    assert_eq!(instance.as_ref(), o.up(2).map(|up| &up.instance));
+
+    o.revisions.get_mut(&2).unwrap().cluster = Cluster::Down("refused".to_owned());
+    let waits = plan(&o);
+    assert_eq!(waits.effect, None);
+    let upgrade = waits.status.upgrade.unwrap();
+    assert_eq!((upgrade.step, upgrade.submission.unwrap().job_manager_instance), (UpgradeStep::Submitting, None));
 }
 
 /// A savepoint that is whole does not prove that its job ended.
