@@ -83,6 +83,10 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
         Cluster::NotAsked => Some("its JobManager's Service is not there yet".to_owned()),
     };
     let Some(missing) = missing else {
+        if upgrade.from.is_none() {
+            // Nothing is down meanwhile: warming up would only make the first start longer.
+            return intend_submit(o, draft, upgrade, None);
+        }
         step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");
         return (None, Next::Again);
     };
@@ -125,12 +129,8 @@ fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     if !slots_ready(up, slots) {
         return (None, Next::After(Duration::from_millis(100)));
     }
-    if upgrade.from.is_some() {
-        step(o, draft, UpgradeStep::Savepoint, "the old job is stopped with a savepoint");
-        (None, Next::Again)
-    } else {
-        intend_submit(o, draft, upgrade, None)
-    }
+    step(o, draft, UpgradeStep::Savepoint, "the old job is stopped with a savepoint");
+    (None, Next::Again)
 }
 
 fn warm_up(job_id: JobId, directory: Option<String>, slots: i32) -> RunRequest {

@@ -207,7 +207,6 @@ fn a_deletion_during_a_first_start_leaves_nothing(
     #[values(
         UpgradeStep::Preparing,
         UpgradeStep::Starting,
-        UpgradeStep::WarmingUp,
         UpgradeStep::Submitting,
         UpgradeStep::Restoring,
         UpgradeStep::Stabilizing
