@@ -54,19 +54,19 @@ mod shown_by {
     /// The first start of a job.
     pub(super) const START: &str = "first_start";
     /// Savepoints of a job, into a given directory and into the configured one.
-    pub(super) const SAVEPOINT: &str = "savepoint_canonical_and_native";
+    pub(super) const SAVEPOINT: &str = "canonical_and_native";
     /// An upgrade into a given directory, by a named revision.
-    pub(super) const DIRECTORY: &str = "savepoint_without_a_directory";
+    pub(super) const DIRECTORY: &str = "without_a_directory";
     /// An upgrade through a savepoint.
-    pub(super) const UPGRADE: &str = "upgrade_no_claim";
+    pub(super) const UPGRADE: &str = "no_claim";
     /// An upgrade with CLAIM.
-    pub(super) const CLAIM: &str = "upgrade_claim";
+    pub(super) const CLAIM: &str = "claim";
     /// An upgrade that drops state on purpose.
-    pub(super) const DROP: &str = "upgrade_drops_operator_with_flag";
+    pub(super) const DROP: &str = "drops_operator_with_flag";
     /// A revision whose pods never start.
     pub(super) const DEADLINE: &str = "bad_image_leaves_the_old_job_running";
     /// The end of a resource, by cancel.
-    pub(super) const DELETE_CANCELS: &str = "delete_cancels";
+    pub(super) const DELETE_CANCELS: &str = "whole_way";
     /// The end of a resource that cannot be had within its time.
     pub(super) const DELETE_LATE: &str = "deletion_lets_go_after_its_timeout";
 }

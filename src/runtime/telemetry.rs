@@ -1,6 +1,6 @@
 //! Logs: structured, to standard error.
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::Error;
 
@@ -19,10 +19,14 @@ pub enum LogFormat {
 /// [`Error::LogFilter`] if the filter can't be read, [`Error::LogTwice`] if this was called before.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     let filter = parse_filter(filter)?;
-    let logs = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let logs = tracing_subscriber::registry().with(filter);
     let started = match format {
-        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
-        LogFormat::Text => logs.try_init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            logs.with(lines).try_init()
+        }
+        LogFormat::Text => logs.with(lines).try_init(),
     };
     started.map_err(|error| Error::LogTwice(error.to_string()))?;
     std::panic::set_hook(Box::new(|panic| {
@@ -35,10 +39,11 @@ pub fn init(format: LogFormat, filter: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn parse_filter(value: &str) -> Result<EnvFilter, Error> {
-    EnvFilter::builder()
-        .parse(value)
-        .map_err(|error| Error::LogFilter { value: value.to_owned(), cause: error.to_string() })
+fn parse_filter(value: &str) -> Result<Targets, Error> {
+    value.parse().map_err(|error: tracing_subscriber::filter::ParseError| Error::LogFilter {
+        value: value.to_owned(),
+        cause: error.to_string(),
+    })
 }
 
 #[cfg(test)]

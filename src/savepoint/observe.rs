@@ -1,6 +1,8 @@
 //! Reads the world of a FlinkSavepoint: its job, and what the job's JobManager says.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Api, ResourceExt};
@@ -11,7 +13,14 @@ use crate::flink::{self, JobId, SavepointOperation, TriggerId, location};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::upgrade::{jobmanager, workload};
-use crate::{api, naming};
+use crate::{api, naming, time};
+
+/// For so long a savepoint is followed closely: most are complete by then, and those that are not take their time.
+const YOUNG: TimeDelta = TimeDelta::seconds(2);
+/// How long a pass may follow.
+const MOMENT: Duration = Duration::from_millis(300);
+/// How often Flink is asked meanwhile.
+const POLL: Duration = Duration::from_millis(12);
 
 /// Reads everything that the planner needs.
 ///
@@ -35,7 +44,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint, now: DateTime<Utc
             _ => None,
         };
         if let Some(found) = &observed.job_manager {
-            observed.answer = ask(&ctx.flink.client(&found.url), attempt, savepoint.spec.then()).await;
+            observed.answer = follow(&ctx.flink.client(&found.url), attempt, savepoint.spec.then(), now).await;
         }
     } else {
         (observed.job, observed.job_manager) = Box::pin(job(ctx, savepoint)).await?;
@@ -114,6 +123,25 @@ async fn readiness(flink: &flink::Client, job: &JobId) -> (Option<String>, Optio
             (why, overview.flink_version)
         }
         Err(e) => (Some(e.to_string()), None),
+    }
+}
+
+/// Asks until there is an end to report, but only for a moment: a job that is being stopped is down, and nothing else
+/// that a pass reads changes meanwhile.
+async fn follow(flink: &flink::Client, attempt: &SavepointAttempt, then: Then, now: DateTime<Utc>) -> Answer {
+    let age = attempt.start_time.as_ref().map_or(TimeDelta::MAX, |t| now - time::from_k8s(t));
+    let moment = tokio::time::Instant::now() + if age < YOUNG { MOMENT } else { Duration::ZERO };
+    loop {
+        let answer = ask(flink, attempt, then).await;
+        let ended = match &answer {
+            Answer::InProgress => false,
+            Answer::Completed(done) => done.job_ended || then == Then::Continue,
+            _ => true,
+        };
+        if ended || tokio::time::Instant::now() >= moment {
+            return answer;
+        }
+        tokio::time::sleep(POLL).await;
     }
 }
 

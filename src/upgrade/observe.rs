@@ -1,6 +1,7 @@
 //! Reads the world of a FlinkJobUpgrade: Kubernetes live, then the JobManagers that the pass is about.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::{join_all, try_join_all};
@@ -12,6 +13,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::observed::{self, Cluster, JobFacts, Observed, Record, Revision, Up};
+use super::plan::FAST;
 use super::scope::{self, Scope};
 use super::{child, jobmanager, workload};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage, labels};
@@ -20,6 +22,8 @@ use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 
+/// How long a pass may wait for tasks.
+const MOMENT: Duration = Duration::from_millis(300);
 /// Within this time of its beginning a job is only starting.
 const BEGINNING: TimeDelta = TimeDelta::seconds(3);
 
@@ -38,10 +42,10 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
     let (objects, savepoint, terminating) =
         tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade),)?;
     let Objects { mut revisions, mut instances, stable_service } = objects;
-    let slots = scope::slots_matter(&upgrade);
+    let ask = Ask { slots: scope::slots_matter(&upgrade), patient: scope::waits_for_tasks(&upgrade) };
     let answers = join_all(scope::jobs_of_interest(&upgrade).into_iter().filter_map(|(number, job)| {
         let url = revisions.get(&number)?.url.clone()?;
-        Some(async move { (number, ask(ctx, &url, job, slots).await) })
+        Some(async move { (number, cluster(&ctx.flink.client(&url), job, ask).await) })
     }));
     for (number, cluster) in answers.await {
         let instance = instances.remove(&number);
@@ -218,6 +222,9 @@ async fn child_savepoint(
     namespace: &str,
     upgrade: &FlinkJobUpgrade,
 ) -> Result<Option<FlinkSavepoint>, Error> {
+    if !scope::savepoint_matters(upgrade) {
+        return Ok(None);
+    }
     let status = upgrade.status.as_ref();
     let Some(operation) = status.and_then(|s| s.operation.as_ref()) else { return Ok(None) };
     let name = match &operation.savepoint {
@@ -243,14 +250,33 @@ async fn terminating(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) 
     Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
 }
 
-async fn ask(ctx: &Context, url: &str, job: Option<JobId>, slots: bool) -> Cluster {
-    match cluster(&ctx.flink.client(url), job, slots).await {
-        Ok(up) => Cluster::Up(Box::new(up)),
-        Err(e) => Cluster::Down(e.to_string()),
+/// What a JobManager is asked for, its jobs aside.
+#[derive(Clone, Copy)]
+struct Ask {
+    slots: bool,
+    /// Asked again, for a moment, while the job's tasks are being started.
+    patient: bool,
+}
+
+async fn cluster(flink: &flink::Client, job: Option<JobId>, ask: Ask) -> Cluster {
+    let moment = tokio::time::Instant::now() + if ask.patient { MOMENT } else { Duration::ZERO };
+    loop {
+        match up(flink, job.as_ref(), ask.slots).await {
+            Ok(up) if up.job.as_ref().is_some_and(starts) && tokio::time::Instant::now() < moment => {
+                tokio::time::sleep(FAST).await;
+            }
+            Ok(up) => return Cluster::Up(Box::new(up)),
+            Err(e) => return Cluster::Down(e.to_string()),
+        }
     }
 }
 
-async fn cluster(flink: &flink::Client, job: Option<JobId>, slots: bool) -> Result<Up, flink::Error> {
+fn starts(job: &JobFacts) -> bool {
+    use flink::JobState::{Created, Initializing, Running};
+    matches!(job.state, Created | Initializing | Running) && !job.all_tasks_running
+}
+
+async fn up(flink: &flink::Client, job: Option<&JobId>, slots: bool) -> Result<Up, flink::Error> {
     let overview = async { if slots { flink.overview().await.map(Some) } else { Ok(None) } };
     let (overview, jobs) = tokio::try_join!(overview, flink.jobs())?;
     let mut up = Up {
@@ -259,7 +285,7 @@ async fn cluster(flink: &flink::Client, job: Option<JobId>, slots: bool) -> Resu
         jobs: jobs.iter().map(|j| (j.id.clone(), j.state)).collect(),
         job: None,
     };
-    let Some(found) = job.and_then(|id| jobs.into_iter().find(|j| j.id == id)) else { return Ok(up) };
+    let Some(found) = job.and_then(|id| jobs.into_iter().find(|j| &j.id == id)) else { return Ok(up) };
     let all_tasks_running = found.state == flink::JobState::Running && found.tasks.all_running();
     let mut facts = JobFacts {
         all_tasks_running,

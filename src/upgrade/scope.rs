@@ -53,6 +53,19 @@ pub fn slots_matter(upgrade: &FlinkJobUpgrade) -> bool {
     under_way(upgrade).is_some_and(|u| matches!(u.step, UpgradeStep::Starting | UpgradeStep::WarmingUp))
 }
 
+/// Whether a JobManager is asked for a moment until the job's tasks run: the job is down, and nothing else that a pass
+/// reads changes meanwhile.
+#[must_use]
+pub fn waits_for_tasks(upgrade: &FlinkJobUpgrade) -> bool {
+    of(upgrade) == Scope::Revisions && under_way(upgrade).is_some_and(|u| u.step == UpgradeStep::Restoring)
+}
+
+/// Whether the operation's savepoint matters: until the job is submitted.
+#[must_use]
+pub fn savepoint_matters(upgrade: &FlinkJobUpgrade) -> bool {
+    of(upgrade) == Scope::Whole || under_way(upgrade).is_some_and(|u| u.step == UpgradeStep::Savepoint)
+}
+
 fn under_way(upgrade: &FlinkJobUpgrade) -> Option<&UpgradeProgress> {
     upgrade.status.as_ref()?.upgrade.as_ref()
 }

@@ -1,32 +1,41 @@
 //! Upgrades that cannot succeed: the old job runs on, or is put back, and the reason can be read.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use e2e::{
     job::{Job, Version},
     namespace::Sandbox,
     wait::{self, Stalled},
 };
 use flink_savepoint_operator::api::{FlinkJobUpgrade, UpgradeResult};
+use kube::api::ListParams;
 use serde_json::json;
 
-use crate::story;
+use crate::{savepoint, story};
 
 /// Longer than this is no cause but a stack trace.
 const READABLE: usize = 1000;
 
+/// One job and all the changes that it refuses.
+pub async fn one_after_the_other(sandbox: &Sandbox, version: Version) -> Result<()> {
+    let key = "/spec/flinkConfiguration/execution.checkpointing.savepoint-dir";
+    let job = Job::counting(&sandbox.env, "orders", version).unset(key);
+    let (job, before) = savepoint::without_a_directory(sandbox, job).await?;
+    bad_image_leaves_the_old_job_running(sandbox, &job, &before).await.context("bad image")?;
+    main_throws_puts_the_old_job_back(sandbox, &job, &before).await.context("main() throws")?;
+    drops_operator_with_flag(sandbox, &job, &before).await.context("drops an operator")
+}
+
 /// An operator with state is gone from the job. Without the flag Flink refuses the savepoint and the old job is put
 /// back; taking the change back heals; with the flag the job moves.
-pub async fn drops_operator_with_flag(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
-    let before = story::started(sandbox, &job).await?;
+async fn drops_operator_with_flag(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
     let dropping = job.clone().counting_with(200, &["--variant", "drops"]);
     sandbox.apply(&dropping).await?;
-    let stalled = refused(sandbox, &before, "allowNonRestoredState").await?;
+    let stalled = refused(sandbox, before, UpgradeResult::RolledBack, "allowNonRestoredState").await?;
     ensure!(
         stalled.message.split(|c: char| !c.is_ascii_hexdigit()).any(|word| word.len() == 32),
         "no operator: {stalled:?}"
     );
-    heals(sandbox, &job).await?;
+    heals(sandbox, job).await?;
 
     let before = sandbox.jobs().get("orders").await?;
     let allowed = dropping.set("/spec/job/allowNonRestoredState", json!(true));
@@ -36,31 +45,30 @@ pub async fn drops_operator_with_flag(sandbox: &Sandbox, version: Version) -> Re
 }
 
 /// Pods of the new revision never start: nothing happens to the old job.
-pub async fn bad_image_leaves_the_old_job_running(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
-    let before = story::started(sandbox, &job).await?;
+async fn bad_image_leaves_the_old_job_running(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
     let image = format!("{}/flink-jobs:does-not-exist", sandbox.env.registry);
-    let bad = job.clone().set("/spec/image", json!(image)).set("/spec/upgrade/progressDeadline", json!("20s"));
+    let bad = job.clone().set("/spec/image", json!(image)).set("/spec/upgrade/progressDeadline", json!("10s"));
+    let savepoints = sandbox.savepoints().list(&ListParams::default()).await?.items.len();
     sandbox.apply(&bad).await?;
-    refused(sandbox, &before, &image).await?;
-    let jobs = story::goes_on(sandbox, "orders").await?;
-    ensure!(jobs == [story::submission(&before)?.job_id], "the old job was touched: {jobs:?}");
-    story::only_savepoints(sandbox, &[]).await?;
-    heals(sandbox, &job).await
+    refused(sandbox, before, UpgradeResult::Failed, &image).await?;
+    let after = sandbox.savepoints().list(&ListParams::default()).await?.items.len();
+    ensure!(after == savepoints, "{after} savepoints, before it {savepoints}");
+    let now = sandbox.jobs().get("orders").await?;
+    ensure!(story::submission(&now)? == story::submission(before)?, "the old job was touched");
+    heals(sandbox, job).await
 }
 
 /// The job's own code fails as it builds the job.
-pub async fn main_throws_puts_the_old_job_back(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
-    let before = story::started(sandbox, &job).await?;
+async fn main_throws_puts_the_old_job_back(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
     sandbox.apply(&job.clone().counting_with(200, &["--variant", "throws"])).await?;
-    refused(sandbox, &before, "main() throws, as --variant throws asks").await?;
-    heals(sandbox, &job).await
+    let words = "main() throws, as --variant throws asks";
+    refused(sandbox, before, UpgradeResult::RolledBack, words).await?;
+    heals(sandbox, job).await
 }
 
 /// The change was refused with these words in it, the old revision has the state and goes on, and the new one's
 /// objects are gone.
-async fn refused(sandbox: &Sandbox, before: &FlinkJobUpgrade, words: &str) -> Result<Stalled> {
+async fn refused(sandbox: &Sandbox, before: &FlinkJobUpgrade, expected: UpgradeResult, words: &str) -> Result<Stalled> {
     let stalled = wait::stalled(&sandbox.jobs(), "orders", story::UPGRADE).await?;
     ensure!(stalled.message.contains(words), "{words:?} is not in {stalled:?}");
     ensure!(stalled.message.len() <= READABLE && !stalled.message.contains("\tat "), "cannot be read: {stalled:?}");
@@ -71,7 +79,6 @@ async fn refused(sandbox: &Sandbox, before: &FlinkJobUpgrade, words: &str) -> Re
     let submission = story::submission(&job)?;
     ensure!(jobs.last() == Some(&submission.job_id), "{jobs:?}, status says {}", submission.job_id);
     let entry = story::newest(&job)?;
-    let expected = if jobs.len() == 1 { UpgradeResult::Failed } else { UpgradeResult::RolledBack };
     ensure!(entry.result == expected && entry.message.is_some(), "{entry:?}");
     story::removed(sandbox, "orders", entry.to).await?;
     Ok(stalled)

@@ -6,8 +6,8 @@
 
 mod alone;
 mod crash;
-mod deletion;
 mod failed_upgrade;
+mod life;
 mod matrix;
 mod savepoint;
 mod start;

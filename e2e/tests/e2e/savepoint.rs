@@ -1,11 +1,7 @@
 //! Savepoints that a user asks for.
 
 use anyhow::{Context as _, Result, ensure};
-use e2e::{
-    job::{Job, Version},
-    namespace::Sandbox,
-    wait,
-};
+use e2e::{job::Job, namespace::Sandbox, wait};
 use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkSavepoint, FormatType};
 use serde_json::{Value, json};
 
@@ -14,30 +10,28 @@ use crate::story;
 /// Key prefix of a directory that is not the configured one.
 const ELSEWHERE: &str = "elsewhere";
 
-/// Both formats, into a given directory and into the configured one; the job runs on.
-pub async fn canonical_and_native(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
-    let object = story::started(sandbox, &job).await?;
-
+/// Both formats, into a given directory and into the configured one; the job runs on. Returns the latter's location.
+pub async fn canonical_and_native(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> Result<String> {
     let elsewhere = sandbox.env.s3.url(ELSEWHERE);
     let spec = json!({"formatType": "CANONICAL", "targetDirectory": elsewhere});
-    let canonical = taken(sandbox, &object, "canonical", spec, FormatType::Canonical).await?;
+    let canonical = taken(sandbox, job, "canonical", spec, FormatType::Canonical).await?;
     ensure!(canonical.starts_with(&format!("{elsewhere}/{}/canonical-", sandbox.namespace)), "{canonical}");
     let found = story::directories(sandbox, ELSEWHERE).await?;
     ensure!(found.iter().eq([&canonical]), "{found:#?}, expected {canonical}");
     ensure!(sandbox.env.s3.has_metadata(&canonical).await?, "{canonical} has no _metadata");
     story::only_savepoints(sandbox, &[]).await?;
 
-    let native = taken(sandbox, &object, "native", json!({"formatType": "NATIVE"}), FormatType::Native).await?;
+    let native = taken(sandbox, job, "native", json!({"formatType": "NATIVE"}), FormatType::Native).await?;
     ensure!(native.starts_with(&sandbox.env.s3.url("savepoints/")), "{native}");
     story::only_savepoints(sandbox, &[&native]).await?;
 
-    let jobs = story::goes_on(sandbox, &job.name).await?;
-    ensure!(jobs == [story::submission(&object)?.job_id], "the job was changed: {jobs:?}");
-    let after = wait::ready(&sandbox.jobs(), &job.name, story::SOON).await?;
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let jobs = story::goes_on(sandbox, name).await?;
+    ensure!(jobs == [story::submission(job)?.job_id], "the job was changed: {jobs:?}");
+    let after = wait::ready(&sandbox.jobs(), name, story::SOON).await?;
     let operation = after.status.and_then(|status| status.operation);
     ensure!(operation.is_none(), "the lock is still held: {operation:?}");
-    Ok(())
+    Ok(native)
 }
 
 async fn taken(
@@ -60,10 +54,9 @@ async fn taken(
     Ok(location)
 }
 
-/// With neither a given nor a configured directory there is nothing to do but to say how to give one.
-pub async fn without_a_directory(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let key = "/spec/flinkConfiguration/execution.checkpointing.savepoint-dir";
-    let job = Job::counting(&sandbox.env, "orders", version).unset(key);
+/// With neither a given nor a configured directory there is nothing to do but to say how to give one. `job` has none.
+/// Returns the manifest with the cure that was named, and the job after it.
+pub async fn without_a_directory(sandbox: &Sandbox, job: Job) -> Result<(Job, FlinkJobUpgrade)> {
     let object = story::started(sandbox, &job).await?;
     sandbox.take_savepoint("nowhere", &job.name, json!({})).await?;
     let stalled = wait::stalled(&sandbox.savepoints(), "nowhere", story::SOON).await?;
@@ -89,7 +82,7 @@ pub async fn without_a_directory(sandbox: &Sandbox, version: Version) -> Result<
     let child = sandbox.savepoints().get(after.entry.savepoint.as_deref().unwrap_or_default()).await?;
     let format = child.status.and_then(|status| status.format_type);
     ensure!(format == Some(FormatType::Canonical), "{format:?}");
-    let name = after.job.status.and_then(|status| status.active).and_then(|active| active.revision_name);
+    let name = after.job.status.as_ref().and_then(|status| status.active.as_ref()?.revision_name.clone());
     ensure!(name.as_deref() == Some("cured"), "{name:?}");
-    Ok(())
+    Ok((cured, after.job))
 }

@@ -7,7 +7,7 @@ use e2e::{
     records,
     wait::{self, Seen},
 };
-use flink_savepoint_operator::api::labels;
+use flink_savepoint_operator::api::{FlinkJobUpgrade, labels};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::{Resource as _, api::GetParams, core::Request};
 use serde_json::{Value, json};
@@ -15,9 +15,8 @@ use serde_json::{Value, json};
 use crate::story;
 
 /// A manifest becomes a running job, of objects as they must be, and then the operator is quiet.
-pub async fn first_start(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
-    let object = story::started(sandbox, &job).await?;
+pub async fn first_start(sandbox: &Sandbox, job: &Job) -> Result<FlinkJobUpgrade> {
+    let object = story::started(sandbox, job).await?;
     ensure!(story::revision(&object)? == 1);
     let submission = story::submission(&object)?;
     ensure!(submission.restored_from.is_none(), "{submission:?}");
@@ -39,7 +38,7 @@ pub async fn first_start(sandbox: &Sandbox, version: Version) -> Result<()> {
     }
     let after = version().await?;
     ensure!(before == after, "the resource was written at rest: {before:?} became {after:?}");
-    Ok(())
+    Ok(object)
 }
 
 /// The stable Service leads to the JobManager that runs the job, soon after the job is Ready: a node's proxy follows a
@@ -107,7 +106,7 @@ async fn pods_are_restricted(sandbox: &Sandbox) -> Result<()> {
 
 /// `kubectl get`, asked of the API server as kubectl does.
 async fn columns_tell_the_story(sandbox: &Sandbox, job: &str) -> Result<()> {
-    let url = flink_savepoint_operator::api::FlinkJobUpgrade::url_path(&(), Some(&sandbox.namespace));
+    let url = FlinkJobUpgrade::url_path(&(), Some(&sandbox.namespace));
     let mut request = Request::new(url).get(job, &GetParams::default())?;
     let table = "application/json;as=Table;v=v1;g=meta.k8s.io".parse()?;
     request.headers_mut().insert("accept", table);

@@ -166,6 +166,13 @@ pub async fn only_savepoints(sandbox: &Sandbox, locations: &[&str]) -> Result<()
     let expected: BTreeSet<String> = locations.iter().map(|location| (*location).to_owned()).collect();
     let found = directories(sandbox, SAVEPOINTS).await?;
     ensure!(found == expected, "savepoint directories {found:#?}, expected {expected:#?}");
+    only_whole_savepoints(sandbox, locations).await
+}
+
+/// No other savepoints than these lie whole in the configured directory. Of one that Flink claimed something may be
+/// left: it deletes what it no longer needs.
+pub async fn only_whole_savepoints(sandbox: &Sandbox, locations: &[&str]) -> Result<()> {
+    let expected: BTreeSet<String> = locations.iter().map(|location| (*location).to_owned()).collect();
     let whole = sandbox.env.s3.snapshots(&format!("{SAVEPOINTS}/{}/", sandbox.namespace)).await?;
     ensure!(whole == expected, "whole savepoints {whole:#?}, expected {expected:#?}");
     Ok(())

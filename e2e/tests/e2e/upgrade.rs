@@ -7,33 +7,25 @@ use e2e::{
     records::{self, Violation},
     wait,
 };
-use flink_savepoint_operator::api::RestoreMode;
-use kube::api::DeleteParams;
+use flink_savepoint_operator::api::{FlinkJobUpgrade, RestoreMode};
 use serde_json::json;
 
-use crate::{savepoint, story};
+use crate::story::{self, Upgraded};
 
 /// A changed argument: stop with savepoint, restore, and every record once.
-pub async fn no_claim(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
-    let before = story::started(sandbox, &job).await?;
-    let after = story::upgraded(sandbox, &before, &job.rate(250)).await?;
+pub async fn no_claim(sandbox: &Sandbox, before: &FlinkJobUpgrade, changed: &Job) -> Result<Upgraded> {
+    let after = story::upgraded(sandbox, before, changed).await?;
     ensure!(story::submission(&after.job)?.restore_mode == Some(RestoreMode::NoClaim));
-    story::handed_over(sandbox, &before, &after).await?;
-    let jobs = records::check_exactly_once(&sandbox.records("orders")?)?.jobs;
-    ensure!(jobs.len() == 2, "{jobs:?}");
-    // NO_CLAIM: the savepoint stays the user's.
-    story::only_savepoints(sandbox, &[&after.location]).await
+    story::handed_over(sandbox, before, &after).await?;
+    Ok(after)
 }
 
 /// With CLAIM the savepoint becomes the new job's own.
-pub async fn claim(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
-    let before = story::started(sandbox, &job).await?;
-    let changed = job.rate(250).set("/spec/job/restoreMode", json!("CLAIM"));
-    let after = story::upgraded(sandbox, &before, &changed).await?;
+pub async fn claim(sandbox: &Sandbox, before: &FlinkJobUpgrade, changed: &Job) -> Result<Upgraded> {
+    let changed = changed.clone().set("/spec/job/restoreMode", json!("CLAIM"));
+    let after = story::upgraded(sandbox, before, &changed).await?;
     ensure!(story::submission(&after.job)?.restore_mode == Some(RestoreMode::Claim));
-    story::handed_over(sandbox, &before, &after).await?;
+    story::handed_over(sandbox, before, &after).await?;
     // Flink deletes a claimed savepoint with its second checkpoint or so: the mode was really set.
     wait::until("Flink deletes the savepoint that it claimed", story::SOON, async || {
         Ok(if sandbox.env.s3.has_metadata(&after.location).await? {
@@ -42,21 +34,8 @@ pub async fn claim(sandbox: &Sandbox, version: Version) -> Result<()> {
             wait::Seen::Yes(())
         })
     })
-    .await
-}
-
-/// A savepoint, an upgrade and the end, in one go.
-pub async fn whole_way(sandbox: &Sandbox, version: Version) -> Result<()> {
-    savepoint::canonical_and_native(sandbox, version).await?;
-    let before = wait::ready(&sandbox.jobs(), "orders", story::SOON).await?;
-    let job = Job::counting(&sandbox.env, "orders", version).set("/spec/deletion/job", json!("Cancel"));
-    let after = story::upgraded(sandbox, &before, &job.rate(250)).await?;
-    story::handed_over(sandbox, &before, &after).await?;
-    sandbox.jobs().delete("orders", &DeleteParams::default()).await?;
-    wait::gone(&sandbox.jobs(), "orders", story::SOON).await?;
-    story::all_removed(sandbox, "orders").await?;
-    ensure!(sandbox.env.s3.has_metadata(&after.location).await?, "{} is gone", after.location);
-    Ok(())
+    .await?;
+    Ok(after)
 }
 
 /// The rules that the records are judged by can go red on a real run: a source whose uid was changed starts anew, and

@@ -1,0 +1,74 @@
+//! What a job goes through that nothing goes wrong with.
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::{
+    job::{CHECKPOINTS, Job, Version},
+    namespace::Sandbox,
+    records,
+};
+use flink_savepoint_operator::api::FlinkJobUpgrade;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
+
+use crate::{
+    savepoint, start,
+    story::{self, Upgraded},
+    upgrade,
+};
+
+/// First start, savepoints of both formats, upgrades with NO_CLAIM and with CLAIM, and a deletion that saves.
+pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()> {
+    let job = Job::counting(&sandbox.env, "orders", version);
+    let first = start::first_start(sandbox, &job).await?;
+    let native = savepoint::canonical_and_native(sandbox, &first).await?;
+
+    let second = upgrade::no_claim(sandbox, &first, &job.clone().rate(250)).await?;
+    // NO_CLAIM: the savepoint stays the user's.
+    story::only_savepoints(sandbox, &[&native, &second.location]).await?;
+
+    let third = upgrade::claim(sandbox, &second.job, &job.rate(200)).await?;
+    let jobs = records::check_exactly_once(&sandbox.records("orders")?)?.jobs;
+    ensure!(jobs.len() == 3, "{jobs:?}");
+
+    // By default the state is saved first, and the savepoint stays.
+    let before = names(sandbox).await?;
+    deleted(sandbox).await?;
+    let after = names(sandbox).await?;
+    let new: Vec<&String> = after.iter().filter(|name| !before.contains(name)).collect();
+    let [last] = new[..] else { anyhow::bail!("before the deletion {before:?}, after it {after:?}") };
+    let last = story::completed(&sandbox.savepoints().get(last).await?)?;
+    // That of the third revision was Flink's, and is gone.
+    ensure!(!sandbox.env.s3.has_metadata(&third.location).await?, "{}", third.location);
+    story::only_whole_savepoints(sandbox, &[&native, &second.location, &last]).await
+}
+
+/// A start, a savepoint, an upgrade and a deletion that cancels.
+pub async fn whole_way(sandbox: &Sandbox, version: Version) -> Result<()> {
+    let job = Job::counting(&sandbox.env, "orders", version).set("/spec/deletion/job", json!("Cancel"));
+    let first = story::started(sandbox, &job).await?;
+    let native = savepoint::canonical_and_native(sandbox, &first).await?;
+    let second: Upgraded = upgrade::no_claim(sandbox, &first, &job.rate(250)).await?;
+    let before = names(sandbox).await?;
+    deleted(sandbox).await?;
+    // Cancelled, as asked: nothing is left of it but its last checkpoint, and the savepoints that there were.
+    ensure!(names(sandbox).await? == before, "{:?}, before the deletion {before:?}", names(sandbox).await?);
+    story::only_savepoints(sandbox, &[&native, &second.location]).await?;
+    let retained = sandbox.env.s3.snapshots(&format!("{CHECKPOINTS}/{}/", sandbox.namespace)).await?;
+    ensure!(!retained.is_empty(), "no checkpoint is retained");
+    Ok(())
+}
+
+/// Deletes the job, in the foreground, which must not reach the pods before the finalizer has done its work.
+async fn deleted(sandbox: &Sandbox) -> Result<()> {
+    sandbox.jobs().delete("orders", &DeleteParams::foreground()).await?;
+    e2e::wait::gone::<FlinkJobUpgrade>(&sandbox.jobs(), "orders", story::UPGRADE).await?;
+    story::all_removed(sandbox, "orders").await?;
+    records::check_exactly_once(&sandbox.records("orders")?)?;
+    Ok(())
+}
+
+/// Names of the FlinkSavepoints that there are.
+async fn names(sandbox: &Sandbox) -> Result<Vec<String>> {
+    let items = sandbox.savepoints().list(&ListParams::default()).await?.items;
+    items.into_iter().map(|s| s.metadata.name.context("a savepoint without a name")).collect()
+}
