@@ -7,7 +7,11 @@ use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use serde_json::Value;
 
+use crate::wait::{self, Seen};
+
 const PORT: u16 = 8081;
+/// For the proxy of the node.
+const ANSWERS: Duration = Duration::from_secs(30);
 
 /// One JobManager.
 #[derive(Debug, Clone)]
@@ -26,15 +30,23 @@ pub struct Restored {
 }
 
 impl Flink {
-    /// The JobManager behind a Service.
+    /// The JobManager behind a Service, as soon as it answers there: a node's proxy follows a Service only after a while.
     ///
     /// # Errors
-    /// There is no such Service, or it has no address.
+    /// There is no such Service, it has no address, or nobody answers.
     pub async fn behind(client: &Client, namespace: &str, service: &str) -> Result<Self> {
         let api: Api<Service> = Api::namespaced(client.clone(), namespace);
         let ip = api.get(service).await?.spec.and_then(|spec| spec.cluster_ip).filter(|ip| ip != "None");
         let ip = ip.with_context(|| format!("Service {service} has no cluster IP"))?;
-        Ok(Self { base: format!("http://{ip}:{PORT}"), http: reqwest::Client::new() })
+        let flink = Self { base: format!("http://{ip}:{PORT}"), http: reqwest::Client::new() };
+        wait::until(&format!("Service {service} answers"), ANSWERS, async || {
+            Ok(match flink.get("/overview").await {
+                Ok(_) => Seen::Yes(()),
+                Err(e) => Seen::NotYet(format!("{e:#}")),
+            })
+        })
+        .await?;
+        Ok(flink)
     }
 
     /// A GET below the REST root, `path` with its leading slash.

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::apps::v1::ControllerRevision;
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
-use super::plan::{Answer, Completed, Job, JobManager, Observed, Submitted};
+use super::plan::{Answer, Completed, Job, Observed, Submitted};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, Then, coverage};
 use crate::flink::{self, JobId, SavepointOperation, TriggerId, location};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
-use crate::upgrade::{jobmanager, workload};
+use crate::upgrade::jobmanager::{self, Process};
+use crate::upgrade::workload;
 use crate::{api, naming, time};
 
 /// For so long a savepoint is followed closely: most are complete by then, and those that are not take their time.
@@ -52,7 +53,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint, now: DateTime<Utc
     Ok(observed)
 }
 
-async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<JobManager>), Error> {
+async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<Process>), Error> {
     let namespace = savepoint.namespace().unwrap_or_default();
     let Some(name) = savepoint.spec.job_ref.as_ref().map(|r| r.name.as_str()) else { return Ok((Job::Missing, None)) };
     let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
@@ -79,7 +80,7 @@ async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<J
     let rendered = record.as_ref().and_then(|r| workload::from_controller_revision(r).ok());
     let (not_ready, flink_version) = match &job_manager {
         Some(found) => readiness(&ctx.flink.client(&found.url), &job_id).await,
-        None => (Some("the revision's Service is gone".to_owned()), None),
+        None => (Some("its JobManager's pod is not running".to_owned()), None),
     };
     let submitted = Submitted {
         uid,
@@ -93,22 +94,18 @@ async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<J
     Ok((Job::Submitted(Box::new(submitted)), job_manager))
 }
 
-/// A revision's JobManager, found by the names that its objects have for ever. By GETs: a list would wait until the API
+/// A revision's JobManager, found by the name that its pod has for ever. By GET: a list would wait until the API
 /// server's cache has caught up with the last write, while the job may be down.
 async fn job_manager(
     ctx: &Context,
     savepoint: &FlinkSavepoint,
     job: &str,
     revision: i64,
-) -> Result<Option<JobManager>, Error> {
-    let namespace = savepoint.namespace().unwrap_or_default();
-    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &namespace);
-    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &namespace);
-    let (service, pod) = (naming::revision_name(job, revision), naming::job_manager_pod_name(job, revision));
-    let (service, pod) =
-        tokio::try_join!(within("get Service", services.get_opt(&service)), within("get Pod", pods.get_opt(&pod)))?;
-    let url = service.as_ref().and_then(jobmanager::base_url);
-    Ok(url.map(|url| JobManager { url, instance: pod.as_ref().and_then(jobmanager::instance) }))
+) -> Result<Option<Process>, Error> {
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
+    let name = naming::job_manager_pod_name(job, revision);
+    let pod = within("get Pod", pods.get_opt(&name)).await?;
+    Ok(pod.as_ref().and_then(jobmanager::process))
 }
 
 /// Why Flink would refuse a savepoint now, and its version.

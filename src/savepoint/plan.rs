@@ -14,6 +14,7 @@ use crate::flink::{Cause, JobId, SavepointFormat, SavepointRequest, StopRequest,
 use crate::naming;
 use crate::reconcile::{Next, SETTLED, not_implemented};
 use crate::time;
+use crate::upgrade::jobmanager::Process;
 
 /// How long Flink keeps the result of a trigger after it is complete: `rest.async.store-duration`, 5 minutes by
 /// default. Past it "unknown trigger" no longer proves that the request never arrived.
@@ -31,18 +32,9 @@ pub struct Observed {
     /// The job that it names.
     pub job: Job,
     /// The JobManager: of the job's present revision or, once there is an attempt, of the revision that it is of.
-    pub job_manager: Option<JobManager>,
+    pub job_manager: Option<Process>,
     /// What Flink says of the attempt in progress.
     pub answer: Answer,
-}
-
-/// A JobManager whose Service is there.
-#[derive(Debug, Clone)]
-pub struct JobManager {
-    /// Base URL of its REST API.
-    pub url: String,
-    /// The process that answers there now: pod UID and restart count.
-    pub instance: Option<String>,
 }
 
 /// The job that a savepoint is taken of.
@@ -284,7 +276,7 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
 }
 
 fn instance(o: &Observed) -> Option<&str> {
-    o.job_manager.as_ref()?.instance.as_deref()
+    Some(&o.job_manager.as_ref()?.instance)
 }
 
 enum Lock {

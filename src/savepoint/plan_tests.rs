@@ -49,7 +49,7 @@ fn operation(name: &str, uid: Option<&str>) -> Operation {
 }
 
 fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Observed {
-    let job_manager = Some(JobManager { url: "http://orders-3:8081".to_owned(), instance: Some("pod-a/0".to_owned()) });
+    let job_manager = Some(Process { url: "http://10.1.2.3:8081".to_owned(), instance: "pod-a/0".to_owned() });
     Observed { now: now(), savepoint, not_yet: Vec::new(), job: Job::Submitted(Box::new(job)), job_manager, answer }
 }
 
@@ -145,7 +145,7 @@ fn nothing_is_sent_while_tasks_do_not_run() {
 #[case::result_may_have_expired(Some("pod-a/0"), 300)]
 fn a_lost_answer_is_never_repeated(#[case] instance: Option<&str>, #[case] age: i64) {
     let mut o = observed(triggered(None, age), job(), Answer::UnknownTrigger);
-    o.job_manager.as_mut().unwrap().instance = instance.map(str::to_owned);
+    o.job_manager = instance.map(|instance| Process { instance: instance.to_owned(), ..o.job_manager.unwrap() });
     let plan = plan(&o);
     assert_eq!(plan.effect, None);
     assert_eq!((reason(&plan), is_stalled(&plan)), ("AnswerLost", true));

@@ -1,5 +1,7 @@
 //! Carries out one effect of a FlinkJobUpgrade's plan.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::{ByteString, NamespaceResourceScope};
@@ -10,16 +12,20 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::observed::Observed;
-use super::plan::Effect;
+use super::plan::{Effect, FAST};
 use super::status;
 use super::workload;
 use crate::api::{FINALIZER, FlinkJobUpgrade, FlinkSavepoint, labels};
+use crate::flink::{self, CheckpointOperation, JobId};
+use crate::naming;
 use crate::reconcile::{Error, must_lead, within};
 use crate::runtime::Context;
-use crate::{flink, naming};
 
 /// Without blue and green sides every revision has the same color.
 const COLOR: &str = "blue";
+
+/// For so long a pass waits for a checkpoint; one that takes longer is seen in the job's history.
+const CHECKPOINT_MOMENT: Duration = Duration::from_secs(2);
 
 /// What an effect came to.
 #[derive(Debug)]
@@ -76,12 +82,26 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             Ok(Outcome::Done)
         }
         Effect::TriggerCheckpoint(number, job) => {
-            if let Err(e) = jobmanager(ctx, o, number).trigger_checkpoint(&job).await {
+            if let Err(e) = checkpoint(&jobmanager(ctx, o, number), &job).await {
                 tracing::debug!(revision = number, error = %e, "no checkpoint was triggered; the job's own will do");
             }
             Ok(Outcome::Done)
         }
     }
+}
+
+/// Asks for a checkpoint, and for a moment for what became of it: a JobManager that has an answer which nobody has
+/// fetched waits for that when it is told to end, until Flink's safeguard kills it after 5 s (FLINK-10309).
+async fn checkpoint(flink: &flink::Client, job: &JobId) -> Result<(), flink::Error> {
+    let id = flink.trigger_checkpoint(job).await?;
+    let moment = tokio::time::Instant::now() + CHECKPOINT_MOMENT;
+    while tokio::time::Instant::now() < moment {
+        if flink.checkpoint_status(job, &id).await? != CheckpointOperation::InProgress {
+            break;
+        }
+        tokio::time::sleep(FAST).await;
+    }
+    Ok(())
 }
 
 fn api<K>(ctx: &Context, o: &Observed) -> Api<K>
@@ -93,8 +113,8 @@ where
 
 /// The JobManager that this pass has asked. A plan has an effect on no other.
 fn jobmanager(ctx: &Context, o: &Observed, number: i64) -> flink::Client {
-    let url = o.revisions.get(&number).and_then(|r| r.url.as_deref());
-    ctx.flink.client(url.unwrap_or_default())
+    let process = o.revisions.get(&number).and_then(|r| r.job_manager.as_ref());
+    ctx.flink.client(process.map_or("", |p| p.url.as_str()))
 }
 
 async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome, Error> {

@@ -1,25 +1,30 @@
 //! Where a revision's JobManager is, and which process answers there.
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::naming;
 
-/// The base URL of a revision's REST endpoint, by the cluster address of its Service: no name has to be looked up.
-#[must_use]
-pub fn base_url(service: &Service) -> Option<String> {
-    let address = service.spec.as_ref()?.cluster_ip.as_deref().filter(|ip| !ip.is_empty() && *ip != "None")?;
-    Some(format!("http://{address}:{}", naming::REST_PORT))
+/// A JobManager's process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// The pod's UID and the container's restart count. A new instance has forgotten every trigger and, without high
+    /// availability, every job.
+    pub instance: String,
+    /// Base URL of its REST API, by the pod's own address: whoever answers there is this process, which a Service does
+    /// not promise, and a node's proxy need not have heard of it yet.
+    pub url: String,
 }
 
-/// The process in a JobManager's pod: the pod's UID and the container's restart count. A new instance has forgotten
-/// every trigger and, without high availability, every job. `None` before the container has run.
+/// The process in a JobManager's pod. `None` while its container does not run.
 #[must_use]
-pub fn instance(pod: &Pod) -> Option<String> {
+pub fn process(pod: &Pod) -> Option<Process> {
     let uid = pod.metadata.uid.as_deref()?;
-    let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let main = containers.iter().find(|c| c.name == naming::MAIN_CONTAINER)?;
+    let status = pod.status.as_ref()?;
+    let main = status.container_statuses.as_ref()?.iter().find(|c| c.name == naming::MAIN_CONTAINER)?;
     main.state.as_ref()?.running.as_ref()?;
-    Some(format!("{uid}/{}", main.restart_count))
+    let ip: std::net::IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
+    let url = format!("http://{}", std::net::SocketAddr::new(ip, naming::REST_PORT));
+    Some(Process { instance: format!("{uid}/{}", main.restart_count), url })
 }
 
 /// Why a pod does not start, in Kubernetes' own words: a container that waits for something that may never come, or
@@ -49,3 +54,7 @@ pub fn trouble(pod: &Pod) -> Option<String> {
     let reason = unscheduled.reason.clone().unwrap_or_default();
     Some(format!("{reason}: {}", unscheduled.message.clone().unwrap_or_default()))
 }
+
+#[cfg(test)]
+#[path = "jobmanager_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::jobmanager::Process;
 use super::observed::{self, Cluster, JobFacts, Observed, Record, Revision, Up};
 use super::plan::FAST;
 use super::scope::{self, Scope};
@@ -41,22 +42,14 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
     };
     let (objects, savepoint, terminating) =
         tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade),)?;
-    let Objects { mut revisions, mut instances, stable_service } = objects;
-    let ask = Ask { slots: scope::slots_matter(&upgrade), patient: scope::waits_for_tasks(&upgrade) };
-    let answers = join_all(scope::jobs_of_interest(&upgrade).into_iter().filter_map(|(number, job)| {
-        let url = revisions.get(&number)?.url.clone()?;
-        Some(async move { (number, cluster(&ctx.flink.client(&url), job, ask).await) })
-    }));
-    for (number, cluster) in answers.await {
-        let instance = instances.remove(&number);
-        revisions.entry(number).or_default().cluster = match (cluster, instance) {
-            (Cluster::Up(mut up), Some(instance)) => {
-                up.instance = instance;
-                Cluster::Up(up)
-            }
-            (Cluster::Up(_), None) => Cluster::Down("the JobManager's pod is not running".to_owned()),
-            (down, _) => down,
-        };
+    let Objects { mut revisions, stable_service } = objects;
+    let what = Ask { slots: scope::slots_matter(&upgrade), patient: scope::waits_for_tasks(&upgrade) };
+    let asked = scope::jobs_of_interest(&upgrade).into_iter().filter_map(|(number, job)| {
+        let process = revisions.get(&number)?.job_manager.clone();
+        Some(async move { (number, cluster(ctx, process, job, what).await) })
+    });
+    for (number, cluster) in join_all(asked).await {
+        revisions.entry(number).or_default().cluster = cluster;
     }
     let not_yet = not_yet(&upgrade);
     Ok(Observed { now, upgrade, not_yet, revisions, savepoint, stable_service, namespace_terminating: terminating })
@@ -66,22 +59,16 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
 #[derive(Default)]
 struct Objects {
     revisions: BTreeMap<i64, Revision>,
-    /// The JobManager processes, by revision.
-    instances: BTreeMap<i64, String>,
     stable_service: Option<i64>,
 }
 
 impl Objects {
-    fn service(&mut self, number: i64, service: &Service) {
-        self.revisions.entry(number).or_default().url = jobmanager::base_url(service);
-    }
-
     fn pod(&mut self, number: i64, pod: &Pod) {
+        let revision = self.revisions.entry(number).or_default();
         if pod.labels().get(labels::COMPONENT).is_some_and(|c| c == labels::JOBMANAGER) {
-            self.instances.extend(jobmanager::instance(pod).map(|i| (number, i)));
+            revision.job_manager = jobmanager::process(pod).or(revision.job_manager.take());
         }
-        let trouble = jobmanager::trouble(pod);
-        self.revisions.entry(number).or_default().pods.push(observed::Pod { name: pod.name_any(), trouble });
+        revision.pods.push(observed::Pod { name: pod.name_any(), trouble: jobmanager::trouble(pod) });
     }
 
     fn record(&mut self, record: &ControllerRevision) -> Result<(), Error> {
@@ -112,7 +99,6 @@ async fn objects(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> R
         if service.name_any() == naming::stable_service_name(&upgrade.name_any()) {
             objects.stable_service = Some(selected_revision(service).unwrap_or_default());
         } else if let Some(number) = revision_of(service) {
-            objects.service(number, service);
             objects.revisions.entry(number).or_default().objects += 1;
         }
     }
@@ -132,18 +118,14 @@ async fn objects_by_name(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgra
         let pod = naming::job_manager_pod_name(&name, number);
         let found = tokio::try_join!(
             named::<ControllerRevision>(ctx, namespace, &revision, &uid),
-            named::<Service>(ctx, namespace, &revision, &uid),
             named::<Pod>(ctx, namespace, &pod, &uid),
         )?;
         Ok::<_, Error>((number, found))
     });
     let mut objects = Objects::default();
-    for (number, (record, service, pod)) in try_join_all(each).await? {
+    for (number, (record, pod)) in try_join_all(each).await? {
         if let Some(record) = record {
             objects.record(&record)?;
-        }
-        if let Some(service) = service {
-            objects.service(number, &service);
         }
         if let Some(pod) = pod {
             objects.pod(number, &pod);
@@ -258,14 +240,16 @@ struct Ask {
     patient: bool,
 }
 
-async fn cluster(flink: &flink::Client, job: Option<JobId>, ask: Ask) -> Cluster {
+async fn cluster(ctx: &Context, process: Option<Process>, job: Option<JobId>, ask: Ask) -> Cluster {
+    let Some(process) = process else { return Cluster::Down("the JobManager's pod is not running".to_owned()) };
+    let flink = ctx.flink.client(&process.url);
     let moment = tokio::time::Instant::now() + if ask.patient { MOMENT } else { Duration::ZERO };
     loop {
-        match up(flink, job.as_ref(), ask.slots).await {
+        match up(&flink, job.as_ref(), ask.slots).await {
             Ok(up) if up.job.as_ref().is_some_and(starts) && tokio::time::Instant::now() < moment => {
                 tokio::time::sleep(FAST).await;
             }
-            Ok(up) => return Cluster::Up(Box::new(up)),
+            Ok(up) => return Cluster::Up(Box::new(Up { instance: process.instance, ..up })),
             Err(e) => return Cluster::Down(e.to_string()),
         }
     }

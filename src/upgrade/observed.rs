@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::jobmanager::Process;
 use super::workload::Rendered;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{JobId, JobState};
@@ -37,8 +38,8 @@ pub struct Revision {
     pub objects: usize,
     /// Its pods, terminating ones too; under [`Scope::Revisions`](super::scope::Scope) the JobManager's only.
     pub pods: Vec<Pod>,
-    /// Base URL of its JobManager's REST API, if its Service is there.
-    pub url: Option<String>,
+    /// Its JobManager's process, if it runs.
+    pub job_manager: Option<Process>,
     /// What its JobManager says.
     pub cluster: Cluster,
 }

@@ -12,10 +12,7 @@ use flink_savepoint_operator::{
         TriggerId,
     },
     naming,
-    upgrade::{
-        jobmanager,
-        workload::{self, Rendered},
-    },
+    upgrade::workload::{self, Rendered},
 };
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
@@ -124,7 +121,9 @@ async fn cluster(
     create(sandbox, &rendered.stateful_set).await?;
     create(sandbox, &rendered.deployment).await?;
 
-    let url = jobmanager::base_url(&service).context("a Service without an address")?;
+    let address =
+        service.spec.as_ref().and_then(|s| s.cluster_ip.as_deref()).context("a Service without an address")?;
+    let url = format!("http://{address}:{}", naming::REST_PORT);
     let flink = Flink::behind(&sandbox.client, &sandbox.namespace, &service.name_any()).await?;
     let cluster = Cluster { rendered, client: connector.client(&url), flink };
     cluster.slots().await?;

@@ -24,9 +24,8 @@ pub fn observe(world: &World) -> Option<Observed> {
             _ => Cluster::NotAsked,
         };
         let record = r.record.clone().map(Box::new);
-        let url = (r.objects > 0).then(|| format!("http://{NAME}-{n}:8081"));
         let objects = if whole { r.objects } else { 0 };
-        (*n, Revision { record, objects, pods: pods.into_iter().collect(), url, cluster })
+        (*n, Revision { record, objects, pods: pods.into_iter().collect(), job_manager: None, cluster })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     Some(Observed {
