@@ -58,9 +58,9 @@ mod shown_by {
     /// An upgrade into a given directory, by a named revision.
     pub(super) const DIRECTORY: &str = "without_a_directory";
     /// An upgrade through a savepoint.
-    pub(super) const UPGRADE: &str = "no_claim";
+    pub(super) const UPGRADE: &str = "from_start_to_end";
     /// An upgrade with CLAIM.
-    pub(super) const CLAIM: &str = "claim";
+    pub(super) const CLAIM: &str = "is_claimed";
     /// An upgrade that drops state on purpose.
     pub(super) const DROP: &str = "drops_operator_with_flag";
     /// A revision whose pods never start.

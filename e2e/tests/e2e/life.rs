@@ -1,4 +1,4 @@
-//! What a job goes through that nothing goes wrong with.
+//! What a job goes through.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{
@@ -6,27 +6,27 @@ use e2e::{
     namespace::Sandbox,
     records,
 };
-use flink_savepoint_operator::api::FlinkJobUpgrade;
+use flink_savepoint_operator::api::{FlinkJobUpgrade, RestoreMode};
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use crate::{
-    savepoint, start,
-    story::{self, Upgraded},
-    upgrade,
-};
+use crate::{crash, savepoint, start, story, upgrade};
 
-/// First start, savepoints of both formats, upgrades with NO_CLAIM and with CLAIM, and a deletion that saves.
+/// First start, savepoints of both formats, upgrades with NO_CLAIM and with CLAIM in which the operator dies, and a
+/// deletion that saves.
 pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()> {
     let job = Job::counting(&sandbox.env, "orders", version);
     let first = start::first_start(sandbox, &job).await?;
     let native = savepoint::canonical_and_native(sandbox, &first).await?;
 
-    let second = upgrade::no_claim(sandbox, &first, &job.clone().rate(250)).await?;
+    let second = crash::survived(sandbox, &first, &job.clone().rate(250), crash::REQUEST_SENT).await?;
     // NO_CLAIM: the savepoint stays the user's.
+    ensure!(story::submission(&second.job)?.restore_mode == Some(RestoreMode::NoClaim));
     story::only_savepoints(sandbox, &[&native, &second.location]).await?;
 
-    let third = upgrade::claim(sandbox, &second.job, &job.rate(200)).await?;
+    let claims = job.set("/spec/job/restoreMode", json!("CLAIM"));
+    let third = crash::survived(sandbox, &second.job, &claims, crash::SUBMITTED).await?;
+    upgrade::is_claimed(sandbox, &third).await?;
     let jobs = records::check_exactly_once(&sandbox.records("orders")?)?.jobs;
     ensure!(jobs.len() == 3, "{jobs:?}");
 
@@ -42,12 +42,12 @@ pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()
     story::only_whole_savepoints(sandbox, &[&native, &second.location, &last]).await
 }
 
-/// A start, a savepoint, an upgrade and a deletion that cancels.
+/// A start, savepoints, an upgrade in which the operator dies, and a deletion that cancels.
 pub async fn whole_way(sandbox: &Sandbox, version: Version) -> Result<()> {
     let job = Job::counting(&sandbox.env, "orders", version).set("/spec/deletion/job", json!("Cancel"));
     let first = story::started(sandbox, &job).await?;
     let native = savepoint::canonical_and_native(sandbox, &first).await?;
-    let second: Upgraded = upgrade::no_claim(sandbox, &first, &job.rate(250)).await?;
+    let second = crash::survived(sandbox, &first, &job.rate(250), crash::SAVEPOINT_COMPLETE).await?;
     let before = names(sandbox).await?;
     deleted(sandbox).await?;
     // Cancelled, as asked: nothing is left of it but its last checkpoint, and the savepoints that there were.

@@ -39,7 +39,7 @@ scenarios! {
     // The longest first: two run at a time, in the order of their names.
     a_jobs_life on V1_20: life::from_start_to_end;
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
-    crash_at_every_effect on V1_20: crash::at_every_effect;
+    crash_at_every_effect in_full: crash::at_every_effect;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
     source_uid_changed_is_seen in_full: upgrade::source_uid_changed_is_seen;
     state_machine_example in_full: start::state_machine_example;

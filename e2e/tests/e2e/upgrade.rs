@@ -7,35 +7,24 @@ use e2e::{
     records::{self, Violation},
     wait,
 };
-use flink_savepoint_operator::api::{FlinkJobUpgrade, RestoreMode};
+use flink_savepoint_operator::api::RestoreMode;
 use serde_json::json;
 
 use crate::story::{self, Upgraded};
 
-/// A changed argument: stop with savepoint, restore, and every record once.
-pub async fn no_claim(sandbox: &Sandbox, before: &FlinkJobUpgrade, changed: &Job) -> Result<Upgraded> {
-    let after = story::upgraded(sandbox, before, changed).await?;
-    ensure!(story::submission(&after.job)?.restore_mode == Some(RestoreMode::NoClaim));
-    story::handed_over(sandbox, before, &after).await?;
-    Ok(after)
-}
-
 /// With CLAIM the savepoint becomes the new job's own.
-pub async fn claim(sandbox: &Sandbox, before: &FlinkJobUpgrade, changed: &Job) -> Result<Upgraded> {
-    let changed = changed.clone().set("/spec/job/restoreMode", json!("CLAIM"));
-    let after = story::upgraded(sandbox, before, &changed).await?;
-    ensure!(story::submission(&after.job)?.restore_mode == Some(RestoreMode::Claim));
-    story::handed_over(sandbox, before, &after).await?;
+pub async fn is_claimed(sandbox: &Sandbox, upgraded: &Upgraded) -> Result<()> {
+    let mode = story::submission(&upgraded.job)?.restore_mode;
+    ensure!(mode == Some(RestoreMode::Claim), "{mode:?}");
     // Flink deletes a claimed savepoint with its second checkpoint or so: the mode was really set.
     wait::until("Flink deletes the savepoint that it claimed", story::SOON, async || {
-        Ok(if sandbox.env.s3.has_metadata(&after.location).await? {
-            wait::Seen::NotYet(format!("{} is whole", after.location))
+        Ok(if sandbox.env.s3.has_metadata(&upgraded.location).await? {
+            wait::Seen::NotYet(format!("{} is whole", upgraded.location))
         } else {
             wait::Seen::Yes(())
         })
     })
-    .await?;
-    Ok(after)
+    .await
 }
 
 /// The rules that the records are judged by can go red on a real run: a source whose uid was changed starts anew, and
