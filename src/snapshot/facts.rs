@@ -181,7 +181,7 @@ impl Collector {
             files: Vec::new(),
             has_channel_state: false,
         };
-        Self { limits, facts, merge_at: 1024, canonical: false }
+        Self { limits, facts, merge_at: 16 * 1024, canonical: false }
     }
 
     /// Takes the next event.
@@ -274,8 +274,8 @@ impl Collector {
         Ok(())
     }
 
-    /// Leaves each file once. The next time is when there are twice as many, so this costs little, and there are never
-    /// more than twice as many as may be.
+    /// Leaves each file once. The next time is when there are four times as many, so this costs little, and there are
+    /// never more than twice as many as may be.
     fn merge(&mut self) -> Result<(), FactsError> {
         let files = &mut self.facts.files;
         files.sort_unstable_by(|a, b| (&a.path, a.relative).cmp(&(&b.path, b.relative)));
@@ -289,7 +289,8 @@ impl Collector {
         if files.len() > self.limits.files {
             return Err(FactsError::TooMany { what: Counted::Files, limit: self.limits.files });
         }
-        self.merge_at = self.merge_at.max(files.len().saturating_mul(2));
+        let most = self.limits.files.saturating_mul(2);
+        self.merge_at = self.merge_at.max(files.len().saturating_mul(4).min(most));
         Ok(())
     }
 

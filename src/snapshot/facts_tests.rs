@@ -178,7 +178,7 @@ fn there_may_be_so_many_and_no_more() {
             collector.take(Event::Operator { id, uid: None, name: None, parallelism: 1, max_parallelism: 1 })?;
         }
         // Named over and over, in turn.
-        for n in (0..files).cycle().take(5000) {
+        for n in (0..files).cycle().take(50_000) {
             let path = n.to_string();
             let (form, part) = (FileForm::Relative, Part::ManagedKeyed);
             collector.take(Event::File { part, path: &path, form, size: 1 })?;

@@ -22,7 +22,7 @@ fn reads_modified_utf_8(#[case] bytes: &[u8], #[case] expected: Option<&str>) {
 #[test]
 fn texts_may_be_as_long_as_java_allows() {
     let mut file = vec![0xff, 0xff];
-    file.extend([b'x'; 65_535]);
+    file.resize(65_537, b'x');
     file.extend([0, 1, b'y']);
     let mut input = Input::new(file.as_slice(), None);
     let mut text = String::new();

@@ -7,12 +7,8 @@ use super::super::golden_tests::{golden, recorded};
 use super::super::{Error, Event};
 use super::read;
 
-fn silent(_: Event<'_>) -> Result<(), Error> {
-    Ok(())
-}
-
-fn failure(file: &[u8], length: Option<u64>) -> Error {
-    read(file, length, silent).expect_err("an error")
+fn failure(file: impl Read, length: Option<u64>) -> Error {
+    read(file, length, |_| Ok::<_, Error>(())).expect_err("an error")
 }
 
 /// Gives one byte at a time, and is interrupted before each.
@@ -67,7 +63,7 @@ fn more_than_the_end_is_refused(#[case] version: i32) {
     let end = file.len() as u64;
     file.push(0);
     for length in [None, Some(file.len() as u64)] {
-        let error = failure(&file, length);
+        let error = failure(file.as_slice(), length);
         assert!(matches!(error, Error::Trailing { offset } if offset == end), "{error}");
     }
 }
@@ -84,7 +80,7 @@ fn more_than_the_end_is_refused(#[case] version: i32) {
 #[case::master_length(head(3).i32(1).raw([0xc9, 0x6b, 0x16, 0x96]).i32(11).i32(0).utf("h").i32(1).u8(9).0, "UnknownValue", "byte 28: expected a master state of the length before it, found 12")]
 #[case::cut_short(head(3).i32(0).i32(i32::MAX).0, "MetadataTruncated", "byte 24: expected 60129542116 bytes of number of operators, found the end of the file after 0")]
 fn a_bad_head_says_where_and_what(#[case] file: Vec<u8>, #[case] reason: &str, #[case] message: &str) {
-    let error = failure(&file, Some(file.len() as u64));
+    let error = failure(file.as_slice(), Some(file.len() as u64));
     assert_eq!(error.reason(), reason, "{error}");
     assert!(error.to_string().contains(message), "{error}");
     assert!(!error.is_transient());
@@ -97,7 +93,7 @@ fn a_bad_head_says_where_and_what(#[case] file: Vec<u8>, #[case] reason: &str, #
 #[case::coordinator_below_zero(Operator { coordinator: bytes().u8(1).utf("f").i32(-1).0, ..Operator::new("a") }, "NegativeNumber", "length of inline state, found -1")]
 fn a_bad_operator_says_what(#[case] operator: Operator, #[case] reason: &str, #[case] message: &str) {
     let file = file(6, &[operator]);
-    let error = failure(&file, Some(file.len() as u64));
+    let error = failure(file.as_slice(), Some(file.len() as u64));
     assert_eq!(error.reason(), reason, "{error}");
     assert!(error.to_string().contains(message), "{error}");
 }
@@ -107,7 +103,7 @@ fn a_subtask_below_zero_is_an_error_where_none_can_be_finished() {
     let operator =
         |index| file(2, &[Operator { subtasks: vec![(index, Some(Subtask::default()))], ..Operator::new("a") }]);
     assert!(events(&operator(0)).is_ok());
-    let error = failure(&operator(-3), None);
+    let error = failure(operator(-3).as_slice(), None);
     assert!(matches!(error, Error::Negative { found: -3, .. }), "{error}");
 }
 
@@ -119,7 +115,7 @@ fn a_flag_that_is_none_is_an_error() {
         let at = good.windows(5).position(|window| window == flag).unwrap();
         let mut file = good.clone();
         file[at + 3] = 2;
-        let error = failure(&file, None);
+        let error = failure(file.as_slice(), None);
         assert!(matches!(error, Error::Value { found: 2, .. }), "{error}");
     }
 }
@@ -132,7 +128,7 @@ fn layout_7_may_refer_to_a_checkpoint() {
     let mut file = without.clone();
     let at = file.len() - savepoint("NATIVE").len() - 1;
     file[at] = 2;
-    let error = failure(&file, None);
+    let error = failure(file.as_slice(), None);
     assert!(matches!(error, Error::Value { found: 2, .. }), "{error}");
 }
 
@@ -211,7 +207,7 @@ fn a_source_that_fails_is_not_the_files_fault() {
             Err(io::Error::new(io::ErrorKind::TimedOut, "the store is away"))
         }
     }
-    let error = read(Cursor::new(one(6, Subtask::default())).take(30).chain(Broken), None, silent).unwrap_err();
+    let error = failure(Cursor::new(one(6, Subtask::default())).take(30).chain(Broken), None);
     assert_eq!(error.reason(), "MetadataUnreadable");
     assert!(error.is_transient());
     assert!(error.to_string().contains("the store is away"), "{error}");
@@ -221,6 +217,6 @@ fn a_source_that_fails_is_not_the_files_fault() {
 fn a_file_shorter_than_its_length_is_truncated() {
     let file = file(3, &[]);
     let length = file.len() as u64;
-    let error = failure(&file, Some(length + 5));
+    let error = failure(file.as_slice(), Some(length + 5));
     assert!(matches!(error, Error::Truncated { offset, needed: 5, left: 0, .. } if offset == length), "{error}");
 }
