@@ -90,3 +90,18 @@ fn nesting_comes_to_an_end() {
         assert_eq!(parse(&line, 0).unwrap_err().reason(), "NestedTooDeep");
     }
 }
+
+#[test]
+fn a_line_of_parents_that_are_referred_to_comes_to_an_end() {
+    let line = |length: u8| {
+        let root = bytes().raw([0xac, 0xed, 0, 5]).u8(0x73).raw(class("a.Root", 3, &[]).0);
+        let objects = (1..=length).fold(root, |out, n| {
+            let out = out.u8(0x73).u8(0x72).utf("a.B").i64(1).u8(2).u8(0).u8(0).u8(0x78);
+            // Of the class before: each class and each object has a number.
+            if n == 1 { out.u8(0x70) } else { out.raw([0x71, 0, 0x7e, 0, 2 * n - 2]) }
+        });
+        objects.u8(0x78).0
+    };
+    assert_eq!(parse(&line(16), 0).unwrap(), Properties::default());
+    assert_eq!(parse(&line(17), 0).unwrap_err().reason(), "NestedTooDeep");
+}
