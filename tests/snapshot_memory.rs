@@ -76,7 +76,7 @@ fn memory_is_bounded() {
     // A GiB of inline state takes no more than a buffer.
     let mut inline_bytes = 0;
     let taken = peak(|| inline_bytes = SnapshotFacts::read(gibibyte(), None).unwrap().inline_bytes);
-    assert_eq!(inline_bytes, GIB.into());
+    assert_eq!(inline_bytes, u64::from(GIB));
     assert!(taken < 128 * 1024, "{taken} bytes for one GiB of inline state");
 
     // A million files that nobody keeps take no more.
