@@ -8,6 +8,7 @@ pub mod naming;
 pub mod reconcile;
 pub mod runtime;
 pub mod savepoint;
+pub mod snapshot;
 pub mod time;
 pub mod unbuilt;
 pub mod upgrade;

@@ -1,0 +1,107 @@
+//! What the snapshot reader takes of memory, by an allocator that counts. A single test, because the count is of the
+//! whole process.
+
+use std::fs;
+use std::io::{Cursor, Read, repeat};
+use std::path::Path;
+
+use flink_savepoint_operator::snapshot::{Error, SnapshotFacts, read};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const GIB: u32 = 1 << 30;
+
+/// The most that `run` had allocated at once, in bytes.
+fn peak(run: impl FnOnce()) -> usize {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    run();
+    ALLOCATOR.peak_usage().saturating_sub(before)
+}
+
+fn numbers(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().copied().flat_map(u32::to_be_bytes).collect()
+}
+
+/// The start of a `_metadata` of layout 3 with one operator, up to the state of its coordinator.
+fn head() -> Vec<u8> {
+    [numbers(&[0x4960_672d, 3, 0, 41, 0, 1]), vec![7; 16], numbers(&[1, 1])].concat()
+}
+
+/// A `_metadata` with one GiB of inline state: of the coordinator of its operator.
+fn gibibyte() -> impl Read {
+    let begin = [head(), vec![1, 0, 0], numbers(&[GIB])].concat();
+    Cursor::new(begin).chain(repeat(9).take(GIB.into())).chain(Cursor::new(numbers(&[0])))
+}
+
+/// A `_metadata` whose one subtask has incremental state of so many shared files.
+fn files(count: u32) -> impl Read {
+    let begin = [head(), vec![0], numbers(&[1, 0, 0, 0]), vec![5], vec![0; 10], numbers(&[0, 1]), vec![0]].concat();
+    let mut n = 0;
+    let next = move || {
+        n += 1;
+        let path = format!("s3://bucket/checkpoints/0123456789abcdef0123456789abcdef/shared/{n:036}");
+        let length = u16::try_from(path.len()).unwrap_or_default().to_be_bytes();
+        // No local name; tag, size, path.
+        Cursor::new([&[0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 99], length.as_slice(), path.as_bytes()].concat())
+    };
+    let one_by_one = Files { left: count, next, now: Cursor::default() };
+    let private_raw_and_channels = [numbers(&[0]), vec![0], numbers(&[0, 0])].concat();
+    Cursor::new([begin, numbers(&[count])].concat()).chain(one_by_one).chain(Cursor::new(private_raw_and_channels))
+}
+
+/// Makes the handle of each file only when it is read.
+struct Files<F> {
+    left: u32,
+    next: F,
+    now: Cursor<Vec<u8>>,
+}
+
+impl<F: FnMut() -> Cursor<Vec<u8>>> Read for Files<F> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.now.read(into)?;
+        if n > 0 || self.left == 0 {
+            return Ok(n);
+        }
+        self.left -= 1;
+        self.now = (self.next)();
+        self.now.read(into)
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    // A GiB of inline state takes no more than a buffer.
+    let mut inline_bytes = 0;
+    let taken = peak(|| inline_bytes = SnapshotFacts::read(gibibyte(), None).unwrap().inline_bytes);
+    assert_eq!(inline_bytes, u64::from(GIB));
+    assert!(taken < 128 * 1024, "{taken} bytes for one GiB of inline state");
+
+    // A million files that nobody keeps take no more.
+    let taken = peak(|| read(files(1_000_000), None, |_| Ok::<_, Error>(())).unwrap());
+    assert!(taken < 128 * 1024, "{taken} bytes for a million files that are not kept");
+
+    // Facts take what they hold: twice, while the list grows.
+    let mut count = 0;
+    let taken = peak(|| count = SnapshotFacts::read(files(100_000), None).unwrap().files.len());
+    assert_eq!(count, 100_000);
+    assert!(taken < 32 * 1024 * 1024, "{taken} bytes for facts of 100,000 files");
+
+    // Whatever a file claims, nothing of that size is allocated: every number in some real files becomes the largest.
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/flink/snapshots");
+    for name in ["handwritten/layout-2", "2.3.0/filemerging-checkpoint", "1.20.5/unaligned-checkpoint"] {
+        let whole = fs::read(folder.join(name).join("_metadata")).unwrap();
+        for claim in [&i32::MAX.to_be_bytes()[..], &i64::MAX.to_be_bytes()] {
+            for at in 4..whole.len() - claim.len() {
+                let mut file = whole.clone();
+                file[at..at + claim.len()].copy_from_slice(claim);
+                for length in [None, Some(file.len() as u64)] {
+                    let taken = peak(|| drop(SnapshotFacts::read(file.as_slice(), length)));
+                    assert!(taken < 256 * 1024, "{name}: {taken} bytes for a claim of {claim:?} at {at}");
+                }
+            }
+        }
+    }
+}
