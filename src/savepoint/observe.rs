@@ -46,6 +46,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint, now: DateTime<Utc
         };
         if let Some(found) = &observed.job_manager {
             observed.answer = follow(&ctx.flink.client(&found.url), attempt, savepoint.spec.then(), now).await;
+            observed.now = Utc::now();
         }
     } else {
         (observed.job, observed.job_manager) = Box::pin(job(ctx, savepoint)).await?;

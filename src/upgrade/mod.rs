@@ -17,7 +17,6 @@ pub mod workload;
 
 use std::time::Duration;
 
-use chrono::Utc;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
@@ -40,7 +39,7 @@ impl Reconciler for Upgrades {
     const KIND: &'static str = "FlinkJobUpgrade";
 
     async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, live: FlinkJobUpgrade) -> Result<Next, Error> {
-        let observed = Box::pin(observe::observe(ctx, live, Utc::now())).await?;
+        let observed = Box::pin(observe::observe(ctx, live)).await?;
         Box::pin(pass(ctx, api, observed)).await
     }
 }

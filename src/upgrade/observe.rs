@@ -32,7 +32,7 @@ const BEGINNING: TimeDelta = TimeDelta::seconds(3);
 ///
 /// # Errors
 /// When the Kubernetes API can't be read. A JobManager that gives no answer is an observation, not an error.
-pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>) -> Result<Observed, Error> {
+pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed, Error> {
     let namespace = upgrade.namespace().unwrap_or_default();
     let objects = async {
         match scope::of(&upgrade) {
@@ -52,6 +52,8 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade, now: DateTime<Utc>
         revisions.entry(number).or_default().cluster = cluster;
     }
     let not_yet = not_yet(&upgrade);
+    // Only now: what was waited for has just happened.
+    let now = Utc::now();
     Ok(Observed { now, upgrade, not_yet, revisions, savepoint, stable_service, namespace_terminating: terminating })
 }
 
@@ -116,10 +118,14 @@ async fn objects_by_name(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgra
     let each = scope::jobs_of_interest(upgrade).into_keys().map(async |number| {
         let revision = naming::revision_name(&name, number);
         let pod = naming::job_manager_pod_name(&name, number);
-        let found = tokio::try_join!(
-            named::<ControllerRevision>(ctx, namespace, &revision, &uid),
-            named::<Pod>(ctx, namespace, &pod, &uid),
-        )?;
+        let record = async {
+            if scope::record_matters(upgrade, number) {
+                named::<ControllerRevision>(ctx, namespace, &revision, &uid).await
+            } else {
+                Ok(None)
+            }
+        };
+        let found = tokio::try_join!(record, named::<Pod>(ctx, namespace, &pod, &uid),)?;
         Ok::<_, Error>((number, found))
     });
     let mut objects = Objects::default();

@@ -53,11 +53,19 @@ pub fn slots_matter(upgrade: &FlinkJobUpgrade) -> bool {
     under_way(upgrade).is_some_and(|u| matches!(u.step, UpgradeStep::Starting | UpgradeStep::WarmingUp))
 }
 
+/// Whether a revision's record matters: it says what is submitted.
+#[must_use]
+pub fn record_matters(upgrade: &FlinkJobUpgrade, revision: i64) -> bool {
+    let submits = |u: &UpgradeProgress| !matches!(u.step, UpgradeStep::Restoring | UpgradeStep::Stabilizing);
+    of(upgrade) == Scope::Whole || under_way(upgrade).is_some_and(|u| u.to == revision && submits(u))
+}
+
 /// Whether a JobManager is asked for a moment until the job's tasks run: the job is down, and nothing else that a pass
 /// reads changes meanwhile.
 #[must_use]
 pub fn waits_for_tasks(upgrade: &FlinkJobUpgrade) -> bool {
-    of(upgrade) == Scope::Revisions && under_way(upgrade).is_some_and(|u| u.step == UpgradeStep::Restoring)
+    let waits = |u: &UpgradeProgress| matches!(u.step, UpgradeStep::Submitting | UpgradeStep::Restoring);
+    of(upgrade) == Scope::Revisions && under_way(upgrade).is_some_and(waits)
 }
 
 /// Whether the operation's savepoint matters: until the job is submitted.

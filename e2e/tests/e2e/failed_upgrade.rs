@@ -1,9 +1,10 @@
 //! Upgrades that cannot succeed: the old job runs on, or is put back, and the reason can be read.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use e2e::{
-    job::{Job, Version},
+    job::{Job, SOURCE_UID, Version},
     namespace::Sandbox,
+    records::{self, Violation},
     wait::{self, Stalled},
 };
 use flink_savepoint_operator::api::{FlinkJobUpgrade, UpgradeResult};
@@ -15,19 +16,20 @@ use crate::{crash, savepoint, story};
 /// Longer than this is no cause but a stack trace.
 const READABLE: usize = 1000;
 
-/// One job and all the changes that it refuses.
+/// One job and all the changes that it refuses; and at the end one that it must not survive unseen.
 pub async fn one_after_the_other(sandbox: &Sandbox, version: Version) -> Result<()> {
     let key = "/spec/flinkConfiguration/execution.checkpointing.savepoint-dir";
     let job = Job::counting(&sandbox.env, "orders", version).unset(key);
     let (job, before) = savepoint::without_a_directory(sandbox, job).await?;
     bad_image_leaves_the_old_job_running(sandbox, &job, &before).await.context("bad image")?;
     main_throws_puts_the_old_job_back(sandbox, &job, &before).await.context("main() throws")?;
-    drops_operator_with_flag(sandbox, &job, &before).await.context("drops an operator")
+    let dropped = drops_operator_with_flag(sandbox, &job, &before).await.context("drops an operator")?;
+    source_uid_changed_is_seen(sandbox, &job, &dropped).await.context("another uid of the source")
 }
 
 /// An operator with state is gone from the job. Without the flag Flink refuses the savepoint and the old job is put
 /// back; taking the change back heals; with the flag the job moves, though the operator dies meanwhile.
-async fn drops_operator_with_flag(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
+async fn drops_operator_with_flag(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<FlinkJobUpgrade> {
     let dropping = job.clone().counting_with(200, &["--variant", "drops"]);
     sandbox.apply(&dropping).await?;
     let stalled = refused(sandbox, before, UpgradeResult::RolledBack, "allowNonRestoredState").await?;
@@ -39,8 +41,21 @@ async fn drops_operator_with_flag(sandbox: &Sandbox, job: &Job, before: &FlinkJo
 
     let before = sandbox.jobs().get("orders").await?;
     let allowed = dropping.set("/spec/job/allowNonRestoredState", json!(true));
-    crash::survived(sandbox, &before, &allowed, crash::INTENT_RECORDED).await?;
-    Ok(())
+    Ok(crash::survived(sandbox, &before, &allowed, crash::INTENT_RECORDED).await?.job)
+}
+
+/// The rules that the records are judged by can go red on a real run: a source whose uid was changed starts anew, and
+/// the count does not.
+async fn source_uid_changed_is_seen(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
+    let other = format!("other-{SOURCE_UID}");
+    let changed = job.clone().counting_with(200, &["--source-uid", &other]);
+    let changed = changed.set("/spec/job/allowNonRestoredState", json!(true));
+    let after = story::upgraded(sandbox, before, &changed).await?;
+    let records = story::writes(sandbox, "orders", &story::submission(&after.job)?.job_id).await?;
+    match records::check(&records) {
+        Err(Violation::Count { s: 0, c, .. }) if c > 1 => Ok(()),
+        other => bail!("the source's state was dropped, and the rules say {other:?}"),
+    }
 }
 
 /// Pods of the new revision never start: nothing happens to the old job.

@@ -4,13 +4,16 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{
     job::{CHECKPOINTS, Job, Version},
     namespace::Sandbox,
-    records,
+    records, wait,
 };
 use flink_savepoint_operator::api::{FlinkJobUpgrade, RestoreMode};
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use crate::{crash, savepoint, start, story, upgrade};
+use crate::{
+    crash, savepoint, start,
+    story::{self, Upgraded},
+};
 
 /// First start, savepoints of both formats, upgrades with NO_CLAIM and with CLAIM in which the operator dies, and a
 /// deletion that saves.
@@ -26,7 +29,7 @@ pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()
 
     let claims = job.set("/spec/job/restoreMode", json!("CLAIM"));
     let third = crash::survived(sandbox, &second.job, &claims, crash::SUBMITTED).await?;
-    upgrade::is_claimed(sandbox, &third).await?;
+    is_claimed(sandbox, &third).await?;
     let jobs = records::check_exactly_once(&sandbox.records("orders")?)?.jobs;
     ensure!(jobs.len() == 3, "{jobs:?}");
 
@@ -58,10 +61,25 @@ pub async fn whole_way(sandbox: &Sandbox, version: Version) -> Result<()> {
     Ok(())
 }
 
+/// With CLAIM the savepoint becomes the new job's own.
+async fn is_claimed(sandbox: &Sandbox, upgraded: &Upgraded) -> Result<()> {
+    let mode = story::submission(&upgraded.job)?.restore_mode;
+    ensure!(mode == Some(RestoreMode::Claim), "{mode:?}");
+    // Flink deletes a claimed savepoint with its second checkpoint or so: the mode was really set.
+    wait::until("Flink deletes the savepoint that it claimed", story::SOON, async || {
+        Ok(if sandbox.env.s3.has_metadata(&upgraded.location).await? {
+            wait::Seen::NotYet(format!("{} is whole", upgraded.location))
+        } else {
+            wait::Seen::Yes(())
+        })
+    })
+    .await
+}
+
 /// Deletes the job, in the foreground, which must not reach the pods before the finalizer has done its work.
 async fn deleted(sandbox: &Sandbox) -> Result<()> {
     sandbox.jobs().delete("orders", &DeleteParams::foreground()).await?;
-    e2e::wait::gone::<FlinkJobUpgrade>(&sandbox.jobs(), "orders", story::UPGRADE).await?;
+    wait::gone::<FlinkJobUpgrade>(&sandbox.jobs(), "orders", story::UPGRADE).await?;
     story::all_removed(sandbox, "orders").await?;
     records::check_exactly_once(&sandbox.records("orders")?)?;
     Ok(())

@@ -12,4 +12,3 @@ mod matrix;
 mod savepoint;
 mod start;
 mod story;
-mod upgrade;

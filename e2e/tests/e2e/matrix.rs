@@ -10,7 +10,7 @@ use e2e::{
     namespace::Sandbox,
 };
 
-use crate::{crash, failed_upgrade, life, start, upgrade};
+use crate::{crash, failed_upgrade, life, start};
 
 /// Makes a test of each row: its name, where it runs, and what it does.
 macro_rules! scenarios {
@@ -41,7 +41,6 @@ scenarios! {
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
     crash_at_every_effect in_full: crash::at_every_effect;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
-    source_uid_changed_is_seen in_full: upgrade::source_uid_changed_is_seen;
     state_machine_example in_full: start::state_machine_example;
     whole_way_on_2_3 on V2_3: life::whole_way;
 }
