@@ -41,7 +41,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         }
     };
     let (objects, savepoint, terminating) =
-        tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade),)?;
+        tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade))?;
     let Objects { mut revisions, stable_service } = objects;
     let what = Ask { slots: scope::slots_matter(&upgrade), patient: scope::waits_for_tasks(&upgrade) };
     let asked = scope::jobs_of_interest(&upgrade).into_iter().filter_map(|(number, job)| {
@@ -125,7 +125,7 @@ async fn objects_by_name(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgra
                 Ok(None)
             }
         };
-        let found = tokio::try_join!(record, named::<Pod>(ctx, namespace, &pod, &uid),)?;
+        let found = tokio::try_join!(record, named::<Pod>(ctx, namespace, &pod, &uid))?;
         Ok::<_, Error>((number, found))
     });
     let mut objects = Objects::default();

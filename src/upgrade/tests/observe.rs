@@ -23,7 +23,7 @@ pub fn observe(world: &World) -> Option<Observed> {
             Some(job) if r.objects > 0 => cluster(world, *n, job.as_ref(), scope::slots_matter(&upgrade)),
             _ => Cluster::NotAsked,
         };
-        let record = r.record.clone().map(Box::new);
+        let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
         (*n, Revision { record, objects, pods: pods.into_iter().collect(), job_manager: None, cluster })
     });
@@ -32,7 +32,7 @@ pub fn observe(world: &World) -> Option<Observed> {
         now: world.now,
         not_yet: crate::api::coverage::not_yet("FlinkJobUpgrade", &spec),
         revisions: revisions.collect(),
-        savepoint: savepoint(world),
+        savepoint: savepoint(world).filter(|_| scope::savepoint_matters(&upgrade)),
         stable_service: world.stable_service.filter(|_| whole),
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
