@@ -39,6 +39,10 @@ pub struct Run {
     /// The jar with the warm-up job, part of each release
     #[arg(long, env = "HELPER_JAR", default_value = "/usr/share/flink-savepoint-operator/helper.jar")]
     pub helper_jar: PathBuf,
+    /// Directories of the operator's own volumes that a FlinkSnapshotStore with a file:// url may be in, separated by
+    /// commas; left out: none
+    #[arg(long, env = "LOCAL_STORES", value_delimiter = ',', value_parser = directory)]
+    pub local_stores: Vec<PathBuf>,
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,
@@ -89,6 +93,17 @@ fn namespace(value: &str) -> Result<String, String> {
         Ok(value.to_owned())
     } else {
         Err("not the name of one namespace; give one name, or leave it out for all namespaces".to_owned())
+    }
+}
+
+/// An absolute directory that is not the root.
+fn directory(value: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value);
+    let plain = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+    if path.is_absolute() && path.parent().is_some() && plain {
+        Ok(path)
+    } else {
+        Err("not an absolute directory below /, without ..; name the mount points of volumes".to_owned())
     }
 }
 

@@ -6,13 +6,14 @@ use kube::api::PartialObjectMeta;
 use kube::runtime::controller::Controller;
 use kube::runtime::watcher;
 
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, labels};
 use crate::reconcile;
 use crate::runtime::Context;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 use crate::savepoint::{self, Savepoints};
-use crate::unbuilt::{Schedules, Stores};
+use crate::store::SnapshotStores;
+use crate::unbuilt::Schedules;
 use crate::upgrade::{self, Upgrades};
 
 /// How many objects a list brings at once: the first list is the largest thing that the process ever holds.
@@ -26,7 +27,10 @@ pub fn spawn(tasks: &mut Tasks, ctx: &Context, stop: &Shutdown) {
         "the FlinkSavepointSchedule controller",
         reconcile::run::<Schedules>(ctx.clone(), schedules, stop.clone()),
     );
-    tasks.spawn("the FlinkSnapshotStore controller", reconcile::run::<Stores>(ctx.clone(), stores, stop.clone()));
+    tasks.spawn(
+        "the FlinkSnapshotStore controller",
+        reconcile::run::<SnapshotStores>(ctx.clone(), stores, stop.clone()),
+    );
     tasks.spawn("the FlinkJobUpgrade controller", reconcile::run::<Upgrades>(ctx.clone(), upgrades(ctx), stop.clone()));
     tasks.spawn(
         "the FlinkSavepoint controller",
@@ -47,9 +51,11 @@ fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {
 }
 
 fn savepoints(ctx: &Context) -> Controller<FlinkSavepoint> {
-    Controller::new(ctx.watched::<FlinkSavepoint>(), everything()).watches(
-        ctx.watched::<FlinkJobUpgrade>(),
-        everything(),
-        |j: FlinkJobUpgrade| savepoint::named_by(&j),
-    )
+    let controller = Controller::new(ctx.watched::<FlinkSavepoint>(), everything());
+    let known = controller.store();
+    controller
+        .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), |j: FlinkJobUpgrade| savepoint::named_by(&j))
+        .watches(ctx.watched::<FlinkSnapshotStore>(), everything(), move |store: FlinkSnapshotStore| {
+            savepoint::waiting_for(&store, known.state())
+        })
 }

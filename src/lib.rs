@@ -9,6 +9,7 @@ pub mod reconcile;
 pub mod runtime;
 pub mod savepoint;
 pub mod snapshot;
+pub mod store;
 pub mod time;
 pub mod unbuilt;
 pub mod upgrade;

@@ -21,6 +21,7 @@ use flink_savepoint_operator::{
         tasks::Tasks,
         telemetry,
     },
+    savepoint,
 };
 
 /// With the release of the Lease (1 s) the end takes less than 5 s.
@@ -83,7 +84,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
     };
     let lease = Lease::new(client.clone(), lease_settings, metrics.clone());
     let lease_seen = readiness.wait_for("the Lease");
-    let settings = Settings { namespace: args.watched_namespace() };
+    let settings = Settings { namespace: args.watched_namespace(), local_stores: args.local_stores.clone() };
     let listener = admin::bind(args.admin_address).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?settings, admin = %args.admin_address, "starting");
 
@@ -95,6 +96,8 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         readiness: readiness.clone(),
         backoff: Arc::new(Backoff::new()),
         flink: flink::Connector::new()?,
+        stores: Arc::default(),
+        checks: Arc::new(savepoint::checks()),
         helper_jar,
         settings: Arc::new(settings),
     };

@@ -1,44 +1,36 @@
-//! The kinds whose controllers are not built yet: each says so, so that nobody waits for it.
+//! The kind whose controller is not built yet: it says so, so that nobody waits for it.
 
 use chrono::Utc;
 use kube::Api;
 
+use crate::api::FlinkSavepointSchedule;
 use crate::api::condition::{Conditions, Reason};
-use crate::api::{FlinkSavepointSchedule, FlinkSnapshotStore};
 use crate::reconcile::{Error, Next, Reconciler, SETTLED, write_status};
 use crate::runtime::Context;
 
-macro_rules! unbuilt {
-    ($(#[$doc:meta])* $controller:ident of $kind:ident: $instead:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy)]
-        pub struct $controller;
+/// Of FlinkSavepointSchedule.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedules;
 
-        impl Reconciler for $controller {
-            type Object = $kind;
+impl Reconciler for Schedules {
+    type Object = FlinkSavepointSchedule;
 
-            const KIND: &'static str = stringify!($kind);
+    const KIND: &'static str = "FlinkSavepointSchedule";
 
-            async fn pass(_: &Context, api: &Api<$kind>, mut live: $kind) -> Result<Next, Error> {
-                let mut status = live.status.clone().unwrap_or_default();
-                status.observed_generation = live.metadata.generation;
-                Conditions::new(&mut status.conditions, live.metadata.generation, Utc::now())
-                    .stalled(Reason::NotImplemented, concat!("not implemented yet: kind ", stringify!($kind), "; ", $instead));
-                if live.status.as_ref() != Some(&status) {
-                    live.status = Some(status);
-                    write_status(api, live).await?;
-                }
-                Ok(Next::After(SETTLED))
-            }
+    async fn pass(
+        _: &Context,
+        api: &Api<FlinkSavepointSchedule>,
+        mut live: FlinkSavepointSchedule,
+    ) -> Result<Next, Error> {
+        let mut status = live.status.clone().unwrap_or_default();
+        status.observed_generation = live.metadata.generation;
+        let message = "not implemented yet: kind FlinkSavepointSchedule; create FlinkSavepoints by a CronJob meanwhile";
+        Conditions::new(&mut status.conditions, live.metadata.generation, Utc::now())
+            .stalled(Reason::NotImplemented, message);
+        if live.status.as_ref() != Some(&status) {
+            live.status = Some(status);
+            write_status(api, live).await?;
         }
-    };
+        Ok(Next::After(SETTLED))
+    }
 }
-
-unbuilt!(
-    /// Of FlinkSavepointSchedule.
-    Schedules of FlinkSavepointSchedule: "create FlinkSavepoints by a CronJob meanwhile"
-);
-unbuilt!(
-    /// Of FlinkSnapshotStore.
-    Stores of FlinkSnapshotStore: "Flink itself writes with the credentials of the job's pods"
-);

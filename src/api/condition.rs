@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+pub use super::reason::Reason;
 use crate::time::to_k8s;
 
 /// Types of conditions. `Ready`, `Reconciling` and `Stalled` follow kstatus.
@@ -35,104 +36,6 @@ pub mod types {
     pub const UPGRADE_PENDING: &str = "UpgradePending";
     /// FlinkSnapshotStore: the last probe could write, list, read and delete.
     pub const AVAILABLE: &str = "Available";
-}
-
-super::string_enum! {
-    /// Reasons: the stable strings that a condition, its Event and its metric label share.
-    pub enum Reason {
-        /// First start under way.
-        Starting = "Starting",
-        /// Running and stable.
-        Running = "Running",
-        /// An upgrade is under way.
-        Upgrading = "Upgrading",
-        /// A failed upgrade is going back.
-        RollingBack = "RollingBack",
-        /// The last upgrade went back to the revision before it.
-        RolledBack = "RolledBack",
-        /// Suspended as asked.
-        Suspended = "Suspended",
-        /// The job reached its end.
-        Finished = "Finished",
-        /// The job ended by a failure.
-        JobFailed = "JobFailed",
-        /// The resource is being deleted.
-        Deleting = "Deleting",
-        /// The savepoint is under way.
-        InProgress = "InProgress",
-        /// The savepoint is complete.
-        Completed = "Completed",
-        /// No savepoint came of it.
-        SavepointFailed = "SavepointFailed",
-        /// A newer savepoint takes its place.
-        Superseded = "Superseded",
-        /// The files are being deleted.
-        Disposing = "Disposing",
-        /// A field is set that this version does not act upon.
-        NotImplemented = "NotImplemented",
-        /// A field's value cannot be used.
-        InvalidSpec = "InvalidSpec",
-        /// A Flink option is set that the operator owns, or set twice.
-        InvalidConfiguration = "InvalidConfiguration",
-        /// The object that the spec names is not there.
-        JobNotFound = "JobNotFound",
-        /// The job is not in a state in which this can be done.
-        JobNotRunning = "JobNotRunning",
-        /// Neither the resource nor the job names a savepoint directory.
-        NoTargetDirectory = "NoTargetDirectory",
-        /// The job is stopped by `job.state`, not by a savepoint of one's own.
-        UseSuspend = "UseSuspend",
-        /// Another operation of the job comes first.
-        WaitingForOperation = "WaitingForOperation",
-        /// The JobManager does not answer; that says nothing about the savepoint or the job.
-        JobManagerUnreachable = "JobManagerUnreachable",
-        /// The JobManager restarted and knows nothing of the job any more.
-        JobManagerLost = "JobManagerLost",
-        /// A revision's stored rendering is gone.
-        RevisionRecordMissing = "RevisionRecordMissing",
-        /// The old revision can't be put back.
-        RollbackFailed = "RollbackFailed",
-        /// An answer was lost and cannot be found out any more.
-        AnswerLost = "AnswerLost",
-        /// A failed savepoint made the job restart: no more are tried.
-        SnapshotHarmsJob = "SnapshotHarmsJob",
-        /// It takes longer than its timeout.
-        Overdue = "Overdue",
-        /// The savepoint of an upgrade could not be taken.
-        SavepointBlocked = "SavepointBlocked",
-        /// The new revision cannot take the state.
-        PreflightFailed = "PreflightFailed",
-        /// The new revision's pods do not come up.
-        PodsNotReady = "PodsNotReady",
-        /// Flink refused the submitted job.
-        SubmitFailed = "SubmitFailed",
-        /// The new job restored something other than what was asked.
-        RestoreMismatch = "RestoreMismatch",
-        /// No progress within `upgrade.progressDeadline`.
-        ProgressDeadlineExceeded = "ProgressDeadlineExceeded",
-        /// The previous submission may still process.
-        PreviousJobNotFenced = "PreviousJobNotFenced",
-        /// State of an earlier job of this name exists, and the spec does not say what to do with it.
-        StateExists = "StateExists",
-        /// Whether state of an earlier job exists cannot be found out.
-        StateUnknown = "StateUnknown",
-        /// A revision name was used before for another spec.
-        RevisionNameReused = "RevisionNameReused",
-        /// An object of the same name belongs to something else.
-        NameConflict = "NameConflict",
-        /// The status holds a value that this version does not know.
-        UnknownStatus = "UnknownStatus",
-        /// A window has to open first.
-        WaitingForWindow = "WaitingForWindow",
-        /// Somebody has to promote the new colour.
-        WaitingForPromotion = "WaitingForPromotion",
-        /// A newer spec waits until the current upgrade is over.
-        UpgradeInProgress = "UpgradeInProgress",
-        /// The probe of the store succeeded.
-        ProbeSucceeded = "ProbeSucceeded",
-        /// The probe of the store failed.
-        ProbeFailed = "ProbeFailed",
-    }
 }
 
 /// Sets conditions of one resource, for one generation, at one moment.

@@ -67,13 +67,21 @@ mod shown_by {
     pub(super) const DEADLINE: &str = "bad_image_leaves_the_old_job_running";
     /// The end of a resource, by cancel.
     pub(super) const DELETE_CANCELS: &str = "whole_way";
+    /// A store that is probed, with the right key and all wrong ones.
+    pub(super) const STORE: &str = "stores";
+    /// A snapshot that exists, by its directory or its `_metadata`.
+    pub(super) const REGISTERED: &str = "registered";
+    /// How far a snapshot is checked.
+    pub(super) const VERIFICATION: &str = "the_wish_decides_what_must_be_checked";
+    /// By which store.
+    pub(super) const STORE_REF: &str = "a_named_store_must_serve_the_place";
     /// The end of a resource that cannot be had within its time.
     pub(super) const DELETE_LATE: &str = "deletion_lets_go_after_its_timeout";
 }
 
 use shown_by::{
-    CLAIM, CONFIGURATION, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY, DROP, HISTORY, MEMORY, RENDER, REPLICAS,
-    REVISION, SAVEPOINT, START, UPGRADE,
+    CLAIM, CONFIGURATION, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY, DROP, HISTORY, MEMORY, REGISTERED, RENDER,
+    REPLICAS, REVISION, SAVEPOINT, START, STORE, STORE_REF, UPGRADE, VERIFICATION,
 };
 
 /// The fields that this version acts upon.
@@ -117,6 +125,14 @@ pub const USED: &[Used] = &[
     used("fsp.spec.targetDirectory", SAVEPOINT),
     only("fsp.spec.then", &["Continue", "Stop"], UPGRADE),
     only("fsp.spec.deletionPolicy", &["Retain"], SAVEPOINT),
+    used("fsp.spec.path", REGISTERED),
+    only("fsp.spec.verification", &["Full", "Metadata"], VERIFICATION),
+    used("fsp.spec.storeRef.name", STORE_REF),
+    used("fst.spec.url", STORE),
+    used("fst.spec.endpoint", STORE),
+    used("fst.spec.region", STORE),
+    used("fst.spec.credentialsSecretRef.name", STORE),
+    used("fst.spec.readOnly", STORE),
 ];
 
 /// The fields, and the values of used fields, that this version does not act upon.
@@ -170,16 +186,13 @@ pub const NOT_YET: &[&str] = &[
     "fsp.spec.flinkCluster.authSecretRef.name",
     "fsp.spec.flinkCluster.jobId",
     "fsp.spec.flinkCluster.jobName",
-    "fsp.spec.path",
     "fsp.spec.copyOf.name",
     "fsp.spec.copyOf.path",
     "fsp.spec.then=Drain",
     "fsp.spec.then=Cancel",
     "fsp.spec.timeout",
     "fsp.spec.backoffLimit",
-    "fsp.spec.verification",
     "fsp.spec.deletionPolicy=Delete",
-    "fsp.spec.storeRef.name",
     "fss.spec.schedule",
     "fss.spec.timeZone",
     "fss.spec.startingDeadlineSeconds",
@@ -211,10 +224,6 @@ pub const NOT_YET: &[&str] = &[
     "fss.spec.retention.keepDaily",
     "fss.spec.retention.keepWeekly",
     "fss.spec.retention.keepMonthly",
-    "fst.spec.url",
-    "fst.spec.endpoint",
-    "fst.spec.region",
-    "fst.spec.credentialsSecretRef.name",
 ];
 
 /// The kind's short name, by which the tables name it. A kind that is not one of ours stands for itself.

@@ -70,6 +70,16 @@ impl SavepointPhase {
 }
 
 string_enum! {
+    /// What a snapshot is to Flink.
+    pub enum SnapshotKind {
+        /// The user's, and whole in itself.
+        Savepoint = "Savepoint",
+        /// Flink's own; a retained (externalized) one outlives its job.
+        Checkpoint = "Checkpoint",
+    }
+}
+
+string_enum! {
     /// Who owns a snapshot's files.
     pub enum Ownership {
         /// The user: the operator deletes them only by `deletionPolicy`.
@@ -258,9 +268,15 @@ pub struct FlinkSavepointStatus {
     /// Directory of the snapshot, as Flink reported it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// What its metadata says that it is. Left out: not read, or older than Flink 1.16, whose metadata does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SnapshotKind>,
     /// Format that was asked of Flink, or read from the metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_type: Option<FormatType>,
+    /// Why the operator chose this format, where `spec.formatType` was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format_reason: Option<String>,
     /// Flink's checkpoint ID of the snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_id: Option<i64>,
@@ -276,10 +292,11 @@ pub struct FlinkSavepointStatus {
     /// When the snapshot was complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Bytes of all files of the snapshot.
+    /// Bytes of all files of the snapshot, `_metadata` included; of one whose files were not read, Flink's size of the
+    /// state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<i64>,
-    /// Number of files of the snapshot.
+    /// Number of files of the snapshot, `_metadata` included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_count: Option<i64>,
     /// Every attempt, recorded before its request is sent.

@@ -82,6 +82,17 @@ pub struct FlinkSnapshotStoreSpec {
     /// needed. Without it nothing but public places can be read: the operator's own rights are never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<LocalRef>,
+    /// The operator only lists and reads there, as in an archive that others write. Left out: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+}
+
+impl FlinkSnapshotStoreSpec {
+    /// Whether nothing may be written there; false where it is left out.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.read_only.unwrap_or(false)
+    }
 }
 
 /// What was observed of a FlinkSnapshotStore.

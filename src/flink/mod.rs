@@ -4,6 +4,7 @@
 //! [`Error::effect_possible`] tells it what an error means for that question.
 
 mod answer;
+mod ask;
 pub mod cause;
 pub mod client;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod location;
 pub mod model;
 pub mod request;
 
+pub use ask::ask_until;
 pub use cause::{Cause, SavepointFailure, Throwable};
 pub use client::{Client, Connector};
 pub use error::Error;

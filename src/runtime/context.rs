@@ -1,12 +1,18 @@
 //! What every controller is given.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
 use crate::flink;
+use crate::savepoint::Checks;
+use crate::store::open::Open;
 
 use super::{
     Error,
@@ -25,6 +31,8 @@ const HELPER_JAR_LIMIT: usize = 512 * 1024;
 pub struct Settings {
     /// The one namespace that is watched; `None`: all.
     pub namespace: Option<String>,
+    /// Directories of the operator's own file system that `file://` stores may be in.
+    pub local_stores: Vec<PathBuf>,
 }
 
 /// What every controller is given. Cheap to clone.
@@ -44,6 +52,10 @@ pub struct Context {
     pub backoff: Arc<Backoff>,
     /// Connections to JobManagers.
     pub flink: flink::Connector,
+    /// Snapshot stores that are open.
+    pub stores: Arc<Open>,
+    /// Snapshots that are being read.
+    pub checks: Arc<Checks>,
     /// The jar with the warm-up job.
     pub helper_jar: Arc<[u8]>,
     /// What the user has set.

@@ -3,6 +3,7 @@
 //! Nothing here knows Flink or the kinds of this project.
 
 pub mod admin;
+pub mod background;
 pub mod backoff;
 pub mod context;
 pub mod error;

@@ -1,17 +1,22 @@
 //! The FlinkSavepoint controller: a savepoint that is taken exactly once.
 
 mod act;
+mod check;
+mod format;
 mod observe;
 mod plan;
 mod status;
+mod verify;
 
-use chrono::Utc;
+use std::sync::Arc;
+
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use self::act::Outcome;
+pub use self::check::{Checks, checks};
 use self::plan::Observed;
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointPhase};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, SavepointPhase};
 use crate::reconcile::{Error, Next, Reconciler, write_status};
 use crate::runtime::Context;
 use crate::runtime::failpoint;
@@ -27,7 +32,7 @@ impl Reconciler for Savepoints {
     const KIND: &'static str = "FlinkSavepoint";
 
     async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, live: FlinkSavepoint) -> Result<Next, Error> {
-        let observed = Box::pin(observe::observe(ctx, live, Utc::now())).await?;
+        let observed = Box::pin(observe::observe(ctx, live)).await?;
         pass(ctx, api, observed).await
     }
 }
@@ -37,6 +42,19 @@ impl Reconciler for Savepoints {
 pub fn named_by(job: &FlinkJobUpgrade) -> Option<ObjectRef<FlinkSavepoint>> {
     let operation = job.status.as_ref()?.operation.as_ref()?;
     Some(ObjectRef::new(&operation.savepoint.as_ref()?.name).within(&job.namespace()?))
+}
+
+/// The savepoints whose files are still to be looked at, as a store has come or changed.
+pub fn waiting_for(
+    store: &FlinkSnapshotStore,
+    known: Vec<Arc<FlinkSavepoint>>,
+) -> impl Iterator<Item = ObjectRef<FlinkSavepoint>> + use<> {
+    let namespace = store.namespace();
+    let waits = move |savepoint: &Arc<FlinkSavepoint>| {
+        let phase = savepoint.status.as_ref().and_then(|s| s.phase);
+        savepoint.namespace() == namespace && phase == Some(SavepointPhase::Verifying)
+    };
+    known.into_iter().filter(waits).map(|savepoint| ObjectRef::from_obj(savepoint.as_ref()))
 }
 
 async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> Result<Next, Error> {

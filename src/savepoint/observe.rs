@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{TimeDelta, Utc};
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
+use super::check::{self, Check};
+use super::format::{self, Setting};
 use super::plan::{Answer, Completed, Job, Observed, Submitted};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, Then, coverage};
 use crate::flink::{self, JobId, SavepointOperation, TriggerId, location};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::upgrade::jobmanager::{self, Process};
-use crate::upgrade::workload;
+use crate::upgrade::workload::{self, Rendered};
 use crate::{api, naming, time};
 
 /// For so long a savepoint is followed closely: most are complete by then, and those that are not take their time.
@@ -27,31 +29,62 @@ const POLL: Duration = Duration::from_millis(12);
 ///
 /// # Errors
 /// When the Kubernetes API can't be read. A JobManager that gives no answer is an observation, not an error.
-pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint, now: DateTime<Utc>) -> Result<Observed, Error> {
+pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observed, Error> {
     let not_yet =
         serde_json::to_value(&savepoint.spec).map(|s| coverage::not_yet("FlinkSavepoint", &s)).unwrap_or_default();
     let settled = savepoint.status.as_ref().and_then(|s| s.phase).is_some_and(api::SavepointPhase::is_terminal);
-    let mut observed =
-        Observed { now, savepoint, not_yet, job: Job::NotRead, job_manager: None, answer: Answer::NotAsked };
-    if settled || !observed.not_yet.is_empty() {
-        return Ok(observed);
+    let mut seen = Seen::default();
+    if !settled && not_yet.is_empty() {
+        seen = Box::pin(see(ctx, &savepoint)).await?;
     }
-    let savepoint = &observed.savepoint;
+    let Seen { job, job_manager, answer, check } = seen;
+    // Only now: what was waited for has just happened.
+    Ok(Observed { now: Utc::now(), savepoint, not_yet, job, job_manager, answer, check })
+}
+
+/// What a pass sees beside the resource itself.
+struct Seen {
+    job: Job,
+    job_manager: Option<Process>,
+    answer: Answer,
+    check: Check,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { job: Job::NotRead, job_manager: None, answer: Answer::NotAsked, check: Check::NotAsked }
+    }
+}
+
+async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
+    let mut seen = Seen::default();
     let status = savepoint.status.as_ref();
-    if let Some(attempt) = status.and_then(|s| s.attempts.last()) {
-        let revision = status.and_then(|s| s.source.as_ref()?.revision);
-        observed.job_manager = match (&savepoint.spec.job_ref, revision) {
-            (Some(job), Some(revision)) => job_manager(ctx, savepoint, &job.name, revision).await?,
-            _ => None,
-        };
-        if let Some(found) = &observed.job_manager {
-            observed.answer = follow(&ctx.flink.client(&found.url), attempt, savepoint.spec.then(), now).await;
-            observed.now = Utc::now();
+    let (attempt, then) = (status.and_then(|s| s.attempts.last()), savepoint.spec.then());
+    let place = match (&savepoint.spec.path, attempt) {
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(attempt)) if attempt.result.is_some() => status.and_then(|s| s.location.clone()),
+        (None, Some(attempt)) => {
+            let revision = status.and_then(|s| s.source.as_ref()?.revision);
+            if let (Some(job), Some(revision)) = (&savepoint.spec.job_ref, revision) {
+                seen.job_manager = job_manager(ctx, savepoint, &job.name, revision).await?;
+            }
+            if let Some(found) = &seen.job_manager {
+                seen.answer = follow(&ctx.flink.client(&found.url), attempt, then).await;
+            }
+            match &seen.answer {
+                Answer::Completed(done) if done.job_ended || then == Then::Continue => Some(done.location.clone()),
+                _ => None,
+            }
         }
-    } else {
-        (observed.job, observed.job_manager) = Box::pin(job(ctx, savepoint)).await?;
+        (None, None) => {
+            (seen.job, seen.job_manager) = Box::pin(job(ctx, savepoint)).await?;
+            None
+        }
+    };
+    if let Some(place) = place {
+        seen.check = check::check(ctx, savepoint, &place).await?;
     }
-    Ok(observed)
+    Ok(seen)
 }
 
 async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<Process>), Error> {
@@ -61,38 +94,70 @@ async fn job(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Job, Option<P
     let Some(upgrade) = within("get FlinkJobUpgrade", jobs.get_opt(name)).await? else {
         return Ok((Job::Missing, None));
     };
+    let not_running = |message: String| Ok((Job::NotRunning { message }, None));
     let uid = upgrade.uid().unwrap_or_default();
     let status = upgrade.status.unwrap_or_default();
-    let operation = status.operation;
     let Some(active) = status.active else {
         let phase = status.phase.map_or("new", api::JobPhase::as_str);
-        let message = format!("FlinkJobUpgrade {name} runs no job yet: it is {phase}");
-        return Ok((Job::NotRunning { message }, None));
+        return not_running(format!("FlinkJobUpgrade {name} runs no job yet: it is {phase}"));
     };
     let Ok(job_id) = JobId::new(&active.submission.job_id) else {
-        return Ok((Job::NotRunning { message: "status.active has no job id".to_owned() }, None));
+        return not_running("status.active has no job id".to_owned());
     };
-    let revision = naming::revision_name(name, active.revision);
-    let records: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), &namespace);
-    let (job_manager, record) = tokio::try_join!(
+    // The revision that this savepoint is taken for, if it is one of an upgrade.
+    let next = status.upgrade.filter(|u| naming::is_child_of(&savepoint.metadata, &uid, &u.id)).map(|u| u.to);
+    let next = async {
+        match next {
+            Some(number) => record(ctx, &namespace, name, number).await,
+            None => Ok(None),
+        }
+    };
+    let (job_manager, running, next) = tokio::try_join!(
         job_manager(ctx, savepoint, name, active.revision),
-        within("get ControllerRevision", records.get_opt(&revision)),
+        record(ctx, &namespace, name, active.revision),
+        next,
     )?;
-    let rendered = record.as_ref().and_then(|r| workload::from_controller_revision(r).ok());
     let (not_ready, flink_version) = match &job_manager {
         Some(found) => readiness(&ctx.flink.client(&found.url), &job_id).await,
         None => (Some("its JobManager's pod is not running".to_owned()), None),
     };
+    let release = |text: &str| text.parse().ok();
+    let from = flink_version.as_deref().and_then(release);
+    let to = upgrade.spec.flink_version.and_then(|v| release(v.as_str()));
+    let setting = match (&running, &next) {
+        (Some(running), Some(next)) => format::upgraded(running, next, from, to),
+        (Some(running), None) => format::as_it_is(running),
+        (None, _) => Setting::default(),
+    };
+    let savepoint_directory = running.and_then(|r| r.savepoint_directory);
+    let target = savepoint.spec.target_directory.as_ref().or(savepoint_directory.as_ref());
+    let store_trouble = match target {
+        // Of a job that runs on nothing is lost; and one that is not ready is asked for again.
+        Some(target) if savepoint.spec.then() != Then::Continue && not_ready.is_none() => {
+            check::trouble(ctx, savepoint, target).await?
+        }
+        _ => None,
+    };
     let submitted = Submitted {
         uid,
-        operation,
+        operation: status.operation,
         revision: active.revision,
         job_id,
-        savepoint_directory: rendered.and_then(|r| r.savepoint_directory),
+        savepoint_directory,
         flink_version,
         not_ready,
+        setting,
+        store_trouble,
     };
     Ok((Job::Submitted(Box::new(submitted)), job_manager))
+}
+
+/// A revision as it was rendered, if its record can be read.
+async fn record(ctx: &Context, namespace: &str, job: &str, number: i64) -> Result<Option<Rendered>, Error> {
+    let records: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), namespace);
+    let name = naming::revision_name(job, number);
+    let found = within("get ControllerRevision", records.get_opt(&name)).await?;
+    Ok(found.and_then(|r| workload::from_controller_revision(&r).ok()))
 }
 
 /// A revision's JobManager, found by the name that its pod has for ever. By GET: a list would wait until the API
@@ -126,21 +191,20 @@ async fn readiness(flink: &flink::Client, job: &JobId) -> (Option<String>, Optio
 
 /// Asks until there is an end to report, but only for a moment: a job that is being stopped is down, and nothing else
 /// that a pass reads changes meanwhile.
-async fn follow(flink: &flink::Client, attempt: &SavepointAttempt, then: Then, now: DateTime<Utc>) -> Answer {
-    let age = attempt.start_time.as_ref().map_or(TimeDelta::MAX, |t| now - time::from_k8s(t));
-    let moment = tokio::time::Instant::now() + if age < YOUNG { MOMENT } else { Duration::ZERO };
-    loop {
-        let answer = ask(flink, attempt, then).await;
-        let ended = match &answer {
+async fn follow(flink: &flink::Client, attempt: &SavepointAttempt, then: Then) -> Answer {
+    let age = attempt.start_time.as_ref().map_or(TimeDelta::MAX, |t| Utc::now() - time::from_k8s(t));
+    let moment = if age < YOUNG { MOMENT } else { Duration::ZERO };
+    flink::ask_until(
+        moment,
+        POLL,
+        || ask(flink, attempt, then),
+        |answer| match answer {
             Answer::InProgress => false,
             Answer::Completed(done) => done.job_ended || then == Then::Continue,
             _ => true,
-        };
-        if ended || tokio::time::Instant::now() >= moment {
-            return answer;
-        }
-        tokio::time::sleep(POLL).await;
-    }
+        },
+    )
+    .await
 }
 
 async fn ask(flink: &flink::Client, attempt: &SavepointAttempt, then: Then) -> Answer {

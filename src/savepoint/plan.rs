@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::status;
+use super::check::{Check, Failure};
+use super::format::{self, Setting};
+use super::{status, verify};
 use crate::api::condition::Reason;
 use crate::api::{
     FlinkSavepoint, FlinkSavepointStatus, FormatType, ObjectRef, Operation, OperationKind, SavepointAttempt,
@@ -35,6 +37,8 @@ pub struct Observed {
     pub job_manager: Option<Process>,
     /// What Flink says of the attempt in progress.
     pub answer: Answer,
+    /// What is known of the snapshot's files.
+    pub check: Check,
 }
 
 /// The job that a savepoint is taken of.
@@ -70,6 +74,10 @@ pub struct Submitted {
     pub flink_version: Option<String>,
     /// Why no savepoint can be taken now: Flink refuses one unless all tasks run.
     pub not_ready: Option<String>,
+    /// What it runs with, and what its upgrade is about to change.
+    pub setting: Setting,
+    /// Why the store that the savepoint would be written to can't be used now: a job that is to be stopped is not, then.
+    pub store_trouble: Option<Failure>,
 }
 
 /// What Flink says of the attempt in progress.
@@ -167,7 +175,9 @@ pub fn plan(o: &Observed) -> Plan {
             (None, Next::After(SETTLED))
         }
         _ => match draft.attempts.last().cloned() {
+            _ if o.savepoint.spec.path.is_some() => verify::registered(o, draft),
             None => start(o, draft),
+            Some(attempt) if attempt.result.is_some() => verify::decide(o, draft),
             Some(attempt) => follow(o, draft, &attempt),
         },
     };
@@ -222,6 +232,20 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
         status::under_way(o, draft, Reason::JobNotRunning, why);
         return (None, Next::After(Duration::from_millis(250)));
     };
+    let chosen = match format::choose(o.savepoint.spec.format_type, &job.setting) {
+        Ok(chosen) => chosen,
+        Err(why) => {
+            draft.phase = Some(SavepointPhase::Failed);
+            status::stalled(o, draft, Reason::NotPossible, &why);
+            return (None, Next::After(SETTLED));
+        }
+    };
+    if let Some(trouble) = &job.store_trouble {
+        let message =
+            format!("nothing is sent, as the job would be stopped without a place for its state: {}", trouble.message);
+        status::under_way(o, draft, trouble.reason, &message);
+        return (None, Next::After(WAITING));
+    }
     // Last, as a savepoint that can't go on must not keep others from the job.
     match lock(o, job) {
         Lock::Mine => {}
@@ -268,11 +292,13 @@ fn start(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Nex
     });
     draft.phase = Some(SavepointPhase::Triggering);
     draft.start_time = Some(time::to_k8s(o.now));
+    draft.format_type = Some(chosen.format);
+    draft.format_reason = chosen.because;
     draft.flink_version.clone_from(&job.flink_version);
     draft.source.get_or_insert_default().revision = Some(job.revision);
     status::under_way(o, draft, Reason::InProgress, "the request is about to be sent");
     // The record is written first. An attempt that was never recorded was never sent, so nobody need be asked for it.
-    (draft.attempts.last().and_then(|attempt| request(o, attempt)), Next::Again)
+    (draft.attempts.last().and_then(|attempt| request(o, draft, attempt)), Next::Again)
 }
 
 fn instance(o: &Observed) -> Option<&str> {
@@ -331,7 +357,7 @@ fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAtt
         }
         Answer::UnknownTrigger if same_process && age < TRIGGER_MEMORY => {
             status::under_way(o, draft, Reason::InProgress, "the request is about to be sent");
-            (request(o, attempt), Next::Again)
+            (request(o, draft, attempt), Next::Again)
         }
         Answer::UnknownTrigger => {
             // Another process, or too late to tell "expired" from "never arrived": a second request could make a
@@ -382,37 +408,31 @@ fn complete(
     draft.location = Some(done.location.clone());
     draft.checkpoint_id = done.checkpoint_id.or(draft.checkpoint_id);
     draft.size_bytes = done.size_bytes.or(draft.size_bytes);
-    draft.format_type = Some(format_type(o));
     if o.savepoint.spec.then() != Then::Continue && !done.job_ended {
         // A whole directory does not prove that the job stopped.
         draft.phase = Some(SavepointPhase::Verifying);
         status::under_way(o, draft, Reason::InProgress, "the savepoint is whole; the job has not ended yet");
         return (None, Next::After(polling(age)));
     }
-    draft.phase = Some(SavepointPhase::Completed);
-    draft.completion_time = Some(time::to_k8s(o.now));
+    // Flink's part is done: from here on nothing depends on what it still remembers.
     set_result(draft, attempt.number, "Completed");
-    status::completed(o, draft);
-    (None, Next::After(SETTLED))
+    verify::decide(o, draft)
 }
 
-fn request(o: &Observed, attempt: &SavepointAttempt) -> Option<Effect> {
+fn request(o: &Observed, status: &FlinkSavepointStatus, attempt: &SavepointAttempt) -> Option<Effect> {
     let job_id = JobId::new(&attempt.job_id).ok()?;
     let trigger_id = TriggerId::new(&attempt.trigger_id).ok()?;
-    let format = match format_type(o) {
+    // A repeat asks for what was asked for before.
+    let format = match status.format_type? {
         FormatType::Canonical => SavepointFormat::Canonical,
-        FormatType::Native | FormatType::Unknown => SavepointFormat::Native,
+        FormatType::Native => SavepointFormat::Native,
+        FormatType::Unknown => return None,
     };
     let directory = Some(attempt.directory.clone());
     Some(match o.savepoint.spec.then() {
         Then::Continue | Then::Cancel => Effect::Trigger(job_id, SavepointRequest { trigger_id, directory, format }),
         then => Effect::Stop(job_id, StopRequest { trigger_id, directory, format, drain: then == Then::Drain }),
     })
-}
-
-/// Left out: `NATIVE`, the backend's own files, which every operation that is built so far can restore from.
-fn format_type(o: &Observed) -> FormatType {
-    o.savepoint.spec.format_type.unwrap_or(FormatType::Native)
 }
 
 /// Often while the answer decides over downtime, seldom when it takes long anyway.

@@ -6,6 +6,8 @@ use rstest::rstest;
 use super::*;
 use crate::api::condition::{self, types};
 use crate::api::{FlinkSavepointSpec, JobKind, JobRef};
+use crate::savepoint::check::Again;
+use crate::snapshot::capability::Change;
 
 const JOB_ID: &str = "00000000000000000000000000000001";
 const UID: &str = "0f0e0d0c-1111-2222-3333-444455556666";
@@ -36,6 +38,8 @@ fn job() -> Submitted {
         savepoint_directory: Some("s3://bucket/savepoints".to_owned()),
         flink_version: Some("1.20.0".to_owned()),
         not_ready: None,
+        setting: Setting::default(),
+        store_trouble: None,
     }
 }
 
@@ -50,7 +54,10 @@ fn operation(name: &str, uid: Option<&str>) -> Operation {
 
 fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Observed {
     let job_manager = Some(Process { url: "http://10.1.2.3:8081".to_owned(), instance: "pod-a/0".to_owned() });
-    Observed { now: now(), savepoint, not_yet: Vec::new(), job: Job::Submitted(Box::new(job)), job_manager, answer }
+    let (not_yet, job) = (Vec::new(), Job::Submitted(Box::new(job)));
+    // Where no store serves the place, all depends on Flink's word.
+    let check = Check::NoStore { reason: Reason::NoStore, message: "no store".to_owned() };
+    Observed { now: now(), savepoint, not_yet, job, job_manager, answer, check }
 }
 
 /// The savepoint after its intent was recorded, `age` seconds ago.
@@ -125,6 +132,46 @@ fn neither_directory_is_said_with_the_cure() {
     let plan = plan(&observed(savepoint(None), mine, Answer::NotAsked));
     assert_eq!((reason(&plan), is_stalled(&plan)), ("NoTargetDirectory", true));
     assert!(plan.status.message.unwrap().contains("spec.targetDirectory"));
+}
+
+#[test]
+fn the_format_is_chosen_once_and_said_why() {
+    let mine = Submitted {
+        operation: Some(operation("daily", Some(UID))),
+        setting: Setting { state_backend: None, changes: vec![Change::Graph, Change::StateBackend] },
+        ..job()
+    };
+    let first = plan(&observed(savepoint(Some(Then::Stop)), mine, Answer::NotAsked));
+    assert_eq!(first.status.format_type, Some(FormatType::Canonical));
+    let because = "state backend change: a NATIVE savepoint does not allow it";
+    assert_eq!(first.status.format_reason.as_deref(), Some(because));
+    let sent = first.effect;
+    assert!(
+        matches!(&sent, Some(Effect::Stop(_, request)) if request.format == SavepointFormat::Canonical),
+        "{sent:?}"
+    );
+    // A repeat asks for the same, though the job is not looked at any more.
+    let recorded = FlinkSavepoint { status: Some(first.status), ..savepoint(Some(Then::Stop)) };
+    assert_eq!(plan(&observed(recorded, job(), Answer::UnknownTrigger)).effect, sent);
+}
+
+#[test]
+fn what_no_savepoint_allows_fails_before_anything_is_sent() {
+    let changes = vec![Change::Flink { from: "2.3.0".parse().ok(), to: "1.20".parse().unwrap() }];
+    let setting = Setting { state_backend: None, changes };
+    let plan = plan(&observed(savepoint(None), Submitted { setting, ..job() }, Answer::NotAsked));
+    assert_eq!((reason(&plan), plan.status.phase), ("NotPossible", Some(SavepointPhase::Failed)));
+    assert_eq!((plan.effect, plan.status.attempts.len()), (None, 0));
+}
+
+#[test]
+fn a_job_is_not_stopped_without_a_place_for_its_state() {
+    let trouble = Failure { reason: Reason::AccessDenied, message: "may not write".to_owned(), again: Again::WithHelp };
+    let mine = Submitted { operation: Some(operation("daily", Some(UID))), store_trouble: Some(trouble), ..job() };
+    let plan = plan(&observed(savepoint(Some(Then::Stop)), mine, Answer::NotAsked));
+    assert_eq!((reason(&plan), is_stalled(&plan)), ("AccessDenied", false));
+    assert!(plan.status.message.unwrap().contains("may not write"));
+    assert_eq!((plan.effect, plan.status.attempts.len()), (None, 0));
 }
 
 #[test]

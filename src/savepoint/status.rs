@@ -2,7 +2,7 @@
 
 use super::plan::Observed;
 use crate::api::FlinkSavepointStatus;
-use crate::api::condition::{Conditions, Reason};
+use crate::api::condition::{Conditions, Reason, types};
 
 fn conditions<'a>(o: &Observed, draft: &'a mut FlinkSavepointStatus, message: &str) -> Conditions<'a> {
     draft.observed_generation = o.savepoint.metadata.generation;
@@ -20,8 +20,17 @@ pub fn under_way(o: &Observed, draft: &mut FlinkSavepointStatus, reason: Reason,
     conditions(o, draft, message).reconciling(reason, message);
 }
 
-/// The savepoint is whole.
+/// The snapshot is there, and may be used.
 pub fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) {
     let message = draft.location.clone().unwrap_or_default();
     conditions(o, draft, &message).ready(Reason::Completed, message);
+}
+
+/// What became of looking at the files. `None`: that can't be told.
+pub fn verified(o: &Observed, draft: &mut FlinkSavepointStatus, whole: Option<bool>, reason: Reason, message: &str) {
+    let mut conditions = Conditions::new(&mut draft.conditions, o.savepoint.metadata.generation, o.now);
+    match whole {
+        Some(whole) => conditions.set(types::VERIFIED, whole, reason, message),
+        None => conditions.set_unknown(types::VERIFIED, reason, message),
+    };
 }

@@ -238,6 +238,28 @@ pub fn check_all(facts: &SnapshotFacts, changes: &[Change]) -> Vec<Verdict> {
     verdicts
 }
 
+/// What no snapshot of the job would allow, whatever is in it: to be asked before one is taken.
+#[must_use]
+pub fn impossible(changes: &[Change]) -> Option<Verdict> {
+    changes.iter().find_map(|change| match change {
+        Change::Flink { from: Some(from), to } if to.newest_layout() < from.newest_layout() => {
+            let layout = from.newest_layout().unwrap_or_default();
+            let message = format!("Flink {from} writes layout {layout}, and Flink {to} can't read it");
+            Some(verdict(Answer::No, Row::MetadataDowngrade, &message))
+        }
+        _ => None,
+    })
+}
+
+/// Whether this state backend (`state.backend.type`) writes NATIVE savepoints only, as ForSt does.
+#[must_use]
+pub fn writes_native_only(backend: Option<&str>) -> bool {
+    backend.is_some_and(|backend| {
+        let class = backend.rsplit('.').next().unwrap_or_default();
+        backend.eq_ignore_ascii_case("forst") || class.eq_ignore_ascii_case("ForStStateBackendFactory")
+    })
+}
+
 fn by_table(facts: &SnapshotFacts, row: Row) -> Verdict {
     let columns: Vec<Column> = Column::of(facts).collect();
     match columns.as_slice() {
@@ -329,16 +351,13 @@ pub struct NoFormat {
 /// # Errors
 /// [`NoFormat`] if a row needs CANONICAL and the state backend does not write it.
 pub fn choose_format(changes: &[Change], backend: Option<&str>) -> Result<FormatChoice, NoFormat> {
-    let forst = backend.is_some_and(|backend| {
-        backend.eq_ignore_ascii_case("forst") || backend.rsplit('.').next() == Some("ForStStateBackendFactory")
-    });
     let needs = |worst: Answer| {
         let rows = changes.iter().filter_map(|change| row_of(*change));
         rows.into_iter().find(|row| {
             row.answer(Column::NativeSavepoint) >= worst && row.answer(Column::CanonicalSavepoint) == Answer::Yes
         })
     };
-    if forst {
+    if writes_native_only(backend) {
         return match needs(Answer::No) {
             Some(row) => Err(NoFormat { row }),
             None => Ok(FormatChoice {

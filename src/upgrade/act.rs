@@ -94,14 +94,8 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
 /// fetched waits for that when it is told to end, until Flink's safeguard kills it after 5 s (FLINK-10309).
 async fn checkpoint(flink: &flink::Client, job: &JobId) -> Result<(), flink::Error> {
     let id = flink.trigger_checkpoint(job).await?;
-    let moment = tokio::time::Instant::now() + CHECKPOINT_MOMENT;
-    while tokio::time::Instant::now() < moment {
-        if flink.checkpoint_status(job, &id).await? != CheckpointOperation::InProgress {
-            break;
-        }
-        tokio::time::sleep(FAST).await;
-    }
-    Ok(())
+    let ended = |answer: &Result<_, _>| !matches!(answer, Ok(CheckpointOperation::InProgress));
+    flink::ask_until(CHECKPOINT_MOMENT, FAST, || flink.checkpoint_status(job, &id), ended).await.map(|_| ())
 }
 
 fn api<K>(ctx: &Context, o: &Observed) -> Api<K>

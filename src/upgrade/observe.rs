@@ -249,15 +249,11 @@ struct Ask {
 async fn cluster(ctx: &Context, process: Option<Process>, job: Option<JobId>, ask: Ask) -> Cluster {
     let Some(process) = process else { return Cluster::Down("the JobManager's pod is not running".to_owned()) };
     let flink = ctx.flink.client(&process.url);
-    let moment = tokio::time::Instant::now() + if ask.patient { MOMENT } else { Duration::ZERO };
-    loop {
-        match up(&flink, job.as_ref(), ask.slots).await {
-            Ok(up) if up.job.as_ref().is_some_and(starts) && tokio::time::Instant::now() < moment => {
-                tokio::time::sleep(FAST).await;
-            }
-            Ok(up) => return Cluster::Up(Box::new(Up { instance: process.instance, ..up })),
-            Err(e) => return Cluster::Down(e.to_string()),
-        }
+    let moment = if ask.patient { MOMENT } else { Duration::ZERO };
+    let enough = |answer: &Result<Up, _>| !matches!(answer, Ok(up) if up.job.as_ref().is_some_and(starts));
+    match flink::ask_until(moment, FAST, || up(&flink, job.as_ref(), ask.slots), enough).await {
+        Ok(up) => Cluster::Up(Box::new(Up { instance: process.instance, ..up })),
+        Err(e) => Cluster::Down(e.to_string()),
     }
 }
 

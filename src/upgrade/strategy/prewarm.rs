@@ -80,7 +80,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
         Cluster::Up(up) if slots_ready(up, slots) => None,
         Cluster::Up(up) => Some(format!("{} of {slots} slots are free", up.free_slots.unwrap_or_default())),
         Cluster::Down(message) => Some(message.clone()),
-        Cluster::NotAsked => Some("its JobManager's Service is not there yet".to_owned()),
+        Cluster::NotAsked => Some("its JobManager was not asked yet".to_owned()),
     };
     let Some(missing) = missing else {
         if upgrade.from.is_none() {

@@ -16,7 +16,7 @@ mod template;
 pub use config::{Configuration, flatten};
 pub use error::SpecError;
 pub use hash::{attempt_hash, revision_hash};
-pub use objects::{OBJECTS, stable_service};
+pub use objects::{CONFIG_FILE, OBJECTS, stable_service};
 pub use record::{RecordError, from_controller_revision, to_controller_revision};
 pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render};
 

@@ -34,7 +34,8 @@ const GRACE_SECONDS: i64 = 5;
 /// Logging to the console only: the root file system is read-only.
 const LOG4J: &str = include_str!("log4j-console.properties");
 const LOG4J_FILE: &str = "log4j-console.properties";
-const CONFIG_FILE: &str = "config.yaml";
+/// The file of Flink's configuration, in the ConfigMap.
+pub const CONFIG_FILE: &str = "config.yaml";
 
 /// Where the init container finds the helper jar.
 const HELPER_DIRECTORY: &str = "/helper";

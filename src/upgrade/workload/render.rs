@@ -11,7 +11,7 @@ use super::memory::{self, Process};
 use super::objects::{self, Pods};
 use super::{record, template};
 use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeSpec, ResourceSpec};
-use crate::naming;
+use crate::{flink, naming};
 
 /// Version of the form in which a rendering is stored. It grows when an older operator could not read it any more.
 pub const RENDER_VERSION: u32 = 1;
@@ -93,6 +93,16 @@ pub struct Rendered {
     pub stateful_set: StatefulSet,
     /// The `TaskManagers`.
     pub deployment: Deployment,
+}
+
+impl Rendered {
+    /// The state backend that Flink's configuration sets, in lower case. The job's code may set another.
+    #[must_use]
+    pub fn state_backend(&self) -> Option<String> {
+        let text = self.config_map.data.as_ref()?.get(objects::CONFIG_FILE)?;
+        let configuration = serde_yaml::from_str(text).ok()?;
+        flink::config::STATE_BACKEND.get(&configuration).map(str::to_ascii_lowercase)
+    }
 }
 
 /// How a revision's job is submitted, whatever it is restored from.
