@@ -21,7 +21,7 @@ const AT_A_TIME: usize = 32;
 const PAGE: u64 = 1000;
 
 /// What became of a snapshot's files. Its JSON form is stable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
     /// Files that were checked and are as they should be. `_metadata` is not counted.
