@@ -77,9 +77,10 @@ impl Store {
                 s3(settings, authority)?
             }
             "file" => {
-                let absolute = settings.url.trim().trim_start_matches(|c| c != '/').starts_with('/');
-                let relative = settings.url.trim().split_once(':').is_some_and(|(_, rest)| !rest.starts_with('/'));
-                if !authority.is_empty() || !absolute || relative {
+                let given = settings.url.trim();
+                let scheme = given.split_at_checked("file:".len()).filter(|(it, _)| it.eq_ignore_ascii_case("file:"));
+                let absolute = scheme.map_or(given, |(_, path)| path).starts_with('/');
+                if !authority.is_empty() || !absolute {
                     return Err(invalid("it must name an absolute directory of this machine, such as file:///savepoints"));
                 }
                 if let Some(endpoint) = &settings.endpoint {
