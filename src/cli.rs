@@ -19,7 +19,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator
-    Run(Run),
+    Run(Box<Run>),
     /// Print the CustomResourceDefinitions, as YAML
     Crds,
 }

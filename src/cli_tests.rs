@@ -7,7 +7,7 @@ use super::*;
 fn run(args: &[&str]) -> Result<Run, String> {
     let all = ["flink-savepoint-operator", "run"].iter().chain(args);
     match Cli::try_parse_from(all) {
-        Ok(Cli { command: Command::Run(run) }) => Ok(run),
+        Ok(Cli { command: Command::Run(run) }) => Ok(*run),
         Ok(other) => Err(format!("{other:?}")),
         Err(error) => Err(error.to_string()),
     }

@@ -12,6 +12,7 @@ pub mod flink;
 pub mod job;
 pub mod namespace;
 pub mod operator;
+pub mod proxy;
 pub mod records;
 pub mod s3;
 pub mod wait;

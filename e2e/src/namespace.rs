@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkSavepoint};
+use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore};
 use futures::FutureExt as _;
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -143,13 +143,31 @@ impl Sandbox {
         self.api()
     }
 
+    /// The snapshot stores in this namespace.
+    #[must_use]
+    pub fn stores(&self) -> Api<FlinkSnapshotStore> {
+        self.api()
+    }
+
+    /// Applies the manifest of an object of that name, as `kubectl apply --server-side` does.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub async fn put<K>(&self, name: &str, manifest: Value) -> Result<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+        K::DynamicType: Default,
+    {
+        let parameters = PatchParams::apply(MANAGER).force();
+        self.api().patch(name, &parameters, &Patch::Apply(&manifest)).await.with_context(|| format!("apply {name}"))
+    }
+
     /// Applies a job's manifest, as `kubectl apply --server-side` does: a field that is left out is taken away.
     ///
     /// # Errors
     /// The API server refuses it.
     pub async fn apply(&self, job: &Job) -> Result<FlinkJobUpgrade> {
-        let parameters = PatchParams::apply(MANAGER).force();
-        self.jobs().patch(&job.name, &parameters, &Patch::Apply(&job.manifest)).await.context("apply")
+        self.put(&job.name, job.manifest.clone()).await
     }
 
     /// Applies a job's manifest and waits until it is Ready.
@@ -171,10 +189,9 @@ impl Sandbox {
         }
         let manifest = json!({
             "apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSavepoint",
-            "metadata": {"name": name}, "spec": spec,
+            "spec": spec,
         });
-        let parameters = PatchParams::apply(MANAGER).force();
-        self.savepoints().patch(name, &parameters, &Patch::Apply(&manifest)).await.context("apply")
+        self.put(name, manifest).await
     }
 
     /// All records that the counting job of that name has written up to now.

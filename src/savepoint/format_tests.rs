@@ -17,8 +17,8 @@ const ROCKSDB: &str = "state.backend.type: rocksdb\n";
 const HASHMAP: &str = "state.backend.type: hashmap\n";
 const FORST: &str = "state.backend.type: forst\n";
 
-fn release(text: &str) -> Option<FlinkRelease> {
-    Some(text.parse().unwrap())
+fn release(text: &str) -> FlinkRelease {
+    text.parse().unwrap()
 }
 
 #[rstest]
@@ -33,7 +33,7 @@ fn the_format_follows_what_changes(
     #[case] format: FormatType,
     #[case] because: &str,
 ) {
-    let setting = upgraded(&revision(old, 1), &revision(new, 2), release("1.20.5"), release("v2_3"));
+    let setting = upgraded(&revision(old, 1), &revision(new, 2), Some(release("1.20.5")), Some(release("v2_3")));
     assert_eq!(choose(None, &setting), Ok(Chosen { format, because: Some(because.to_owned()) }));
 }
 
@@ -47,8 +47,8 @@ fn what_was_asked_for_is_taken() {
 #[test]
 fn changes_are_those_that_two_revisions_show() {
     let (one, other) = (revision(HASHMAP, 1), revision(ROCKSDB, 2));
-    let flink = Change::Flink { from: release("1.20.5"), to: release("2.3").unwrap() };
-    let setting = upgraded(&one, &other, release("1.20.5"), release("2.3"));
+    let flink = Change::Flink { from: Some(release("1.20.5")), to: release("2.3") };
+    let setting = upgraded(&one, &other, Some(release("1.20.5")), Some(release("2.3")));
     assert_eq!(setting.changes, [Change::Graph, Change::StateBackend, Change::Parallelism, flink]);
     assert_eq!(upgraded(&one, &one, None, None).changes, [Change::Graph]);
     assert_eq!(as_it_is(&other), Setting { state_backend: Some("rocksdb".to_owned()), changes: Vec::new() });
@@ -67,7 +67,7 @@ fn what_no_savepoint_allows_is_refused_before_one_is_taken(
     #[case] to: &str,
     #[case] expected: &str,
 ) {
-    let setting = upgraded(&revision(old, 1), &revision(new, 1), release(from), release(to));
+    let setting = upgraded(&revision(old, 1), &revision(new, 1), Some(release(from)), Some(release(to)));
     let refusal = choose(asked, &setting).unwrap_err();
     assert!(refusal.contains(expected), "{refusal}");
 }

@@ -248,13 +248,11 @@ fn serves(url: &str, place: &str) -> bool {
 /// If Kubernetes can't be asked. A store that can't be used is no error until it is needed.
 pub async fn of_namespace(ctx: &Context, namespace: &str, only: Option<&str>) -> Result<Opened, Error> {
     let api: Api<FlinkSnapshotStore> = Api::namespaced(ctx.client.clone(), namespace);
-    let found = match only {
-        Some(name) => within("get FlinkSnapshotStore", api.get_opt(name)).await?.into_iter().collect(),
+    let found = if let Some(name) = only {
+        within("get FlinkSnapshotStore", api.get_opt(name)).await?.into_iter().collect()
+    } else {
         // As the API server knows them at once: a list of now would wait for its cache while a job is down.
-        None => {
-            let at_once = ListParams::default().match_any();
-            within("list FlinkSnapshotStores", api.list(&at_once)).await?.items
-        }
+        within("list FlinkSnapshotStores", api.list(&ListParams::default().match_any())).await?.items
     };
     let each = found.into_iter().map(async |store| Ok::<_, Error>((open(ctx, &store).await?, store)));
     let mut opened = Vec::new();

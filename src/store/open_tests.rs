@@ -3,28 +3,28 @@ use rstest::rstest;
 use super::*;
 use crate::api::{FlinkSnapshotStoreSpec, LocalRef};
 
-fn secret(entries: &[(&str, &[u8])]) -> Option<Secret> {
+fn secret(entries: &[(&str, &[u8])]) -> Secret {
     let data = entries.iter().map(|(key, value)| ((*key).to_owned(), ByteString(value.to_vec()))).collect();
-    Some(Secret { data: Some(data), ..Secret::default() })
+    Secret { data: Some(data), ..Secret::default() }
 }
 
 #[test]
 fn credentials_come_from_the_secret() {
     let entries: [(&str, &[u8]); 3] =
         [("accessKeyId", b"key"), ("secretAccessKey", b"se/cr+et="), ("sessionToken", b"token")];
-    let all = credentials("keys", secret(&entries)).unwrap();
+    let all = credentials("keys", Some(secret(&entries))).unwrap();
     assert_eq!((all.access_key_id.as_str(), all.secret_access_key.as_str()), ("key", "se/cr+et="));
     assert_eq!(all.session_token.as_deref(), Some("token"));
-    assert_eq!(credentials("keys", secret(&entries[..2])).unwrap().session_token, None);
+    assert_eq!(credentials("keys", Some(secret(&entries[..2]))).unwrap().session_token, None);
 }
 
 #[rstest]
 #[case(None, "SecretMissing", "there is no Secret keys")]
-#[case(secret(&[("accessKeyId", b"key")]), "SecretIncomplete", "Secret keys has no key secretAccessKey")]
-#[case(secret(&[("accessKeyId", b"hidden\n"), ("secretAccessKey", b"hidden")]), "SecretMalformed", "key accessKeyId, ends with a line break")]
-#[case(secret(&[("accessKeyId", b"hidden"), ("secretAccessKey", b"")]), "SecretMalformed", "key secretAccessKey, is empty")]
-#[case(secret(&[("accessKeyId", b"\xffhidden"), ("secretAccessKey", b"x")]), "SecretMalformed", "is not text")]
-#[case(secret(&[("accessKeyId", b"hid den"), ("secretAccessKey", b"x")]), "SecretMalformed", "no credential has")]
+#[case(Some(secret(&[("accessKeyId", b"key")])), "SecretIncomplete", "Secret keys has no key secretAccessKey")]
+#[case(Some(secret(&[("accessKeyId", b"hidden\n"), ("secretAccessKey", b"hidden")])), "SecretMalformed", "key accessKeyId, ends with a line break")]
+#[case(Some(secret(&[("accessKeyId", b"hidden"), ("secretAccessKey", b"")])), "SecretMalformed", "key secretAccessKey, is empty")]
+#[case(Some(secret(&[("accessKeyId", b"\xffhidden"), ("secretAccessKey", b"x")])), "SecretMalformed", "is not text")]
+#[case(Some(secret(&[("accessKeyId", b"hid den"), ("secretAccessKey", b"x")])), "SecretMalformed", "no credential has")]
 fn a_secret_that_is_of_no_use_says_which_key(
     #[case] secret: Option<Secret>,
     #[case] reason: &str,

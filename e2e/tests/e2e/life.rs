@@ -11,14 +11,17 @@ use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 use crate::{
-    crash, savepoint, start,
+    crash, savepoint, start, store,
     story::{self, Upgraded},
 };
 
-/// First start, savepoints of both formats, upgrades with NO_CLAIM and with CLAIM in which the operator dies, and a
-/// deletion that saves.
+/// First start, savepoints of both formats, upgrades with NO_CLAIM and with CLAIM in which the operator dies, one that
+/// waits for a file of its savepoint, and a deletion that saves; all with a store by which files are checked.
 pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
+    store::created(sandbox).await?;
+    // All state in files, however small it is.
+    let job = Job::counting(&sandbox.env, "orders", version)
+        .set("/spec/flinkConfiguration/execution.checkpointing.data-inline-threshold", json!("0b"));
     let first = start::first_start(sandbox, &job).await?;
     let native = savepoint::canonical_and_native(sandbox, &first).await?;
 
@@ -27,11 +30,13 @@ pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()
     ensure!(story::submission(&second.job)?.restore_mode == Some(RestoreMode::NoClaim));
     story::only_savepoints(sandbox, &[&native, &second.location]).await?;
 
+    let held = store::a_missing_file_holds_an_upgrade(sandbox, &second.job, &job.clone().rate(300)).await?;
+
     let claims = job.set("/spec/job/restoreMode", json!("CLAIM"));
-    let third = crash::survived(sandbox, &second.job, &claims, crash::SUBMITTED).await?;
-    is_claimed(sandbox, &third).await?;
+    let claimed = crash::survived(sandbox, &held.job, &claims, crash::SUBMITTED).await?;
+    is_claimed(sandbox, &claimed).await?;
     let jobs = records::check_exactly_once(&sandbox.records("orders")?)?.jobs;
-    ensure!(jobs.len() == 3, "{jobs:?}");
+    ensure!(jobs.len() == 4, "{jobs:?}");
 
     // By default the state is saved first, and the savepoint stays.
     let before = names(sandbox).await?;
@@ -40,9 +45,10 @@ pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()
     let new: Vec<&String> = after.iter().filter(|name| !before.contains(name)).collect();
     let [last] = new[..] else { anyhow::bail!("before the deletion {before:?}, after it {after:?}") };
     let last = story::completed(&sandbox.savepoints().get(last).await?)?;
-    // That of the third revision was Flink's, and is gone.
-    ensure!(!sandbox.env.s3.has_metadata(&third.location).await?, "{}", third.location);
-    story::only_whole_savepoints(sandbox, &[&native, &second.location, &last]).await
+    // That of the last revision was Flink's, and is gone.
+    ensure!(!sandbox.env.s3.has_metadata(&claimed.location).await?, "{}", claimed.location);
+    story::only_whole_savepoints(sandbox, &[&native, &second.location, &held.location, &last]).await?;
+    store::registered(sandbox).await
 }
 
 /// A start, savepoints, an upgrade in which the operator dies, and a deletion that cancels.
@@ -57,8 +63,8 @@ pub async fn whole_way(sandbox: &Sandbox, version: Version) -> Result<()> {
     ensure!(names(sandbox).await? == before, "{:?}, before the deletion {before:?}", names(sandbox).await?);
     story::only_savepoints(sandbox, &[&native, &second.location]).await?;
     let retained = sandbox.env.s3.snapshots(&format!("{CHECKPOINTS}/{}/", sandbox.namespace)).await?;
-    ensure!(!retained.is_empty(), "no checkpoint is retained");
-    Ok(())
+    let retained = retained.first().context("no checkpoint is retained")?;
+    store::a_checkpoint_is_registered(sandbox, version, retained).await
 }
 
 /// With CLAIM the savepoint becomes the new job's own.

@@ -11,4 +11,5 @@ mod life;
 mod matrix;
 mod savepoint;
 mod start;
+mod store;
 mod story;

@@ -10,7 +10,7 @@ use e2e::{
     namespace::Sandbox,
 };
 
-use crate::{crash, failed_upgrade, life, start};
+use crate::{crash, failed_upgrade, life, start, store};
 
 /// Makes a test of each row: its name, where it runs, and what it does.
 macro_rules! scenarios {
@@ -42,6 +42,7 @@ scenarios! {
     crash_at_every_effect in_full: crash::at_every_effect;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
     state_machine_example in_full: start::state_machine_example;
+    stores on V1_20: store::stores;
     whole_way_on_2_3 on V2_3: life::whole_way;
 }
 

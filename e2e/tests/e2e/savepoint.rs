@@ -2,7 +2,11 @@
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{job::Job, namespace::Sandbox, wait};
-use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkSavepoint, FormatType};
+use flink_savepoint_operator::api::{
+    FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointStatus, FormatType,
+    condition::{self, types},
+};
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::story;
@@ -48,10 +52,26 @@ async fn taken(
     let status = savepoint.status.context("no status")?;
     ensure!(status.format_type == Some(format), "{:?}", status.format_type);
     ensure!(status.start_time.is_some() && status.completion_time.is_some(), "{status:?}");
+    files_are_known(sandbox, &location, &status).await?;
     let flink = story::flink(sandbox, job).await?;
     let written = flink.savepoint_format(&story::submission(job)?.job_id, &location).await?;
     ensure!(written == format.as_str(), "Flink wrote {written}");
     Ok(location)
+}
+
+/// Where a store serves the place its files were checked; else that is said.
+async fn files_are_known(sandbox: &Sandbox, location: &str, status: &FlinkSavepointStatus) -> Result<()> {
+    let verified = condition::find(&status.conditions, types::VERIFIED).context("Verified is missing")?;
+    if sandbox.stores().list(&ListParams::default()).await?.items.is_empty() {
+        ensure!((&*verified.status, &*verified.reason) == ("Unknown", "NoStore"), "{verified:?}");
+        return Ok(());
+    }
+    ensure!((&*verified.status, &*verified.reason) == ("True", "FilesChecked"), "{verified:?}");
+    let sizes = sandbox.env.s3.sizes(&format!("{}/", sandbox.env.s3.key(location)?)).await?;
+    ensure!(status.size_bytes == Some(sizes.values().sum()), "{status:?}, {sizes:?}");
+    ensure!(status.file_count == i64::try_from(sizes.len()).ok(), "{status:?}, {sizes:?}");
+    ensure!(status.operator_count.is_some_and(|count| count > 0) && !status.operators.is_empty(), "{status:?}");
+    Ok(())
 }
 
 /// With neither a given nor a configured directory there is nothing to do but to say how to give one. `job` has none.

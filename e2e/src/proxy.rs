@@ -1,0 +1,170 @@
+//! A server between the operator and the cluster's S3 server, which does wrong.
+
+use std::{collections::HashMap, sync::Arc};
+
+use anyhow::{Context as _, Result, ensure};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
+
+use crate::s3::S3;
+
+/// What it does instead of passing on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It never answers.
+    Silent,
+    /// It closes the connection without an answer.
+    Cut,
+    /// It answers with this HTTP status and code of S3.
+    Refuse(u16, &'static str),
+    /// It closes the connection in the middle of an object.
+    Short,
+    /// It keeps requests for a `_metadata` until [`Proxy::open`].
+    Hold,
+}
+
+/// A proxy that runs until it is dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    /// `http://host:port`, as pods reach it.
+    pub endpoint: String,
+    gate: watch::Sender<bool>,
+    held: watch::Receiver<usize>,
+    _server: JoinSet<()>,
+}
+
+impl Proxy {
+    /// Starts one, at the address at which pods reach the S3 server: that is this machine.
+    ///
+    /// # Errors
+    /// It is another machine, whose addresses this process can't listen at.
+    pub async fn start(s3: &S3, fault: Fault) -> Result<Self> {
+        let host = s3.endpoint.split_once("://").map_or(s3.endpoint.as_str(), |(_, host)| host).to_owned();
+        let address = host.rsplit_once(':').map_or(host.as_str(), |(address, _)| address);
+        let listener = TcpListener::bind((address, 0)).await.with_context(|| {
+            format!("{address}: the S3 server must be on the machine of the tests, where they can stand before it")
+        })?;
+        let endpoint = format!("http://{}", listener.local_addr()?);
+        let (gate, opened) = watch::channel(false);
+        let (holds, held) = watch::channel(0);
+        let way = Arc::new(Way { upstream: host, fault, opened, holds });
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut clients = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let way = Arc::clone(&way);
+                // A client that goes away, and a fault that is done, end a connection.
+                clients.spawn(async move { way.serve(client).await.unwrap_or_default() });
+            }
+        });
+        Ok(Self { endpoint, gate, held, _server: server })
+    }
+
+    /// Waits until a request is held.
+    ///
+    /// # Errors
+    /// The proxy ended.
+    pub async fn holds(&self) -> Result<()> {
+        self.held.clone().wait_for(|held| *held > 0).await.map(drop).context("the proxy ended")
+    }
+
+    /// Lets everything pass from now on.
+    pub fn open(&self) {
+        self.gate.send_replace(true);
+    }
+}
+
+struct Way {
+    upstream: String,
+    fault: Fault,
+    opened: watch::Receiver<bool>,
+    holds: watch::Sender<usize>,
+}
+
+impl Way {
+    async fn serve(&self, mut client: TcpStream) -> Result<()> {
+        loop {
+            let request = Message::read(&mut client).await?;
+            let open = *self.opened.borrow();
+            match self.fault {
+                Fault::Silent => std::future::pending().await,
+                Fault::Cut => return Ok(()),
+                Fault::Refuse(status, code) => {
+                    let body = format!("<Error><Code>{code}</Code><Message>for the test</Message></Error>");
+                    let head = format!("HTTP/1.1 {status} Refused\r\ncontent-length: {}\r\n\r\n", body.len());
+                    client.write_all(head.as_bytes()).await?;
+                    // Of a HEAD there is no body.
+                    if !request.head.starts_with("HEAD ") {
+                        client.write_all(body.as_bytes()).await?;
+                    }
+                    continue;
+                }
+                Fault::Hold if !open && request.target().ends_with("/_metadata") => {
+                    self.holds.send_modify(|held| *held += 1);
+                    self.opened.clone().wait_for(|open| *open).await?;
+                }
+                Fault::Hold | Fault::Short => {}
+            }
+            let mut upstream = TcpStream::connect(&self.upstream).await?;
+            upstream.write_all(&request.bytes()).await?;
+            let answer = if request.head.starts_with("HEAD ") {
+                Message::read_head(&mut upstream).await?
+            } else {
+                Message::read(&mut upstream).await?
+            };
+            let mut bytes = answer.bytes();
+            let of_an_object = request.head.starts_with("GET ") && !request.target().contains('?');
+            if self.fault == Fault::Short && of_an_object && !answer.body.is_empty() {
+                bytes.truncate(bytes.len() - answer.body.len().div_ceil(2));
+                client.write_all(&bytes).await?;
+                return Ok(());
+            }
+            client.write_all(&bytes).await?;
+        }
+    }
+}
+
+/// A request or an answer of HTTP/1.1.
+struct Message {
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Message {
+    async fn read(from: &mut (impl AsyncRead + Unpin)) -> Result<Self> {
+        let mut message = Self::read_head(from).await?;
+        let headers: HashMap<String, &str> = message
+            .head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim()))
+            .collect();
+        ensure!(!headers.contains_key("transfer-encoding"), "chunks are not known here: {}", message.head);
+        let length = headers.get("content-length").map_or(Ok(0), |length| length.parse())?;
+        let mut body = vec![0; length];
+        from.read_exact(&mut body).await?;
+        message.body = body;
+        Ok(message)
+    }
+
+    async fn read_head(from: &mut (impl AsyncRead + Unpin)) -> Result<Self> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            ensure!(head.len() < 64 * 1024, "no end of the head");
+            head.push(from.read_u8().await?);
+        }
+        Ok(Self { head: String::from_utf8(head)?, body: Vec::new() })
+    }
+
+    fn target(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        [self.head.as_bytes(), &self.body].concat()
+    }
+}
