@@ -35,7 +35,11 @@ struct Inner {
 /// Who serves a store; for messages.
 #[derive(Debug, Clone)]
 pub(super) enum Server {
-    S3 { bucket: String, endpoint: String, signed: bool },
+    S3 {
+        bucket: String,
+        endpoint: String,
+        signed: bool,
+    },
     /// The file system, and the store's directory.
     Files(PathBuf),
 }
@@ -72,7 +76,9 @@ impl Store {
             "s3" => {
                 let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
                 if authority.is_empty() || !authority.chars().all(named) {
-                    return Err(invalid("it must name a bucket and no more before its path, such as s3://bucket/prefix"));
+                    return Err(invalid(
+                        "it must name a bucket and no more before its path, such as s3://bucket/prefix",
+                    ));
                 }
                 s3(settings, authority)?
             }
@@ -81,7 +87,9 @@ impl Store {
                 let scheme = given.split_at_checked("file:".len()).filter(|(it, _)| it.eq_ignore_ascii_case("file:"));
                 let absolute = scheme.map_or(given, |(_, path)| path).starts_with('/');
                 if !authority.is_empty() || !absolute {
-                    return Err(invalid("it must name an absolute directory of this machine, such as file:///savepoints"));
+                    return Err(invalid(
+                        "it must name an absolute directory of this machine, such as file:///savepoints",
+                    ));
                 }
                 if let Some(endpoint) = &settings.endpoint {
                     let problem = "it belongs to s3://: leave it out with file://".to_owned();
@@ -125,11 +133,11 @@ impl Store {
         &self.0.patience
     }
 
-    /// The key of a location in its normal form that this store serves. Nothing in it is decoded or encoded.
+    /// The key of a location in its normal form, in the store that serves it. Nothing in it is decoded or encoded.
     ///
     /// # Errors
     /// [`StoreError::InvalidUrl`] if the location has control characters.
-    pub(super) fn key(&self, location: &str) -> Result<Path, StoreError> {
+    pub(super) fn key(location: &str) -> Result<Path, StoreError> {
         let path = location.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
         Path::parse(path).map_err(|_| StoreError::InvalidUrl {
             url: location.to_owned(),
@@ -158,7 +166,7 @@ impl Store {
         &'a self,
         directory: &'a str,
     ) -> Result<impl Stream<Item = Result<ObjectMeta, StoreError>> + Send + 'a, StoreError> {
-        let pages: BoxStream<'static, _> = self.objects().list(Some(&self.key(directory)?));
+        let pages: BoxStream<'static, _> = self.objects().list(Some(&Self::key(directory)?));
         Ok(futures::stream::try_unfold(pages, move |mut pages| async move {
             let next = self.within(directory, async { pages.next().await.transpose() }).await?;
             Ok(next.map(|file| (file, pages)))
@@ -169,13 +177,16 @@ impl Store {
 fn s3(settings: &Settings, bucket: &str) -> Result<(Arc<dyn ObjectStore>, Server), StoreError> {
     let region = settings.region.as_deref().unwrap_or("us-east-1");
     let amazon = || format!("https://s3.{region}.amazonaws.com");
-    let endpoint = settings.endpoint.as_deref().map_or_else(amazon, |endpoint| endpoint.trim().trim_end_matches('/').to_owned());
+    let endpoint =
+        settings.endpoint.as_deref().map_or_else(amazon, |endpoint| endpoint.trim().trim_end_matches('/').to_owned());
     let invalid = |problem| StoreError::InvalidEndpoint { endpoint: without_user(&endpoint), problem };
     let uri = address(&endpoint).ok_or_else(|| {
         invalid("write an address without user and path, such as http://minio.storage:9000".to_owned())
     })?;
     let http = Http::new(&uri, &settings.patience).map_err(|error| {
-        invalid(format!("there are no root certificates to check it by ({error}): name a file of them in SSL_CERT_FILE"))
+        invalid(format!(
+            "there are no root certificates to check it by ({error}): name a file of them in SSL_CERT_FILE"
+        ))
     })?;
     // Repeats begin only as long as no answer is overdue, so one that never comes is waited for once, not thrice.
     let retry = RetryConfig {
@@ -186,11 +197,9 @@ fn s3(settings: &Settings, bucket: &str) -> Result<(Arc<dyn ObjectStore>, Server
     let signed = settings.credentials.is_some();
     // Also where nothing is signed there is a provider: without one the metadata service of the machine would be it.
     let credential = match settings.credentials.clone() {
-        Some(keys) => AwsCredential {
-            key_id: keys.access_key_id,
-            secret_key: keys.secret_access_key,
-            token: keys.session_token,
-        },
+        Some(keys) => {
+            AwsCredential { key_id: keys.access_key_id, secret_key: keys.secret_access_key, token: keys.session_token }
+        }
         None => AwsCredential { key_id: String::new(), secret_key: String::new(), token: None },
     };
     let built = AmazonS3Builder::new()

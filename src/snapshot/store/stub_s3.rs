@@ -126,8 +126,12 @@ impl Answer {
     }
 
     fn error(status: u16, code: &str, request: &Request) -> Self {
-        let echo: String = request.headers.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
-        Self::new(status, format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>no</Message>{echo}</Error>"))
+        let echo: Vec<_> = request.headers.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
+        let echo = echo.concat();
+        Self::new(
+            status,
+            format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>no</Message>{echo}</Error>"),
+        )
     }
 }
 
@@ -249,7 +253,9 @@ fn answer(state: &State, request: &Request) -> Answer {
     let mut objects = lock(&state.objects);
     match request.method.as_str() {
         "GET" if key.is_empty() => list(&objects, request, state.page),
-        "GET" | "HEAD" => objects.get(key).map_or_else(|| Answer::error(404, "NoSuchKey", request), |c| get(c, request)),
+        "GET" | "HEAD" => {
+            objects.get(key).map_or_else(|| Answer::error(404, "NoSuchKey", request), |c| get(c, request))
+        }
         "PUT" => {
             objects.insert(key.to_owned(), request.body.clone());
             Answer { headers: "ETag: \"1\"\r\n".to_owned(), ..Answer::new(200, "") }
@@ -281,21 +287,24 @@ fn get(content: &[u8], request: &Request) -> Answer {
 fn list(objects: &BTreeMap<String, Vec<u8>>, request: &Request, page: usize) -> Answer {
     let query = |name: &str| request.query.get(name).map(String::as_str).unwrap_or_default();
     let (prefix, after) = (query("prefix"), query("continuation-token"));
-    let mut below =
-        objects.range(prefix.to_owned()..).filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after).peekable();
-    let mut xml = String::from("<?xml version=\"1.0\"?>\n<ListBucketResult>");
+    let mut below = objects
+        .range(prefix.to_owned()..)
+        .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
+        .peekable();
+    let mut xml = vec!["<?xml version=\"1.0\"?>\n<ListBucketResult>".to_owned()];
     let mut last = String::new();
     for (key, content) in below.by_ref().take(page) {
         let escaped = key.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        xml += &format!(
+        xml.push(format!(
             "<Contents><Key>{escaped}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag>\
              <Size>{}</Size></Contents>",
             content.len()
-        );
+        ));
         last.clone_from(key);
     }
     if below.peek().is_some() {
-        xml += &format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>");
+        xml.push(format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>"));
     }
-    Answer::new(200, xml + "</ListBucketResult>")
+    xml.push("</ListBucketResult>".to_owned());
+    Answer::new(200, xml.concat())
 }
