@@ -71,8 +71,7 @@ impl Fault {
     fn into_error(self) -> HttpError {
         let kind = match &self {
             Self::NoConnection(_) => HttpErrorKind::Connect,
-            Self::Cut | Self::Short => HttpErrorKind::Request,
-            Self::Refused { status: 429 | 500.., .. } => HttpErrorKind::Request,
+            Self::Cut | Self::Short | Self::Refused { status: 429 | 500.., .. } => HttpErrorKind::Request,
             _ => HttpErrorKind::Unknown,
         };
         HttpError::new(kind, self)

@@ -320,7 +320,7 @@ async fn no_secret_is_ever_told() {
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let mut told = String::new();
+    let mut told = Vec::new();
     for fault in [
         Fault::Status(403, "InvalidAccessKeyId"),
         Fault::Status(403, "SignatureDoesNotMatch"),
@@ -341,8 +341,9 @@ async fn no_secret_is_ever_told() {
         let probe = store.probe().await;
         let listed = store.exists_below(LOCATION).await;
         let loaded = load(&Stores::new(vec![store]), LOCATION, &quietly).await.unwrap_err();
-        told += &format!("{probe:?} {listed:?} {loaded} {loaded:?} {loaded:#?}");
+        told.push(format!("{probe:?} {listed:?} {loaded} {loaded:?} {loaded:#?}"));
     }
+    let told = told.concat();
     let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
     assert!(log.contains("backing off"), "the libraries' log is seen: {log}");
     for secret in SECRETS {
