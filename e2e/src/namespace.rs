@@ -153,11 +153,14 @@ impl Sandbox {
     ///
     /// # Errors
     /// The API server refuses it.
-    pub async fn put<K>(&self, name: &str, manifest: Value) -> Result<K>
+    pub async fn put<K>(&self, name: &str, mut manifest: Value) -> Result<K>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
         K::DynamicType: Default,
     {
+        if let Some(fields) = manifest.as_object_mut() {
+            fields.entry("metadata").or_insert_with(|| json!({"name": name}));
+        }
         let parameters = PatchParams::apply(MANAGER).force();
         self.api().patch(name, &parameters, &Patch::Apply(&manifest)).await.with_context(|| format!("apply {name}"))
     }

@@ -96,7 +96,7 @@ pub async fn stores(sandbox: &Sandbox, _: Version) -> Result<()> {
     // A Secret is not watched: what is mended is found by the next probe.
     keys(sandbox, "later", &s3.access_key, &s3.secret_key).await?;
     is_available(sandbox, "no-secret", "ProbeSucceeded").await?;
-    let left = s3.list(".flink-savepoint-operator/").await?;
+    let left = s3.list(".flink-savepoint-operator").await?;
     ensure!(left.is_empty(), "probes left {left:?}");
     no_secret_is_told(sandbox).await
 }

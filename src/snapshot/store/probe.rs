@@ -69,8 +69,7 @@ fn at(step: ProbeStep) -> impl FnOnce(StoreError) -> ProbeError {
 }
 
 impl Store {
-    /// Uses the store once. With [`Access::ReadWrite`]: writes an object of its own below `.flink-savepoint-operator/`,
-    /// reads it, lists the store, and deletes the object, whatever became of the two steps before. With
+    /// Uses the store once. With [`Access::ReadWrite`]: writes an object `.flink-savepoint-operator-probe-…` of its own, reads it, lists the store, and deletes the object, whatever became of the two steps before. With
     /// [`Access::ReadOnly`]: lists.
     ///
     /// # Errors
@@ -81,8 +80,11 @@ impl Store {
             return self.first_page().await.map_err(at(ProbeStep::List));
         }
         self.directory_exists().await.map_err(at(ProbeStep::Write))?;
-        let place = format!("{}/.flink-savepoint-operator/probe-{:016x}", self.url().trim_end_matches('/'), random());
-        let key = Self::key(&place).map_err(at(ProbeStep::Write))?;
+        // Not in a directory of its own: servers that keep objects as files remove an empty one, and with it what another
+        // probe is about to write.
+        let place = format!("{}/.flink-savepoint-operator-probe", self.url().trim_end_matches('/'));
+        // Messages name it without the number, so that the same failure always has the same one.
+        let key = Self::key(&format!("{place}-{:016x}", random())).map_err(at(ProbeStep::Write))?;
         let content = PutPayload::from_static(CONTENT);
         if let Err(error) = self.within(&place, self.objects().put(&key, content)).await {
             // It may have been written all the same.

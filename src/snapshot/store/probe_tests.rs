@@ -6,8 +6,8 @@ use super::super::{Access, Settings, Store};
 use super::{ProbeError, ProbeStep};
 
 #[rstest]
-#[case("s3://flink/team/sp", "team/sp/.flink-savepoint-operator/probe-")]
-#[case("s3://flink", ".flink-savepoint-operator/probe-")]
+#[case("s3://flink/team/sp", "team/sp/.flink-savepoint-operator-probe-")]
+#[case("s3://flink", ".flink-savepoint-operator-probe-")]
 #[tokio::test]
 async fn writes_reads_lists_and_deletes(#[case] url: &str, #[case] key: &str) {
     let stub = s3().await;
