@@ -79,8 +79,8 @@ pub async fn stores(sandbox: &Sandbox, _: Version) -> Result<()> {
         ("cut", &cut.endpoint, RIGHT, &nothing, "ConnectionCut"),
         ("forbids", &forbids.endpoint, RIGHT, &nothing, "AccessDenied"),
         ("fails", &fails.endpoint, RIGHT, &nothing, "ServerError"),
-        ("short", &short.endpoint, RIGHT, &nothing, "ShortRead"),
-        ("archive", &s3.endpoint, RIGHT, &json!({"readOnly": true, "region": "eu-central-1"}), "ProbeSucceeded"),
+        ("short", &short.endpoint, RIGHT, &nothing, "ConnectionCut"),
+        ("archive", &s3.endpoint, RIGHT, &json!({"readOnly": true, "region": "us-east-1"}), "ProbeSucceeded"),
     ];
     for (name, endpoint, secret, more, _) in &cases {
         store(sandbox, name, endpoint, secret, (*more).clone()).await?;
@@ -92,6 +92,17 @@ pub async fn stores(sandbox: &Sandbox, _: Version) -> Result<()> {
         json!({"apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSnapshotStore", "spec": {"url": "file:///etc"}});
     sandbox.put::<FlinkSnapshotStore>("operators-files", file).await?;
     is_available(sandbox, "operators-files", "LocalNotAllowed").await?;
+
+    // Of a file it can be said how much of it came.
+    let key = format!("{UPLOADED}/{}/short/_metadata", sandbox.namespace);
+    s3.write(&key, vec![7; 5000]).await?;
+    let spec = json!({"path": s3.url(&key), "storeRef": {"name": "short"}});
+    sandbox.put::<FlinkSavepoint>("short", savepoint(spec)).await?;
+    let short = |savepoint: &FlinkSavepoint| {
+        let conditions = savepoint.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+        condition::find(conditions, types::RECONCILING).is_some_and(|c| c.reason == "ShortRead")
+    };
+    wait::on(&sandbox.savepoints(), "short", "ShortRead", story::SOON, short).await?;
 
     // A Secret is not watched: what is mended is found by the next probe.
     keys(sandbox, "later", &s3.access_key, &s3.secret_key).await?;
@@ -209,8 +220,11 @@ async fn becomes_ready(sandbox: &Sandbox, name: &str) -> Result<FlinkSavepoint> 
 }
 
 async fn path_of(sandbox: &Sandbox, name: &str, path: &str) -> Result<()> {
-    let manifest = json!({"apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSavepoint", "spec": {"path": path}});
-    sandbox.put::<FlinkSavepoint>(name, manifest).await.map(drop)
+    sandbox.put::<FlinkSavepoint>(name, savepoint(json!({"path": path}))).await.map(drop)
+}
+
+fn savepoint(spec: Value) -> Value {
+    json!({"apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSavepoint", "spec": spec})
 }
 
 /// An upgrade whose savepoint loses a file before it was looked at: nothing is restored from it before it is whole.
