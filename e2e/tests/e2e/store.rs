@@ -1,6 +1,9 @@
 //! Snapshot stores: what a probe finds out, and what is done with what is read there.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{
@@ -95,7 +98,7 @@ pub async fn stores(sandbox: &Sandbox, _: Version) -> Result<()> {
 
     // Of a file it can be said how much of it came.
     let key = format!("{UPLOADED}/{}/short/_metadata", sandbox.namespace);
-    s3.write(&key, vec![7; 5000]).await?;
+    s3.write(&key, fs::read(fixture().join("_metadata"))?).await?;
     let spec = json!({"path": s3.url(&key), "storeRef": {"name": "short"}});
     sandbox.put::<FlinkSavepoint>("short", savepoint(spec)).await?;
     let short = |savepoint: &FlinkSavepoint| {
@@ -136,15 +139,19 @@ async fn no_secret_is_told(sandbox: &Sandbox) -> Result<()> {
     Ok(())
 }
 
+/// A whole savepoint of Flink's, with files.
+fn fixture() -> PathBuf {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    project.join("tests/fixtures/flink/snapshots/1.20.5/hashmap-savepoint-canonical")
+}
+
 /// A savepoint of Flink's, put into the bucket, is registered by its directory and by its `_metadata`; and what is
 /// broken says how.
 pub async fn registered(sandbox: &Sandbox) -> Result<()> {
     let s3 = &sandbox.env.s3;
     let directory = format!("{UPLOADED}/{}/whole", sandbox.namespace);
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/fixtures/flink/snapshots/1.20.5/hashmap-savepoint-canonical");
     let mut files = Vec::new();
-    for entry in fs::read_dir(&fixture).with_context(|| fixture.display().to_string())? {
+    for entry in fs::read_dir(fixture()).with_context(|| fixture().display().to_string())? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         s3.write(&format!("{directory}/{name}"), fs::read(entry.path())?).await?;
