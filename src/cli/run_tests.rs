@@ -1,8 +1,9 @@
-//! Tests of the command line.
+use std::time::Duration;
 
-use clap::CommandFactory as _;
+use clap::Parser as _;
 
-use super::*;
+use super::super::{Cli, Command};
+use super::{LogFormat, Run};
 
 fn run(args: &[&str]) -> Result<Run, String> {
     let all = ["flink-savepoint-operator", "run"].iter().chain(args);
@@ -11,11 +12,6 @@ fn run(args: &[&str]) -> Result<Run, String> {
         Ok(other) => Err(format!("{other:?}")),
         Err(error) => Err(error.to_string()),
     }
-}
-
-#[test]
-fn is_consistent() {
-    Cli::command().debug_assert();
 }
 
 #[test]

@@ -1,0 +1,80 @@
+use super::Restore;
+use crate::snapshot::{
+    Collector, Event, HandleKind, Limits, OperatorId, Part, Properties, SnapshotFacts, SnapshotKind,
+};
+
+/// Of operators: uid, parallelism, maximum parallelism, bytes of keyed state.
+fn savepoint(version: u32, operators: &[(&str, u32, u32, u64)]) -> SnapshotFacts {
+    let mut facts = Collector::new(Limits::default());
+    facts.take(Event::Header { version, checkpoint_id: 1 }).unwrap();
+    for (uid, parallelism, max_parallelism, bytes) in operators.iter().copied() {
+        let id = OperatorId::of_uid(uid);
+        facts.take(Event::Operator { id, uid: Some(uid), name: None, parallelism, max_parallelism }).unwrap();
+        if bytes > 0 {
+            let (part, kind) = (Part::ManagedKeyed, HandleKind::KeyGroupsSavepoint);
+            facts.take(Event::Handle { part, kind, bytes, nested: false }).unwrap();
+        }
+    }
+    let properties = Properties { kind: Some(SnapshotKind::Savepoint), format_type: None };
+    facts.take(Event::Properties(properties)).unwrap();
+    facts.finish().unwrap()
+}
+
+/// The lines below the question, each with one space between its words.
+fn answers(restore: &Restore) -> Vec<String> {
+    restore.table().lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[test]
+fn the_same_operators_are_a_yes() {
+    let before = savepoint(4, &[("counter", 2, 128, 9), ("sink", 2, 128, 0)]);
+    let restore = Restore::new(&before, &savepoint(4, &[("counter", 4, 128, 9), ("new", 1, 128, 0)]));
+    assert!(restore.possible && restore.possible_with_allow_non_restored_state);
+    assert_eq!(answers(&restore), ["yes every operator with state in BEFORE is in AFTER"]);
+}
+
+#[test]
+fn state_without_an_operator_is_a_no_unless_it_may_be_dropped() {
+    let before = savepoint(4, &[("counter", 2, 128, 9)]);
+    let restore = Restore::new(&before, &savepoint(4, &[("sink", 2, 128, 0)]));
+    assert!(!restore.possible && restore.possible_with_allow_non_restored_state);
+    let expected = "no state of counter (0da08f51eaa85fc298e176a139b3649a) has no operator: Flink refuses to start unless \
+                    allowNonRestoredState is set, and then the state is lost";
+    assert_eq!(answers(&restore), [expected]);
+}
+
+#[test]
+fn more_subtasks_than_key_groups_are_a_no() {
+    let before = savepoint(4, &[("counter", 2, 4, 9)]);
+    let restore = Restore::new(&before, &savepoint(4, &[("counter", 8, 16, 9)]));
+    assert!(!restore.possible && !restore.possible_with_allow_non_restored_state);
+    let answers = answers(&restore);
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert!(answers[0].starts_with("no operator counter") && answers[0].ends_with("set at most 4"), "{answers:?}");
+    assert!(answers[1].starts_with("note maximum parallelism of counter"), "{answers:?}");
+}
+
+#[test]
+fn another_maximum_may_be_flinks_own_choice() {
+    let before = savepoint(4, &[("counter", 2, 128, 9)]);
+    let restore = Restore::new(&before, &savepoint(4, &[("counter", 2, 256, 9)]));
+    assert!(restore.possible);
+    let answers = answers(&restore);
+    assert!(answers[0].starts_with("yes") && answers[1].starts_with("note"), "{answers:?}");
+    assert!(
+        answers[1].ends_with("was 128 and is 256: Flink refuses to start if the job sets 256 itself"),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn the_way_back_to_an_older_layout_is_a_no() {
+    let operators = [("counter", 2, 128, 9)];
+    let restore = Restore::new(&savepoint(6, &operators), &savepoint(4, &operators));
+    assert!(!restore.possible && !restore.possible_with_allow_non_restored_state);
+    assert!(answers(&restore)[0].contains("Flink 1.20 can't read it"), "{:?}", answers(&restore));
+    let restore = Restore::new(&savepoint(4, &operators), &savepoint(6, &operators));
+    assert!(restore.possible);
+    let answers = answers(&restore);
+    assert!(answers[1].starts_with("not promised") && answers[1].ends_with("try it on a fork first"), "{answers:?}");
+}
