@@ -48,6 +48,7 @@ struct Side<'a> {
 /// Bytes by kind of state, as Flink's `getStateSize()` counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the facts' own names")]
 struct Parts {
     keyed_bytes: u64,
     operator_bytes: u64,
@@ -59,7 +60,7 @@ struct Parts {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct OperatorDiff<'a> {
-    change: Kept,
+    change: Fate,
     id: OperatorId,
     uid: Option<&'a str>,
     name: Option<&'a str>,
@@ -70,7 +71,7 @@ struct OperatorDiff<'a> {
 /// What became of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-enum Kept {
+enum Fate {
     Kept,
     New,
     Gone,
@@ -147,15 +148,15 @@ impl<'a> Diff<'a> {
 
     fn counts(&self) -> String {
         let count = |change| self.operators.iter().filter(|operator| operator.change == change).count();
-        let rescaled = self.operators.iter().filter(|o| o.change == Kept::Kept && !o.is_same()).count();
+        let rescaled = self.operators.iter().filter(|o| o.change == Fate::Kept && !o.is_same()).count();
         let lost = self.restore.dropped_with_state.len();
         let of_them = |n: usize, what: &str| if n == 0 { String::new() } else { format!(" ({n} {what})") };
         format!(
             "Operators: {} kept{}, {} new, {} gone{}\n",
-            count(Kept::Kept),
+            count(Fate::Kept),
             of_them(rescaled, "with another parallelism or maximum"),
-            count(Kept::New),
-            count(Kept::Gone),
+            count(Fate::New),
+            count(Fate::Gone),
             of_them(lost, "with state")
         )
     }
@@ -228,15 +229,15 @@ impl OperatorSide {
 
 impl OperatorDiff<'_> {
     fn is_same(&self) -> bool {
-        self.change == Kept::Kept && self.before.map(|side| side.scale()) == self.after.map(|side| side.scale())
+        self.change == Fate::Kept && self.before.map(|side| side.scale()) == self.after.map(|side| side.scale())
     }
 
     fn row(&self) -> Vec<String> {
         let change = match self.change {
-            Kept::Kept if self.is_same() => "kept",
-            Kept::Kept => "rescaled",
-            Kept::New => "new",
-            Kept::Gone => "gone",
+            Fate::Kept if self.is_same() => "kept",
+            Fate::Kept => "rescaled",
+            Fate::New => "new",
+            Fate::Gone => "gone",
         };
         let cell = |of: &dyn Fn(&OperatorSide) -> String| match (&self.before, &self.after) {
             (Some(before), Some(after)) if of(before) == of(after) => of(after),
@@ -274,9 +275,9 @@ fn operators<'a>(before: &'a SnapshotFacts, after: &'a SnapshotFacts) -> Vec<Ope
         })
     };
     let in_before = before.operators.iter().map(|operator| match by_id.get(&operator.id) {
-        Some(other) => diff(Kept::Kept, Some(operator), Some(*other)),
-        None => diff(Kept::Gone, Some(operator), None),
+        Some(other) => diff(Fate::Kept, Some(operator), Some(*other)),
+        None => diff(Fate::Gone, Some(operator), None),
     });
-    let new = after.operators.iter().filter(|o| !old.contains(&o.id)).map(|o| diff(Kept::New, None, Some(o)));
+    let new = after.operators.iter().filter(|o| !old.contains(&o.id)).map(|o| diff(Fate::New, None, Some(o)));
     in_before.chain(new).flatten().collect()
 }

@@ -91,7 +91,7 @@ impl<'a> Inspection<'a> {
             )
         } else {
             format!(
-                "{} no uid (names are in quotes): the ids change with the job's graph, and then the state is not found. \
+                "{} no uid (names are in quotes): the ids change with the job's graph, and then the state is not found.\
 \nSet uid() on every operator, and setUidHash() with the id shown here, which keeps the state.\n",
                 if unnamed == 1 { "1 operator has".to_owned() } else { format!("{unnamed} operators have") }
             )

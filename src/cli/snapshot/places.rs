@@ -112,16 +112,18 @@ impl Reach {
     }
 
     fn open(&self, url: &str) -> Result<Store, Error> {
+        let is_s3 = url.starts_with("s3:");
         let credentials = match &self.keys {
-            _ if !url.starts_with("s3:") => None,
-            Keys::None => None,
-            Keys::Whole(credentials) => Some(credentials.clone()),
-            Keys::Half { missing, present } => return Err(Error::HalfOfKeys { missing, present }),
+            Keys::Whole(credentials) if is_s3 => Some(credentials.clone()),
+            Keys::Half { missing, present } if is_s3 => return Err(Error::HalfOfKeys { missing, present }),
+            _ => None,
         };
+        // An environment that is set for S3 does not stand in the way of a snapshot on this machine.
+        let of_s3 = |text: &Option<String>| text.clone().filter(|_| is_s3);
         let settings = Settings {
             url: url.to_owned(),
-            endpoint: self.endpoint.clone(),
-            region: self.region.clone(),
+            endpoint: of_s3(&self.endpoint),
+            region: of_s3(&self.region),
             credentials,
             access: Access::ReadOnly,
             patience: Patience::default(),

@@ -1,12 +1,17 @@
 //! Can a job with the operators of one snapshot start from another? What Flink says to that, ahead of the start.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::words;
-use crate::snapshot::SnapshotFacts;
 use crate::snapshot::capability::{Answer, Change, Verdict, check_all};
 use crate::snapshot::compare::{Conflict, GraphOperator, OperatorRef, compare};
 use crate::snapshot::layout::FlinkRelease;
+use crate::snapshot::{OperatorFacts, OperatorId, SnapshotFacts};
+
+/// Operators that one line names.
+const MOST_LISTED: usize = 10;
 
 /// What stands in the way of a start from the earlier snapshot with the operators of the later one.
 #[derive(Debug, Serialize)]
@@ -60,29 +65,34 @@ impl Restore {
         if self.possible {
             row("yes", "every operator with state in BEFORE is in AFTER".to_owned());
         }
-        for operator in &self.dropped_with_state {
+        if !self.dropped_with_state.is_empty() {
+            let gone = listed(self.dropped_with_state.iter().map(short));
             row(
                 "no",
                 format!(
-                    "state of {operator} has no operator: Flink refuses to start unless allowNonRestoredState is set, and \
-                     then the state is lost"
+                    "AFTER has no operator for the state of {gone}: Flink refuses to start unless allowNonRestoredState is \
+                     set, and then that state is lost"
                 ),
             );
         }
-        for conflict in &self.conflicts {
+        for conflict in self.conflicts.iter().take(MOST_LISTED) {
             row("no", conflict.to_string());
+        }
+        if let Some(more) = self.conflicts.len().checked_sub(MOST_LISTED).filter(|more| *more > 0) {
+            row("no", format!("and {more} more operators"));
         }
         for verdict in &self.verdicts {
             let answer = if verdict.answer == Answer::No { "no" } else { "not promised" };
             let cure = verdict.cure.as_deref().map(|cure| format!(": {cure}")).unwrap_or_default();
             row(answer, format!("{}{cure}", verdict.message));
         }
-        for (operator, before, after) in &self.maxima {
+        if !self.maxima.is_empty() {
+            let changed = self.maxima.iter().map(|(operator, old, new)| format!("{} {old} → {new}", short(operator)));
             row(
                 "note",
                 format!(
-                    "maximum parallelism of {operator} was {before} and is {after}: Flink refuses to start if the job sets \
-                     {after} itself"
+                    "another maximum parallelism ({}): Flink refuses to start if the job sets the new one itself",
+                    listed(changed)
                 ),
             );
         }
@@ -92,8 +102,24 @@ impl Restore {
     }
 }
 
+/// An operator by one of its names.
+fn short(operator: &OperatorRef) -> String {
+    if operator.uid.is_none() && operator.name.is_none() {
+        return operator.id.to_string();
+    }
+    words::operator(operator.uid.as_deref(), operator.name.as_deref())
+}
+
+/// The first of them, and how many more there are.
+fn listed(items: impl ExactSizeIterator<Item = String>) -> String {
+    let more = items.len().saturating_sub(MOST_LISTED);
+    let shown: Vec<String> = items.take(MOST_LISTED).collect();
+    let shown = shown.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
+
 /// Whether the job sets the maximum parallelism, or Flink has chosen it, the later snapshot does not say.
-fn graph_operator(operator: &crate::snapshot::OperatorFacts) -> GraphOperator {
+fn graph_operator(operator: &OperatorFacts) -> GraphOperator {
     GraphOperator {
         id: operator.id,
         uid_hash: None,
@@ -106,7 +132,7 @@ fn graph_operator(operator: &crate::snapshot::OperatorFacts) -> GraphOperator {
 }
 
 fn maxima(before: &SnapshotFacts, after: &SnapshotFacts, kept: &[OperatorRef]) -> Vec<(OperatorRef, u32, u32)> {
-    let maximum = |facts: &SnapshotFacts| -> std::collections::HashMap<_, _> {
+    let maximum = |facts: &SnapshotFacts| -> HashMap<OperatorId, u32> {
         facts.operators.iter().map(|operator| (operator.id, operator.max_parallelism)).collect()
     };
     let (before, after) = (maximum(before), maximum(after));

@@ -38,8 +38,8 @@ fn state_without_an_operator_is_a_no_unless_it_may_be_dropped() {
     let before = savepoint(4, &[("counter", 2, 128, 9)]);
     let restore = Restore::new(&before, &savepoint(4, &[("sink", 2, 128, 0)]));
     assert!(!restore.possible && restore.possible_with_allow_non_restored_state);
-    let expected = "no state of counter (0da08f51eaa85fc298e176a139b3649a) has no operator: Flink refuses to start unless \
-                    allowNonRestoredState is set, and then the state is lost";
+    let expected = "no AFTER has no operator for the state of counter: Flink refuses to start unless \
+                    allowNonRestoredState is set, and then that state is lost";
     assert_eq!(answers(&restore), [expected]);
 }
 
@@ -51,7 +51,7 @@ fn more_subtasks_than_key_groups_are_a_no() {
     let answers = answers(&restore);
     assert_eq!(answers.len(), 2, "{answers:?}");
     assert!(answers[0].starts_with("no operator counter") && answers[0].ends_with("set at most 4"), "{answers:?}");
-    assert!(answers[1].starts_with("note maximum parallelism of counter"), "{answers:?}");
+    assert!(answers[1].starts_with("note another maximum parallelism (counter 4 → 16)"), "{answers:?}");
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn another_maximum_may_be_flinks_own_choice() {
     let answers = answers(&restore);
     assert!(answers[0].starts_with("yes") && answers[1].starts_with("note"), "{answers:?}");
     assert!(
-        answers[1].ends_with("was 128 and is 256: Flink refuses to start if the job sets 256 itself"),
+        answers[1].ends_with("(counter 128 → 256): Flink refuses to start if the job sets the new one itself"),
         "{answers:?}"
     );
 }
@@ -77,4 +77,15 @@ fn the_way_back_to_an_older_layout_is_a_no() {
     assert!(restore.possible);
     let answers = answers(&restore);
     assert!(answers[1].starts_with("not promised") && answers[1].ends_with("try it on a fork first"), "{answers:?}");
+}
+
+#[test]
+fn a_line_names_ten_operators() {
+    let uids: Vec<String> = (0..12).map(|n| format!("o{n}")).collect();
+    let operators: Vec<_> = uids.iter().map(|uid| (uid.as_str(), 8, 8, 9)).collect();
+    let gone = answers(&Restore::new(&savepoint(4, &operators), &savepoint(4, &[])));
+    assert!(gone[0].contains("the state of o0, o1, o2,") && gone[0].contains(" o9 and 2 more: Flink"), "{gone:?}");
+    let more: Vec<_> = uids.iter().map(|uid| (uid.as_str(), 9, 8, 9)).collect();
+    let conflicts = answers(&Restore::new(&savepoint(4, &operators), &savepoint(4, &more)));
+    assert_eq!((conflicts.len(), conflicts[10].as_str()), (11, "no and 2 more operators"));
 }

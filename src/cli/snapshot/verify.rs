@@ -42,18 +42,16 @@ impl Answer for Verified<'_> {
             NO_ANSWER => "UNKNOWN",
             _ => "NOT WHOLE",
         };
-        let mut text = format!("{verdict}: {} at {}\n", words::what(&self.snapshot.facts), words::plain(self.location));
-        text.push_str(&match (found.files, found.is_whole()) {
-            (0, true) => "it has no files: all of its state is in the metadata\n".to_owned(),
+        let details = match (found.files, found.is_whole()) {
+            (0, true) => "it has no files: all of its state is in the metadata".to_owned(),
             (files, true) => {
-                format!(
-                    "{} checked, {}: there, with the right sizes\n",
-                    words::count(files, "file"),
-                    words::bytes(found.bytes)
-                )
+                let (files, bytes) = (words::count(files, "file"), words::bytes(found.bytes));
+                format!("{files} checked, {bytes}: all there, with the right sizes")
             }
-            (_, false) => format!("{}\n", words::plain(&found.summary())),
-        });
+            (_, false) => words::plain(&found.summary()),
+        };
+        let (what, location) = (words::what(&self.snapshot.facts), words::plain(self.location));
+        let mut text = format!("{verdict}: {what} at {location}\n{details}\n");
         let mut rows = Vec::new();
         for (name, faults, count) in self.faults() {
             for fault in faults {
