@@ -1,11 +1,12 @@
 //! Snapshots, savepoints and checkpoints alike, as their `_metadata` describes them.
 //!
-//! All of it is pure: the reader takes any [`std::io::Read`], never seeks, and keeps nothing but what it is asked for.
+//! All of it but [`store`] is pure: the reader takes any [`std::io::Read`], never seeks, and keeps nothing but what it is asked for.
 //!
 //! - [`read`] reads a `_metadata` of layout 2 to 7 (Flink 1.3 to 2.3 and the next) and tells [`Event`]s;
 //! - [`SnapshotFacts`] collects them: operators, bytes, files, savepoint or checkpoint;
 //! - [`capability`] says what may be done with which kind of snapshot;
 //! - [`compare`] holds its operators against those of a job, by Flink's rule.
+//! - [`store`] finds snapshots where they lie, reads them, and looks whether their files are there.
 
 pub mod capability;
 pub mod compare;
@@ -19,6 +20,7 @@ mod operator_id;
 pub mod path;
 mod properties;
 mod reader;
+pub mod store;
 
 pub use error::{Counted, Error, FactsError};
 pub use event::{Event, FileForm, HandleKind, Part};

@@ -1,0 +1,212 @@
+//! How S3 is spoken to: the HTTP stack that the client of Kubernetes has, too. Only what S3's code says leaves an answer
+//! that is no success; its body, which may repeat the access key and what was signed, is dropped here, before anything
+//! can log it. No proxy is used, and no redirect followed.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt as _, Limited};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector as Tcp;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
+    HttpService,
+};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::settings::Patience;
+use crate::runtime::error::chain;
+
+/// How long an idle connection is kept: enough for one file after the other, too short to meet many dead ones.
+const IDLE: Duration = Duration::from_secs(10);
+/// How much is read of an answer that is no success, in bytes. S3's have some 500.
+const LIMIT: usize = 64 * 1024;
+
+/// Why a request has no answer that is a success. Found in the sources of `object_store`'s errors.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("no connection: {0}")]
+    NoConnection(String),
+    #[error("no answer in time")]
+    Silent,
+    #[error("the connection was closed")]
+    Cut,
+    #[error("the answer has fewer bytes than it promised")]
+    Short,
+    #[error("the answer is not understood")]
+    Garbled,
+    #[error("HTTP status {status}")]
+    Refused {
+        status: u16,
+        /// S3's `<Code>`.
+        code: Option<String>,
+        /// Where the bucket is, if S3 says so.
+        region: Option<String>,
+    },
+}
+
+impl Fault {
+    /// The one that an error comes from.
+    pub fn of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        sources(error).find_map(|error| error.downcast_ref())
+    }
+
+    /// As `object_store` wants it, which decides by the kind whether to repeat: all that is asked for here may be.
+    fn into_error(self) -> HttpError {
+        let kind = match &self {
+            Self::NoConnection(_) => HttpErrorKind::Connect,
+            Self::Cut => HttpErrorKind::Request,
+            Self::Refused { status: 429 | 500.., .. } => HttpErrorKind::Request,
+            _ => HttpErrorKind::Unknown,
+        };
+        HttpError::new(kind, self)
+    }
+
+    /// `length`: the answer said how many bytes it would have.
+    fn within_answer(error: &(dyn Error + 'static), length: bool) -> Self {
+        for error in sources(error) {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                match error.kind() {
+                    io::ErrorKind::TimedOut => return Self::Silent,
+                    io::ErrorKind::UnexpectedEof if length => return Self::Short,
+                    io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::UnexpectedEof => return Self::Cut,
+                    _ => {}
+                }
+            }
+            if let Some(error) = error.downcast_ref::<hyper::Error>() {
+                if error.is_timeout() {
+                    return Self::Silent;
+                }
+                if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+                    return Self::Cut;
+                }
+            }
+        }
+        Self::Garbled
+    }
+}
+
+/// An error and what it comes from.
+pub(super) fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| -> Option<&'a (dyn Error + 'static)> { (*error).source() })
+}
+
+/// The HTTP client of one store. Clones share their connections.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: Client<TimeoutConnector<HttpsConnector<Tcp>>, HttpRequestBody>,
+    connect: Duration,
+}
+
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Http")
+    }
+}
+
+impl Http {
+    /// # Errors
+    /// If there are no root certificates, which only `https` needs.
+    pub fn new(endpoint: &Uri, patience: &Patience) -> io::Result<Self> {
+        let tls = if endpoint.scheme_str() == Some("https") { tls()? } else { no_tls()? };
+        let mut tcp = Tcp::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let mut timed = TimeoutConnector::new(https);
+        timed.set_connect_timeout(Some(patience.connect));
+        timed.set_read_timeout(Some(patience.answer));
+        timed.set_write_timeout(Some(patience.answer));
+        // Without this the time that a pooled connection was idle counts as silence of the next answer.
+        timed.set_reset_reader_on_write(true);
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE);
+        Ok(Self { client: client.build(timed), connect: patience.connect })
+    }
+}
+
+impl HttpConnector for Http {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl HttpService for Http {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
+        let answer = self.client.request(request).await.map_err(|error| {
+            let fault = if error.is_connect() { self.no_connection(&error) } else { Fault::within_answer(&error, false) };
+            fault.into_error()
+        })?;
+        let (parts, body) = answer.into_parts();
+        if parts.status.is_success() {
+            let length = parts.headers.contains_key(CONTENT_LENGTH);
+            let body = body.map_err(move |error| Fault::within_answer(&error, length).into_error());
+            return Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)));
+        }
+        let region = parts.headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok()).and_then(word);
+        // The status is known, so a body that can't be read is no loss.
+        let body = Limited::new(body, LIMIT).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        Err(refused(parts.status, &body, region).into_error())
+    }
+}
+
+impl Http {
+    fn no_connection(&self, error: &hyper_util::client::legacy::Error) -> Fault {
+        let timed_out = |error: &(dyn Error + 'static)| {
+            error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        };
+        if sources(error).any(timed_out) {
+            return Fault::NoConnection(format!("no connection within {}s", self.connect.as_secs_f32()));
+        }
+        Fault::NoConnection(error.source().map_or_else(String::new, chain))
+    }
+}
+
+fn refused(status: StatusCode, body: &[u8], region: Option<String>) -> Fault {
+    let body = String::from_utf8_lossy(body);
+    let code = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).and_then(|(code, _)| word(code));
+    Fault::Refused { status: status.as_u16(), code, region }
+}
+
+/// A text if it is a short plain word, as S3's codes and regions are; nothing else of an answer is ever shown.
+fn word(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (text.len() <= 64 && !text.is_empty() && text.chars().all(plain)).then(|| text.to_owned())
+}
+
+/// With the root certificates of the system, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Read once: they
+/// take half a MiB.
+fn tls() -> io::Result<ClientConfig> {
+    static TLS: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(tls) = TLS.get() {
+        return Ok(tls.clone());
+    }
+    let tls = versions()?.with_native_roots()?.with_no_client_auth();
+    Ok(TLS.get_or_init(|| tls).clone())
+}
+
+/// Trusts nobody.
+fn no_tls() -> io::Result<ClientConfig> {
+    Ok(versions()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn versions() -> io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
+    let ring = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(ring).with_safe_default_protocol_versions().map_err(io::Error::other)
+}

@@ -1,0 +1,31 @@
+//! Places that snapshots lie in: S3 and the file system.
+//!
+//! - [`Store`] is opened from [`Settings`], and [`Store::probe`] says whether it can be used;
+//! - [`load`] finds a snapshot and reads its `_metadata`, as it arrives;
+//! - [`verify`] looks whether every file that a snapshot names is there.
+//!
+//! No rights are used but those given, nothing waits without a limit, and no message holds a secret.
+
+mod chunks;
+mod classify;
+mod error;
+mod http;
+mod load;
+mod open;
+mod probe;
+mod progress;
+mod settings;
+mod verify;
+
+pub use error::{LoadError, StoreError};
+pub use load::{Snapshot, load};
+pub use open::{Store, Stores};
+pub use probe::{ProbeError, ProbeStep};
+pub use progress::{OnProgress, Progress, quietly};
+pub use settings::{Access, Credentials, Patience, Settings};
+pub use verify::{FileFault, Verification, verify};
+
+#[cfg(test)]
+mod stub_s3;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,157 @@
+//! Whether a store can be used.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use futures::{TryStreamExt as _, pin_mut};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
+
+use super::error::StoreError;
+use super::open::{Server, Store};
+use super::settings::Access;
+
+/// What the probe writes.
+const CONTENT: &[u8] = b"Written by flink-savepoint-operator to see whether it can write here. It may be deleted.\n";
+
+/// A step of the probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeStep {
+    /// An object of its own is written.
+    Write,
+    /// And read back.
+    Read,
+    /// The store is listed.
+    List,
+    /// The object is deleted.
+    Delete,
+}
+
+impl fmt::Display for ProbeStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Write => "write",
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Delete => "delete",
+        })
+    }
+}
+
+/// What a store can't be used for.
+#[derive(Debug, thiserror::Error)]
+#[error("the store can't {step}: {source}")]
+pub struct ProbeError {
+    /// The first step that failed.
+    pub step: ProbeStep,
+    /// Why.
+    pub source: StoreError,
+}
+
+impl ProbeError {
+    /// A stable word for conditions, Events and metric labels.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.source.reason()
+    }
+
+    /// Another attempt may go well, with nothing corrected.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        self.source.is_transient()
+    }
+}
+
+fn at(step: ProbeStep) -> impl FnOnce(StoreError) -> ProbeError {
+    move |source| ProbeError { step, source }
+}
+
+impl Store {
+    /// Uses the store once. With [`Access::ReadWrite`]: writes an object of its own below `.flink-savepoint-operator/`,
+    /// reads it, lists the store, and deletes the object, whatever became of the two steps before. With
+    /// [`Access::ReadOnly`]: lists.
+    ///
+    /// # Errors
+    /// [`ProbeError`], of the first step that failed.
+    pub async fn probe(&self) -> Result<(), ProbeError> {
+        if self.access() == Access::ReadOnly {
+            self.directory_exists().await.map_err(at(ProbeStep::List))?;
+            return self.first_page().await.map_err(at(ProbeStep::List));
+        }
+        self.directory_exists().await.map_err(at(ProbeStep::Write))?;
+        let place = format!("{}/.flink-savepoint-operator/probe-{:016x}", self.url().trim_end_matches('/'), random());
+        let key = self.key(&place).map_err(at(ProbeStep::Write))?;
+        let content = PutPayload::from_static(CONTENT);
+        if let Err(error) = self.within(&place, self.objects().put(&key, content)).await {
+            // It may have been written all the same.
+            if matches!(error, StoreError::TimedOut { .. } | StoreError::ConnectionCut { .. }) {
+                self.delete(&place, &key).await.ok();
+            }
+            return Err(at(ProbeStep::Write)(error));
+        }
+        let read = self.read_back(&place, &key).await.map_err(at(ProbeStep::Read));
+        let used = match read {
+            Ok(()) => self.first_page().await.map_err(at(ProbeStep::List)),
+            failed => failed,
+        };
+        let deleted = self.delete(&place, &key).await.map_err(at(ProbeStep::Delete));
+        used.and(deleted)
+    }
+
+    async fn read_back(&self, place: &str, key: &Path) -> Result<(), StoreError> {
+        let read = self.within(place, async { self.objects().get(key).await?.bytes().await }).await?;
+        if read == CONTENT {
+            return Ok(());
+        }
+        Err(StoreError::ShortRead { place: place.to_owned(), promised: CONTENT.len() as u64, read: read.len() as u64 })
+    }
+
+    async fn delete(&self, place: &str, key: &Path) -> Result<(), StoreError> {
+        self.within(place, self.objects().delete(key)).await
+    }
+
+    async fn first_page(&self) -> Result<(), StoreError> {
+        self.exists_below(self.url()).await.map(|_| ())
+    }
+
+    /// A volume that is not mounted would look like an empty store, and a write would make the directory.
+    async fn directory_exists(&self) -> Result<(), StoreError> {
+        let Server::Files(directory) = self.server() else { return Ok(()) };
+        let directory: PathBuf = directory.clone();
+        let looking = async {
+            let looked = tokio::task::spawn_blocking(move || std::fs::read_dir(directory).map(|_| ())).await;
+            Ok(looked.map_err(std::io::Error::other).flatten())
+        };
+        let looked = self.within(self.url(), looking).await?;
+        looked.map_err(|source| StoreError::Io { place: self.url().to_owned(), source })
+    }
+
+    /// There is a file at a location below this one. Its own existence does not count.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn exists_below(&self, directory: &str) -> Result<bool, StoreError> {
+        let directory = crate::flink::location::normalise(directory);
+        let own = self.key(&directory)?;
+        let listed = self.list(&directory)?;
+        pin_mut!(listed);
+        while let Some(file) = listed.try_next().await? {
+            // Some tools write an empty object in place of a directory.
+            if file.location != own {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Another number each time, and in each process.
+fn random() -> u64 {
+    RandomState::new().hash_one(SystemTime::now())
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;
