@@ -205,8 +205,12 @@ fn what_is_no_metadata_has_no_answer(#[case] bytes: &[u8], #[case] expected: &st
 
 #[test]
 fn what_is_not_there_has_no_answer() -> Result<()> {
-    // A directory without `_metadata`, and nothing at all.
-    for (url, word) in [("1.20.5", "_metadata"), ("no/such/place", "no/such/place"), ("hdfs://name/a", "s3://")] {
+    // A directory without `_metadata`, nothing at all, and no store.
+    for (url, word) in [
+        ("1.20.5", "; of a folder of snapshots name one"),
+        ("no/such/place", "no/such/place"),
+        ("hdfs://name/a", "s3://"),
+    ] {
         for args in [&["inspect", url][..], &["verify", url], &["diff", url, WHOLE], &["diff", WHOLE, url]] {
             let error = complaint(args)?;
             assert!(error.contains(word), "{error}");

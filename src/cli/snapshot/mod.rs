@@ -170,7 +170,7 @@ enum Error {
     Load { location: String, source: LoadError },
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{0}; the request was not signed, because AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")]
+    #[error("{0} (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set)")]
     Unsigned(Box<Error>),
     #[error("{missing} is not set, but {present} is: set both, or neither to send requests without a signature")]
     HalfOfKeys { missing: &'static str, present: &'static str },
@@ -195,7 +195,9 @@ impl Error {
 
 /// What is wrong, and where: an error of the bytes alone does not say of which snapshot.
 fn at(location: &str, error: &LoadError) -> String {
-    let error = chain(error);
+    // Above the snapshots there are files, too.
+    let hint = if matches!(error, LoadError::NoMetadata { .. }) { "; of a folder of snapshots name one" } else { "" };
+    let error = chain(error) + hint;
     if error.contains(&normalise(location)) || error.contains(location) {
         error
     } else {

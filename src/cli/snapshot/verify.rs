@@ -48,7 +48,15 @@ impl Answer for Verified<'_> {
                 let (files, bytes) = (words::count(files, "file"), words::bytes(found.bytes));
                 format!("{files} checked, {bytes}: all there, with the right sizes")
             }
-            (_, false) => words::plain(&found.summary()),
+            // The faults themselves are in the table.
+            (files, false) => {
+                let faults = self.faults();
+                let all = faults.iter().fold(files, |sum, (.., count)| sum.saturating_add(*count));
+                let faults = faults.iter().filter(|(.., count)| *count > 0);
+                let faults: Vec<_> =
+                    faults.map(|(name, _, count)| format!("{} {name}", indicatif::HumanCount(*count))).collect();
+                format!("of {}: {}", words::count(all, "file"), faults.join(", "))
+            }
         };
         let (what, location) = (words::what(&self.snapshot.facts), words::plain(self.location));
         let mut text = format!("{verdict}: {what} at {location}\n{details}\n");

@@ -49,6 +49,7 @@ fn faults_that_are_not_listed_are_counted() {
     let snapshot = snapshot();
     let table = Verified::new(&snapshot, found(1234, 2, 0)).table();
     let rows: Vec<&str> = table.lines().skip_while(|line| !line.starts_with("FAULT")).collect();
+    assert!(table.contains("\nof 1,239 files: 1,234 missing, 2 wrong size\n"), "{table}");
     assert_eq!(rows.len(), 1 + 20 + 1 + 2, "{table}");
     assert_eq!(rows[0], "FAULT       EXPECTED  FOUND  FILE");
     assert_eq!(rows[1], "missing      1,234 B      -  s3://bucket/00");

@@ -19,15 +19,19 @@ impl Store {
                     Some(Fault::NoConnection(cause)) => StoreError::Unreachable { endpoint, cause: cause.clone() },
                     Some(Fault::Silent) => self.timed_out(&place, self.patience().answer),
                     Some(Fault::Cut | Fault::Short) => StoreError::ConnectionCut { place, endpoint },
-                    Some(Fault::Refused { status, code, region }) => {
-                        refused(*status, code.as_deref(), region.as_deref(), About { place, endpoint, bucket, signed: *signed })
-                    }
+                    Some(Fault::Refused { status, code, region }) => refused(
+                        *status,
+                        code.as_deref(),
+                        region.as_deref(),
+                        About { place, endpoint, bucket, signed: *signed },
+                    ),
                     None if matches!(error, object_store::Error::InvalidPath { .. }) => StoreError::Refused {
                         place,
                         endpoint,
                         status: None,
                         code: None,
-                        cure: "an object below it has a name with // or control characters: rename or delete it".to_owned(),
+                        cure: "an object below it has a name with // or control characters: rename or delete it"
+                            .to_owned(),
                     },
                     Some(Fault::Garbled) | None => StoreError::Refused {
                         place,
@@ -57,7 +61,8 @@ fn of_files(place: String, error: &object_store::Error) -> StoreError {
         }
         // Not cloned, but made anew: an error of the operating system is a number.
         Some(error) => {
-            let source = error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error);
+            let source =
+                error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error);
             StoreError::Io { place, source }
         }
         // Left are names that are no text, or end in # and digits.
@@ -93,7 +98,13 @@ fn refused(status: u16, code: Option<&str>, region: Option<&str>, about: About<'
             StoreError::AccessDenied { place, endpoint, hint }
         }
         (_, 429 | 500..) => StoreError::ServerError { place, endpoint, status, code: owned },
-        ("PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _)
+        (
+            "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException",
+            _,
+        )
         | (_, 300..=399) => {
             let of = region.map(|region| format!(", {region}")).unwrap_or_default();
             let cure = format!("set region to that of the bucket{of}");

@@ -4,8 +4,8 @@
 use std::io;
 use std::time::Duration;
 
-use super::super::FactsError;
 use super::super::Error as MetadataError;
+use super::super::FactsError;
 
 /// Why a store did not do what it was asked for. Each says what, where, and the cure.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,9 @@ pub enum StoreError {
         code: String,
     },
     /// The keys are good, and may not do this.
-    #[error("{place}: {endpoint} does not allow it: allow these credentials to read, list, write and delete there{hint}")]
+    #[error(
+        "{place}: {endpoint} does not allow it: allow these credentials to read, list, write and delete there{hint}"
+    )]
     AccessDenied {
         /// What was asked for.
         place: String,

@@ -125,7 +125,8 @@ impl Http {
         let mut tcp = Tcp::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
+        let https =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
         let mut timed = TimeoutConnector::new(https);
         timed.set_connect_timeout(Some(patience.connect));
         timed.set_read_timeout(Some(patience.answer));
@@ -150,7 +151,8 @@ impl HttpService for Http {
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
         let answer = self.client.request(request).await.map_err(|error| {
-            let fault = if error.is_connect() { self.no_connection(&error) } else { Fault::within_answer(&error, false) };
+            let fault =
+                if error.is_connect() { self.no_connection(&error) } else { Fault::within_answer(&error, false) };
             fault.into_error()
         })?;
         let (parts, body) = answer.into_parts();
@@ -161,7 +163,8 @@ impl HttpService for Http {
         }
         let region = parts.headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok()).and_then(word);
         // The status is known, so a body that can't be read is no loss.
-        let body = Limited::new(body, LIMIT).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body =
+            Limited::new(body, LIMIT).collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Err(refused(parts.status, &body, region).into_error())
     }
 }
@@ -180,7 +183,8 @@ impl Http {
 
 fn refused(status: StatusCode, body: &[u8], region: Option<String>) -> Fault {
     let body = String::from_utf8_lossy(body);
-    let code = body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).and_then(|(code, _)| word(code));
+    let code =
+        body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).and_then(|(code, _)| word(code));
     Fault::Refused { status: status.as_u16(), code, region }
 }
 

@@ -62,11 +62,7 @@ pub async fn load(stores: &Stores, location: &str, progress: OnProgress<'_>) -> 
 }
 
 /// A `_metadata`: its length and its facts. `None`: there is no such file.
-async fn read(
-    store: &Store,
-    file: &str,
-    progress: OnProgress<'_>,
-) -> Result<Option<(u64, SnapshotFacts)>, LoadError> {
+async fn read(store: &Store, file: &str, progress: OnProgress<'_>) -> Result<Option<(u64, SnapshotFacts)>, LoadError> {
     let key = store.key(file)?;
     let answer = match store.within(file, store.objects().get_opts(&key, GetOptions::default())).await {
         Ok(answer) => answer,

@@ -35,7 +35,12 @@ async fn error_of(stores: &Stores, location: &str) -> LoadError {
 #[case("sp/1/old-name.bin", "sp/1/old-name.bin", "sp/1", "sp/1/old-name.bin")]
 #[case("old-name.bin", "old-name.bin", "", "old-name.bin")]
 #[case("_metadata", "", "", "_metadata")]
-#[case("a b/50%25 of+it/ü&=?#/_metadata", "a b/50%25 of+it/ü&=?#", "a b/50%25 of+it/ü&=?#", "a b/50%25 of+it/ü&=?#/_metadata")]
+#[case(
+    "a b/50%25 of+it/ü&=?#/_metadata",
+    "a b/50%25 of+it/ü&=?#",
+    "a b/50%25 of+it/ü&=?#",
+    "a b/50%25 of+it/ü&=?#/_metadata"
+)]
 #[tokio::test]
 async fn finds_it_by_every_name(
     #[case] key: &str,
@@ -224,10 +229,9 @@ async fn a_truncated_file_is_no_short_read() {
     let half = &savepoint()[..900];
     stub.put("sp/1/_metadata", half);
     folder.put("sp/1/_metadata", half);
-    for (stores, location) in [
-        (s3_stores(&stub), LOCATION.to_owned()),
-        (stores(&settings(&folder.url())), format!("{}/sp/1", folder.url())),
-    ] {
+    for (stores, location) in
+        [(s3_stores(&stub), LOCATION.to_owned()), (stores(&settings(&folder.url())), format!("{}/sp/1", folder.url()))]
+    {
         let error = error_of(&stores, &location).await;
         assert_eq!((error.reason(), error.is_transient()), ("MetadataTruncated", false), "{error}");
     }
@@ -247,11 +251,7 @@ async fn a_wrong_file_is_not_read_to_its_end() {
 #[case(None, "AccessDenied", "or give the store credentials: it has none")]
 #[case(Some("another"), "UnknownAccessKey", "correct accessKeyId")]
 #[tokio::test]
-async fn requests_are_signed_with_what_is_given(
-    #[case] key: Option<&str>,
-    #[case] reason: &str,
-    #[case] says: &str,
-) {
+async fn requests_are_signed_with_what_is_given(#[case] key: Option<&str>, #[case] reason: &str, #[case] says: &str) {
     let stub = with_savepoint().await;
     let credentials = key.map(|key| Credentials { access_key_id: key.to_owned(), ..credentials() });
     let settings = Settings { credentials, ..s3_settings(&stub, "s3://flink") };

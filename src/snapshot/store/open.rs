@@ -35,7 +35,11 @@ struct Inner {
 /// Who serves a store; for messages.
 #[derive(Debug, Clone)]
 pub(super) enum Server {
-    S3 { bucket: String, endpoint: String, signed: bool },
+    S3 {
+        bucket: String,
+        endpoint: String,
+        signed: bool,
+    },
     /// The file system, and the store's directory.
     Files(PathBuf),
 }
@@ -72,7 +76,9 @@ impl Store {
             "s3" => {
                 let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
                 if authority.is_empty() || !authority.chars().all(named) {
-                    return Err(invalid("it must name a bucket and no more before its path, such as s3://bucket/prefix"));
+                    return Err(invalid(
+                        "it must name a bucket and no more before its path, such as s3://bucket/prefix",
+                    ));
                 }
                 s3(settings, authority)?
             }
@@ -80,7 +86,9 @@ impl Store {
                 let absolute = settings.url.trim().trim_start_matches(|c| c != '/').starts_with('/');
                 let relative = settings.url.trim().split_once(':').is_some_and(|(_, rest)| !rest.starts_with('/'));
                 if !authority.is_empty() || !absolute || relative {
-                    return Err(invalid("it must name an absolute directory of this machine, such as file:///savepoints"));
+                    return Err(invalid(
+                        "it must name an absolute directory of this machine, such as file:///savepoints",
+                    ));
                 }
                 if let Some(endpoint) = &settings.endpoint {
                     let problem = "it belongs to s3://: leave it out with file://".to_owned();
@@ -168,13 +176,16 @@ impl Store {
 fn s3(settings: &Settings, bucket: &str) -> Result<(Arc<dyn ObjectStore>, Server), StoreError> {
     let region = settings.region.as_deref().unwrap_or("us-east-1");
     let amazon = || format!("https://s3.{region}.amazonaws.com");
-    let endpoint = settings.endpoint.as_deref().map_or_else(amazon, |endpoint| endpoint.trim().trim_end_matches('/').to_owned());
+    let endpoint =
+        settings.endpoint.as_deref().map_or_else(amazon, |endpoint| endpoint.trim().trim_end_matches('/').to_owned());
     let invalid = |problem| StoreError::InvalidEndpoint { endpoint: without_user(&endpoint), problem };
     let uri = address(&endpoint).ok_or_else(|| {
         invalid("write an address without user and path, such as http://minio.storage:9000".to_owned())
     })?;
     let http = Http::new(&uri, &settings.patience).map_err(|error| {
-        invalid(format!("there are no root certificates to check it by ({error}): name a file of them in SSL_CERT_FILE"))
+        invalid(format!(
+            "there are no root certificates to check it by ({error}): name a file of them in SSL_CERT_FILE"
+        ))
     })?;
     // Repeats begin only as long as no answer is overdue, so one that never comes is waited for once, not thrice.
     let retry = RetryConfig {
@@ -185,11 +196,9 @@ fn s3(settings: &Settings, bucket: &str) -> Result<(Arc<dyn ObjectStore>, Server
     let signed = settings.credentials.is_some();
     // Also where nothing is signed there is a provider: without one the metadata service of the machine would be it.
     let credential = match settings.credentials.clone() {
-        Some(keys) => AwsCredential {
-            key_id: keys.access_key_id,
-            secret_key: keys.secret_access_key,
-            token: keys.session_token,
-        },
+        Some(keys) => {
+            AwsCredential { key_id: keys.access_key_id, secret_key: keys.secret_access_key, token: keys.session_token }
+        }
         None => AwsCredential { key_id: String::new(), secret_key: String::new(), token: None },
     };
     let built = AmazonS3Builder::new()

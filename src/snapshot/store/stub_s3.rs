@@ -127,7 +127,10 @@ impl Answer {
 
     fn error(status: u16, code: &str, request: &Request) -> Self {
         let echo: String = request.headers.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
-        Self::new(status, format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>no</Message>{echo}</Error>"))
+        Self::new(
+            status,
+            format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>no</Message>{echo}</Error>"),
+        )
     }
 }
 
@@ -249,7 +252,9 @@ fn answer(state: &State, request: &Request) -> Answer {
     let mut objects = lock(&state.objects);
     match request.method.as_str() {
         "GET" if key.is_empty() => list(&objects, request, state.page),
-        "GET" | "HEAD" => objects.get(key).map_or_else(|| Answer::error(404, "NoSuchKey", request), |c| get(c, request)),
+        "GET" | "HEAD" => {
+            objects.get(key).map_or_else(|| Answer::error(404, "NoSuchKey", request), |c| get(c, request))
+        }
         "PUT" => {
             objects.insert(key.to_owned(), request.body.clone());
             Answer { headers: "ETag: \"1\"\r\n".to_owned(), ..Answer::new(200, "") }
@@ -281,8 +286,10 @@ fn get(content: &[u8], request: &Request) -> Answer {
 fn list(objects: &BTreeMap<String, Vec<u8>>, request: &Request, page: usize) -> Answer {
     let query = |name: &str| request.query.get(name).map(String::as_str).unwrap_or_default();
     let (prefix, after) = (query("prefix"), query("continuation-token"));
-    let mut below =
-        objects.range(prefix.to_owned()..).filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after).peekable();
+    let mut below = objects
+        .range(prefix.to_owned()..)
+        .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
+        .peekable();
     let mut xml = String::from("<?xml version=\"1.0\"?>\n<ListBucketResult>");
     let mut last = String::new();
     for (key, content) in below.by_ref().take(page) {
