@@ -281,3 +281,7 @@ fn operators<'a>(before: &'a SnapshotFacts, after: &'a SnapshotFacts) -> Vec<Ope
     let new = after.operators.iter().filter(|o| !old.contains(&o.id)).map(|o| diff(Fate::New, None, Some(o)));
     in_before.chain(new).flatten().collect()
 }
+
+#[cfg(test)]
+#[path = "diff_tests.rs"]
+mod tests;

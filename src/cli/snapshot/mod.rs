@@ -204,3 +204,6 @@ fn at(location: &str, error: &LoadError) -> String {
         format!("{location}: {error}")
     }
 }
+
+#[cfg(test)]
+mod testing;
