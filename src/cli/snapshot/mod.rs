@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
         let stores = self.reach.stores(&location)?;
         let reporter = Reporter::new(self.options.no_progress);
         let loaded = store::load(&stores, &location, &|progress| reporter.show(progress)).await;
-        let mut snapshot = loaded.map_err(|source| self.explained(Error::Load { location, source }))?;
+        let mut snapshot = loaded.map_err(|source| self.explained(Error::Load { location, source: Box::new(source) }))?;
         snapshot.facts.name_operators(self.uids.iter().map(String::as_str));
         Ok(snapshot)
     }
@@ -167,7 +167,7 @@ impl<'a> Session<'a> {
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("{}", at(location, source))]
-    Load { location: String, source: LoadError },
+    Load { location: String, source: Box<LoadError> },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0} (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set)")]
