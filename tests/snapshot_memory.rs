@@ -2,9 +2,12 @@
 //! whole process.
 
 use std::fs;
-use std::io::{Cursor, Read, repeat};
+use std::io::{self, Cursor, Read, Write as _, repeat};
+use std::net::TcpListener;
 use std::path::Path;
+use std::thread;
 
+use flink_savepoint_operator::snapshot::store::{Access, Patience, Settings, Store, Stores, load, quietly};
 use flink_savepoint_operator::snapshot::{Error, SnapshotFacts, read};
 use peak_alloc::PeakAlloc;
 
@@ -34,6 +37,25 @@ fn head() -> Vec<u8> {
 fn gibibyte() -> impl Read {
     let begin = [head(), vec![1, 0, 0], numbers(&[GIB])].concat();
     Cursor::new(begin).chain(repeat(9).take(GIB.into())).chain(Cursor::new(numbers(&[0])))
+}
+
+/// Serves it once, as S3 would; returns the address.
+fn serve(length: u64, mut content: impl Read + Send + 'static) -> io::Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = format!("http://{}", listener.local_addr()?);
+    thread::spawn(move || -> io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            request.extend(byte);
+        }
+        stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes())?;
+        io::copy(&mut content, &mut stream)?;
+        Ok(())
+    });
+    Ok(address)
 }
 
 /// A `_metadata` whose one subtask has incremental state of so many shared files.
@@ -78,6 +100,24 @@ fn memory_is_bounded() {
     let taken = peak(|| inline_bytes = SnapshotFacts::read(gibibyte(), None).unwrap().inline_bytes);
     assert_eq!(inline_bytes, u64::from(GIB));
     assert!(taken < 128 * 1024, "{taken} bytes for one GiB of inline state");
+
+    // The same from S3: what HTTP keeps, and what is on its way to the reader.
+    let length = u64::from(GIB) + head().len() as u64 + 3 + 4 + 4;
+    let settings = Settings {
+        url: "s3://bucket".to_owned(),
+        endpoint: Some(serve(length, gibibyte()).unwrap()),
+        region: None,
+        credentials: None,
+        access: Access::ReadOnly,
+        patience: Patience::default(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let stores = Stores::new(vec![Store::open(&settings).unwrap()]);
+    let mut found = None;
+    let taken = peak(|| found = Some(runtime.block_on(load(&stores, "s3://bucket/savepoint", &quietly))));
+    let found = found.unwrap().unwrap();
+    assert_eq!((found.metadata_bytes, found.facts.inline_bytes), (length, u64::from(GIB)));
+    assert!(taken < 3 * 1024 * 1024, "{taken} bytes for one GiB from S3");
 
     // A million files that nobody keeps take no more.
     let taken = peak(|| read(files(1_000_000), None, |_| Ok::<_, Error>(())).unwrap());

@@ -9,9 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client;
@@ -31,6 +33,10 @@ use crate::runtime::error::chain;
 const IDLE: Duration = Duration::from_secs(10);
 /// How much is read of an answer that is no success, in bytes. S3's have some 500.
 const LIMIT: usize = 64 * 1024;
+/// How much is read of a page of a listing, in bytes: of 1000 keys of 1 KiB, in which every character is escaped.
+const PAGE: usize = 16 * 1024 * 1024;
+/// Within so many bytes a page says that it is one.
+const PROLOGUE: usize = 1024;
 
 /// Why a request has no answer that is a success. Found in the sources of `object_store`'s errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,8 +71,7 @@ impl Fault {
     fn into_error(self) -> HttpError {
         let kind = match &self {
             Self::NoConnection(_) => HttpErrorKind::Connect,
-            Self::Cut => HttpErrorKind::Request,
-            Self::Refused { status: 429 | 500.., .. } => HttpErrorKind::Request,
+            Self::Cut | Self::Short | Self::Refused { status: 429 | 500.., .. } => HttpErrorKind::Request,
             _ => HttpErrorKind::Unknown,
         };
         HttpError::new(kind, self)
@@ -148,6 +153,7 @@ impl HttpConnector for Http {
 #[async_trait]
 impl HttpService for Http {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let listing = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
         let answer = self.client.request(request).await.map_err(|error| {
@@ -159,7 +165,8 @@ impl HttpService for Http {
         if parts.status.is_success() {
             let length = parts.headers.contains_key(CONTENT_LENGTH);
             let body = body.map_err(move |error| Fault::within_answer(&error, length).into_error());
-            return Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)));
+            let body = if listing { page(body).await?.into() } else { HttpResponseBody::new(body) };
+            return Ok(HttpResponse::from_parts(parts, body));
         }
         let region = parts.headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok()).and_then(word);
         // The status is known, so a body that can't be read is no loss.
@@ -179,6 +186,20 @@ impl Http {
         }
         Fault::NoConnection(error.source().map_or_else(String::new, chain))
     }
+}
+
+/// A page of a listing. `object_store` would take any other page for one without files, a portal's HTML too, and a whole
+/// snapshot for one of which all is missing.
+async fn page(body: impl Body<Data = Bytes, Error = HttpError>) -> Result<Bytes, HttpError> {
+    let page = Limited::new(body, PAGE).collect().await.map_err(|error| match error.downcast::<HttpError>() {
+        // A kind of its own, so that a page of which the connection broke off is asked for again.
+        Ok(error) => Fault::of(&*error).cloned().unwrap_or(Fault::Garbled).into_error(),
+        Err(_) => Fault::Garbled.into_error(),
+    })?;
+    let page = page.to_bytes();
+    let begin = page.get(..PROLOGUE).unwrap_or(&page);
+    let is_listing = String::from_utf8_lossy(begin).contains("<ListBucketResult");
+    if is_listing { Ok(page) } else { Err(Fault::Garbled.into_error()) }
 }
 
 fn refused(status: StatusCode, body: &[u8], region: Option<String>) -> Fault {

@@ -49,7 +49,7 @@ pub async fn load(stores: &Stores, location: &str, progress: OnProgress<'_>) -> 
     }
     let named = location.trim().trim_end_matches('/').ends_with(&format!("/{METADATA}"));
     if !named
-        && !store.key(&directory)?.is_root()
+        && !Store::key(&directory)?.is_root()
         && let Some((metadata_bytes, facts)) = read(store, &directory, progress).await?
         && let Some((parent, _)) = directory.rsplit_once('/')
     {
@@ -63,7 +63,7 @@ pub async fn load(stores: &Stores, location: &str, progress: OnProgress<'_>) -> 
 
 /// A `_metadata`: its length and its facts. `None`: there is no such file.
 async fn read(store: &Store, file: &str, progress: OnProgress<'_>) -> Result<Option<(u64, SnapshotFacts)>, LoadError> {
-    let key = store.key(file)?;
+    let key = Store::key(file)?;
     let answer = match store.within(file, store.objects().get_opts(&key, GetOptions::default())).await {
         Ok(answer) => answer,
         Err(StoreError::NotFound { .. }) => return Ok(None),

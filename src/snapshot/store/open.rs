@@ -83,9 +83,10 @@ impl Store {
                 s3(settings, authority)?
             }
             "file" => {
-                let absolute = settings.url.trim().trim_start_matches(|c| c != '/').starts_with('/');
-                let relative = settings.url.trim().split_once(':').is_some_and(|(_, rest)| !rest.starts_with('/'));
-                if !authority.is_empty() || !absolute || relative {
+                let given = settings.url.trim();
+                let scheme = given.split_at_checked("file:".len()).filter(|(it, _)| it.eq_ignore_ascii_case("file:"));
+                let absolute = scheme.map_or(given, |(_, path)| path).starts_with('/');
+                if !authority.is_empty() || !absolute {
                     return Err(invalid(
                         "it must name an absolute directory of this machine, such as file:///savepoints",
                     ));
@@ -132,11 +133,11 @@ impl Store {
         &self.0.patience
     }
 
-    /// The key of a location in its normal form that this store serves. Nothing in it is decoded or encoded.
+    /// The key of a location in its normal form, in the store that serves it. Nothing in it is decoded or encoded.
     ///
     /// # Errors
     /// [`StoreError::InvalidUrl`] if the location has control characters.
-    pub(super) fn key(&self, location: &str) -> Result<Path, StoreError> {
+    pub(super) fn key(location: &str) -> Result<Path, StoreError> {
         let path = location.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
         Path::parse(path).map_err(|_| StoreError::InvalidUrl {
             url: location.to_owned(),
@@ -165,7 +166,7 @@ impl Store {
         &'a self,
         directory: &'a str,
     ) -> Result<impl Stream<Item = Result<ObjectMeta, StoreError>> + Send + 'a, StoreError> {
-        let pages: BoxStream<'static, _> = self.objects().list(Some(&self.key(directory)?));
+        let pages: BoxStream<'static, _> = self.objects().list(Some(&Self::key(directory)?));
         Ok(futures::stream::try_unfold(pages, move |mut pages| async move {
             let next = self.within(directory, async { pages.next().await.transpose() }).await?;
             Ok(next.map(|file| (file, pages)))

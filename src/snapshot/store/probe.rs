@@ -82,7 +82,7 @@ impl Store {
         }
         self.directory_exists().await.map_err(at(ProbeStep::Write))?;
         let place = format!("{}/.flink-savepoint-operator/probe-{:016x}", self.url().trim_end_matches('/'), random());
-        let key = self.key(&place).map_err(at(ProbeStep::Write))?;
+        let key = Self::key(&place).map_err(at(ProbeStep::Write))?;
         let content = PutPayload::from_static(CONTENT);
         if let Err(error) = self.within(&place, self.objects().put(&key, content)).await {
             // It may have been written all the same.
@@ -134,7 +134,7 @@ impl Store {
     /// [`StoreError`] if the store can't be asked.
     pub async fn exists_below(&self, directory: &str) -> Result<bool, StoreError> {
         let directory = crate::flink::location::normalise(directory);
-        let own = self.key(&directory)?;
+        let own = Self::key(&directory)?;
         let listed = self.list(&directory)?;
         pin_mut!(listed);
         while let Some(file) = listed.try_next().await? {

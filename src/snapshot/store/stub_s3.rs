@@ -126,7 +126,8 @@ impl Answer {
     }
 
     fn error(status: u16, code: &str, request: &Request) -> Self {
-        let echo: String = request.headers.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
+        let echo: Vec<_> = request.headers.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
+        let echo = echo.concat();
         Self::new(
             status,
             format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>no</Message>{echo}</Error>"),
@@ -290,19 +291,20 @@ fn list(objects: &BTreeMap<String, Vec<u8>>, request: &Request, page: usize) -> 
         .range(prefix.to_owned()..)
         .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
         .peekable();
-    let mut xml = String::from("<?xml version=\"1.0\"?>\n<ListBucketResult>");
+    let mut xml = vec!["<?xml version=\"1.0\"?>\n<ListBucketResult>".to_owned()];
     let mut last = String::new();
     for (key, content) in below.by_ref().take(page) {
         let escaped = key.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        xml += &format!(
+        xml.push(format!(
             "<Contents><Key>{escaped}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag>\
              <Size>{}</Size></Contents>",
             content.len()
-        );
+        ));
         last.clone_from(key);
     }
     if below.peek().is_some() {
-        xml += &format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>");
+        xml.push(format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>"));
     }
-    Answer::new(200, xml + "</ListBucketResult>")
+    xml.push("</ListBucketResult>".to_owned());
+    Answer::new(200, xml.concat())
 }

@@ -200,11 +200,13 @@ async fn inside(
     }
     let location = |below: &str| format!("{}/{below}", snapshot.directory);
     let Some(store) = stores.of(&snapshot.directory) else {
-        left.into_iter().for_each(|(below, file)| found.unreachable(location(&below), file));
+        for (below, file) in left {
+            found.unreachable(location(&below), file);
+        }
         return Ok(());
     };
     let of = left.len() as u64;
-    let prefix = store.key(&snapshot.directory)?;
+    let prefix = Store::key(&snapshot.directory)?;
     let listed = store.list(&snapshot.directory)?;
     pin_mut!(listed);
     // What else lies in the directory is nobody's business: once all is found, the listing ends.
@@ -223,7 +225,9 @@ async fn inside(
     if of > 0 {
         progress(Progress::Listed { files: of - left.len() as u64, of });
     }
-    left.into_iter().for_each(|(below, file)| found.missing(location(&below), file));
+    for (below, file) in left {
+        found.missing(location(&below), file);
+    }
     Ok(())
 }
 
@@ -275,7 +279,7 @@ async fn outside(
 
 /// `None`: there is no such file.
 async fn size_of(store: &Store, location: &str) -> Result<Option<u64>, StoreError> {
-    let key = store.key(location)?;
+    let key = Store::key(location)?;
     let head = GetOptions { head: true, ..GetOptions::default() };
     match store.within(location, store.objects().get_opts(&key, head)).await {
         Ok(answer) => Ok(Some(answer.meta.size)),
