@@ -145,7 +145,8 @@ impl<'a> Session<'a> {
         let stores = self.reach.stores(&location)?;
         let reporter = Reporter::new(self.options.no_progress);
         let loaded = store::load(&stores, &location, &|progress| reporter.show(progress)).await;
-        let mut snapshot = loaded.map_err(|source| self.explained(Error::Load { location, source: Box::new(source) }))?;
+        let mut snapshot =
+            loaded.map_err(|source| self.explained(Error::Load { location, source: Box::new(source) }))?;
         snapshot.facts.name_operators(self.uids.iter().map(String::as_str));
         Ok(snapshot)
     }
