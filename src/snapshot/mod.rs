@@ -1,6 +1,7 @@
 //! Snapshots, savepoints and checkpoints alike, as their `_metadata` describes them.
 //!
-//! All of it but [`store`] is pure: the reader takes any [`std::io::Read`], never seeks, and keeps nothing but what it is asked for.
+//! All of it but [`store`] is pure: the reader takes any [`std::io::Read`], never seeks, and keeps nothing but what it is
+//! asked for.
 //!
 //! - [`read`] reads a `_metadata` of layout 2 to 7 (Flink 1.3 to 2.3 and the next) and tells [`Event`]s;
 //! - [`SnapshotFacts`] collects them: operators, bytes, files, savepoint or checkpoint;

@@ -83,7 +83,8 @@ fn refused(status: u16, code: Option<&str>, region: Option<&str>, about: About<'
     let owned = code.map(str::to_owned);
     match (code.unwrap_or_default(), status) {
         ("NoSuchBucket", _) => StoreError::NoSuchBucket { bucket: bucket.to_owned(), endpoint },
-        ("InvalidAccessKeyId", _) => StoreError::UnknownAccessKey { place, endpoint },
+        // The second is versitygw's, with status 404.
+        ("InvalidAccessKeyId" | "XAdminUserNotFound", _) => StoreError::UnknownAccessKey { place, endpoint },
         ("SignatureDoesNotMatch", _) => StoreError::WrongSecretKey { place, endpoint },
         (code @ ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired"), _) => {
             StoreError::ExpiredToken { place, endpoint, code: code.to_owned() }
@@ -92,7 +93,8 @@ fn refused(status: u16, code: Option<&str>, region: Option<&str>, about: About<'
             let cure = "its clock and this machine's differ by minutes: set them".to_owned();
             StoreError::Refused { place, endpoint, status: Some(status), code: owned, cure }
         }
-        (_, 404) => StoreError::NotFound { place },
+        // Any other code says that something else is not there, such as a user: no word about the file.
+        ("" | "NoSuchKey" | "NotFound", 404) => StoreError::NotFound { place },
         (_, 401 | 403) => {
             let hint = if signed { "" } else { ", or give the store credentials: it has none" };
             StoreError::AccessDenied { place, endpoint, hint }

@@ -99,7 +99,9 @@ pub enum StoreError {
         cause: String,
     },
     /// Connected, and no answer or no more of it.
-    #[error("{place}: no answer within {}s: look at the server {server} and the network, or try again", limit.as_secs_f32())]
+    #[error(
+        "{place}: no answer within {}s: look at the server {server} and the network, or try again", limit.as_secs_f32()
+    )]
     TimedOut {
         /// What was asked for.
         place: String,
@@ -117,7 +119,10 @@ pub enum StoreError {
         endpoint: String,
     },
     /// The server failed, the repeats too.
-    #[error("{place}: {endpoint} failed with HTTP status {status}{}: look at the server, or try again", said(code.as_deref()))]
+    #[error(
+        "{place}: {endpoint} failed with HTTP status {status}{}: look at the server, or try again",
+        said(code.as_deref())
+    )]
     ServerError {
         /// What was asked for.
         place: String,
@@ -235,7 +240,10 @@ pub enum LoadError {
         location: String,
     },
     /// A directory with files and without `_metadata`, such as a savepoint leaves that was never completed.
-    #[error("{directory} holds files and no _metadata: its savepoint was never completed, use another one")]
+    #[error(
+        "{directory} holds files and no _metadata: a savepoint there was never completed, or its directory is one below: \
+         name that of a complete one"
+    )]
     NoMetadata {
         /// The directory, in its normal form.
         directory: String,

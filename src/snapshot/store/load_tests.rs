@@ -109,6 +109,8 @@ async fn says_what_is_not_there(#[case] location: &str, #[case] reason: &str, #[
 #[case(Fault::Status(400, "ExpiredToken"), "ExpiredToken", false, "give new temporary keys (S3: ExpiredToken)")]
 #[case(Fault::Status(400, "InvalidToken"), "ExpiredToken", false, "give new temporary keys (S3: InvalidToken)")]
 #[case(Fault::Status(404, "NoSuchBucket"), "NoSuchBucket", false, "there is no bucket flink at http://127.0.0.1:")]
+#[case(Fault::Status(404, "XAdminUserNotFound"), "UnknownAccessKey", false, "correct accessKeyId")]
+#[case(Fault::Status(404, "NoSuchUpload"), "Refused", false, "HTTP status 404 (NoSuchUpload)")]
 #[case(Fault::Status(500, "InternalError"), "ServerError", true, "HTTP status 500 (InternalError)")]
 #[case(Fault::Status(503, "SlowDown"), "ServerError", true, "HTTP status 503 (SlowDown)")]
 #[case(Fault::Status(429, "TooManyRequests"), "ServerError", true, "HTTP status 429 (TooManyRequests)")]

@@ -64,6 +64,9 @@ impl Verification {
     /// One line for a condition: how many are wrong, and the first of them.
     #[must_use]
     pub fn summary(&self) -> String {
+        if self.is_whole() && self.files == 0 {
+            return "it names no files: all of its state is in _metadata".to_owned();
+        }
         if self.is_whole() {
             return format!("all {} files are there, {} bytes", self.files, self.bytes);
         }

@@ -39,6 +39,14 @@ async fn a_whole_savepoint_is_whole() {
 }
 
 #[tokio::test]
+async fn a_savepoint_without_files_is_whole() {
+    let stub = s3().await;
+    stub.put("sp/1/_metadata", metadata(&[]));
+    let found = verified(&s3_stores(&stub), "s3://flink/sp/1").await;
+    assert_eq!(found.summary(), "it names no files: all of its state is in _metadata");
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_named() {
     let stub = s3().await;
     savepoint(&stub);
