@@ -41,7 +41,7 @@ struct Rule {
 
 struct State {
     bucket: String,
-    /// Requests must be signed with it.
+    /// Requests must be signed with it. `None`: they must not be signed.
     access_key: Option<String>,
     page: usize,
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -244,6 +244,8 @@ fn answer(state: &State, request: &Request) -> Answer {
         if !signed.contains(&format!("Credential={key}/")) {
             return Answer::error(403, "InvalidAccessKeyId", request);
         }
+    } else if request.headers.contains_key("authorization") {
+        return Answer::error(403, "InvalidAccessKeyId", request);
     }
     let path = request.path.trim_start_matches('/');
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
