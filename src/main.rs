@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser as _;
 use flink_savepoint_operator::{
     api,
-    cli::{Cli, Command, Run},
+    cli::{Cli, Command, Run, snapshot},
     controllers, flink,
     runtime::{
         Context, Error, Settings, admin,
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
     let args = match Cli::parse().command {
         Command::Run(args) => args,
         Command::Crds => return print_crds(),
+        Command::Snapshot(command) => return snapshot::run(&command),
     };
     if let Err(error) = telemetry::init(args.log_format, &args.log) {
         eprintln!("{error}");

@@ -48,6 +48,12 @@ pub fn is_below(location: &str, directory: &str) -> bool {
     normalise(location).strip_prefix(directory).is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
 }
 
+/// The scheme of a location, as it is written. `None`: it is a path.
+#[must_use]
+pub fn scheme(location: &str) -> Option<&str> {
+    Some(split_scheme(location.trim()).0).filter(|scheme| !scheme.is_empty())
+}
+
 /// A scheme, without its colon, and the rest.
 fn split_scheme(location: &str) -> (&str, &str) {
     match location.split_once(':') {

@@ -260,6 +260,13 @@ pub fn writes_native_only(backend: Option<&str>) -> bool {
     })
 }
 
+/// What a row of the table says of this snapshot, without asking from where to where.
+#[must_use]
+pub fn check_row(facts: &SnapshotFacts, row: Row) -> Verdict {
+    // A savepoint's files are looked at, too.
+    if row == Row::SelfContained { check(facts, Change::Location) } else { by_table(facts, row) }
+}
+
 fn by_table(facts: &SnapshotFacts, row: Row) -> Verdict {
     let columns: Vec<Column> = Column::of(facts).collect();
     match columns.as_slice() {
@@ -311,16 +318,16 @@ fn flink(facts: &SnapshotFacts, from: Option<FlinkRelease>, to: FlinkRelease) ->
     if upgrade.answer != Answer::Yes {
         return upgrade;
     }
-    // The layout is the same; what the serialisers write may not be.
-    if line < first {
-        let message = format!("back to Flink {to}: Flink promises only the way forward");
-        return verdict(Answer::Warn, Row::MinorUpgrade, &message);
-    }
-    if last.0 < to.major {
-        let message = format!("from Flink {} to {to}: Flink promises no compatible state between them", last.0);
-        return verdict(Answer::Warn, Row::MinorUpgrade, &message);
-    }
-    upgrade
+    // The layout can be read; what the serialisers wrote may not be. No other kind of snapshot changes that.
+    let message = if line < first {
+        format!("back to Flink {to}: Flink promises only the way forward")
+    } else if last.0 < to.major {
+        format!("from Flink {} to {to}: Flink promises no compatible state between them", last.0)
+    } else {
+        return upgrade;
+    };
+    let cure = Some("try it on a fork first".to_owned());
+    Verdict { cure, ..verdict(Answer::Warn, Row::MinorUpgrade, &message) }
 }
 
 /// The format of a savepoint that is to be taken, and why.

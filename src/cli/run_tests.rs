@@ -1,21 +1,17 @@
-//! Tests of the command line.
+use std::time::Duration;
 
-use clap::CommandFactory as _;
+use clap::Parser as _;
 
-use super::*;
+use super::super::{Cli, Command};
+use super::{LogFormat, Run};
 
 fn run(args: &[&str]) -> Result<Run, String> {
     let all = ["flink-savepoint-operator", "run"].iter().chain(args);
     match Cli::try_parse_from(all) {
-        Ok(Cli { command: Command::Run(run) }) => Ok(*run),
+        Ok(Cli { command: Command::Run(run) }) => Ok(run),
         Ok(other) => Err(format!("{other:?}")),
         Err(error) => Err(error.to_string()),
     }
-}
-
-#[test]
-fn is_consistent() {
-    Cli::command().debug_assert();
 }
 
 #[test]

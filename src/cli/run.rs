@@ -1,28 +1,10 @@
-//! The command line. Every flag can be given as an environment variable, too.
+//! The flags of `run`. Each can be given as an environment variable, too.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 
 use crate::runtime::telemetry::LogFormat;
-
-/// Savepoint-driven deployments of Apache Flink jobs on Kubernetes.
-#[derive(Debug, Parser)]
-#[command(name = "flink-savepoint-operator", version, about)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// What the binary can do.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run the operator
-    Run(Box<Run>),
-    /// Print the CustomResourceDefinitions, as YAML
-    Crds,
-}
 
 /// The flags of `run`.
 #[derive(Clone, Debug, Args)]
@@ -108,5 +90,5 @@ fn directory(value: &str) -> Result<PathBuf, String> {
 }
 
 #[cfg(test)]
-#[path = "cli_tests.rs"]
+#[path = "run_tests.rs"]
 mod tests;

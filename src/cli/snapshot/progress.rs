@@ -1,0 +1,51 @@
+//! How far a command is: one line on standard error, if that is a terminal.
+
+use std::time::Duration;
+
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget};
+
+use crate::snapshot::store::Progress;
+
+/// Shows progress, and takes the line away when it is dropped.
+pub struct Reporter(ProgressBar);
+
+impl Reporter {
+    /// One that shows nothing if it is to be quiet, or if standard error is not a terminal.
+    pub fn new(quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target).with_style(indicatif::ProgressStyle::default_spinner());
+        if !bar.is_hidden() {
+            // A store that is slow to answer looks different from a process that hangs.
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
+        Self(bar)
+    }
+
+    /// Shows how far it is.
+    pub fn show(&self, progress: Progress) {
+        if !self.0.is_hidden() {
+            self.0.set_message(words(progress));
+        }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn words(progress: Progress) -> String {
+    match progress {
+        Progress::Metadata { read, of: Some(of) } => {
+            format!("reading _metadata: {} of {}", HumanBytes(read), HumanBytes(of))
+        }
+        Progress::Metadata { read, of: None } => format!("reading _metadata: {}", HumanBytes(read)),
+        Progress::Listed { files, of } => {
+            format!("listing the snapshot's directory: {} of {} files", HumanCount(files), HumanCount(of))
+        }
+        Progress::Asked { files, of } => {
+            format!("looking at files elsewhere: {} of {}", HumanCount(files), HumanCount(of))
+        }
+    }
+}
