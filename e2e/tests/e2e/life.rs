@@ -47,8 +47,7 @@ pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()
     let last = story::completed(&sandbox.savepoints().get(last).await?)?;
     // That of the last revision was Flink's, and is gone.
     ensure!(!sandbox.env.s3.has_metadata(&claimed.location).await?, "{}", claimed.location);
-    story::only_whole_savepoints(sandbox, &[&native, &second.location, &held.location, &last]).await?;
-    store::registered(sandbox).await
+    story::only_whole_savepoints(sandbox, &[&native, &second.location, &held.location, &last]).await
 }
 
 /// A start, savepoints, an upgrade in which the operator dies, and a deletion that cancels.
