@@ -30,6 +30,8 @@ pub const RECORDS: &str = "records";
 const FLINK_UID: u32 = 9999;
 /// How long the claim of a ready volume may take to be bound.
 const BOUND: Duration = Duration::from_secs(30);
+/// How long the first probe of a store may take.
+const STORE: Duration = Duration::from_secs(30);
 /// Who applies manifests.
 const MANAGER: &str = "e2e";
 
@@ -195,6 +197,35 @@ impl Sandbox {
             "spec": spec,
         });
         self.put(name, manifest).await
+    }
+
+    /// A snapshot store of the whole bucket, with the right keys, under this name; its Secret has the same.
+    ///
+    /// # Errors
+    /// It does not become Ready.
+    pub async fn create_store(&self, name: &str) -> Result<()> {
+        let s3 = &self.env.s3;
+        let keys = json!({"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key});
+        self.put::<Secret>(name, json!({"apiVersion": "v1", "kind": "Secret", "stringData": keys})).await?;
+        self.put_store(name, &s3.endpoint, name, json!({})).await?;
+        wait::ready(&self.stores(), name, STORE).await.map(drop)
+    }
+
+    /// A snapshot store of the whole bucket, at an endpoint, with the keys of a Secret; `more` holds what is set besides.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub async fn put_store(&self, name: &str, endpoint: &str, secret: &str, more: Value) -> Result<()> {
+        let mut spec = json!({
+            "url": self.env.s3.url("").trim_end_matches('/'),
+            "endpoint": endpoint,
+            "credentialsSecretRef": {"name": secret},
+        });
+        if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
+        let manifest = json!({"apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSnapshotStore", "spec": spec});
+        self.put::<FlinkSnapshotStore>(name, manifest).await.map(drop)
     }
 
     /// All records that the counting job of that name has written up to now.

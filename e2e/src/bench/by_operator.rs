@@ -44,6 +44,8 @@ impl<'a> ByOperator<'a> {
     /// # Errors
     /// It does not become Ready, or writes no records.
     pub async fn start(sandbox: &'a Sandbox, job: &Job) -> Result<Self> {
+        // As a user would have one: with it every upgrade looks for the files of its savepoint, while the job is down.
+        sandbox.create_store("snapshots").await?;
         let job = sandbox.apply_ready(job, UPGRADE).await?;
         marks::writes(sandbox, job_id(&job)?).await?;
         let flink = flink(sandbox, &job).await?;

@@ -18,7 +18,7 @@ use crate::{
 /// First start, savepoints of both formats, upgrades with NO_CLAIM and with CLAIM in which the operator dies, one that
 /// waits for a file of its savepoint, and a deletion that saves; all with a store by which files are checked.
 pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()> {
-    store::created(sandbox).await?;
+    sandbox.create_store(store::RIGHT).await?;
     // All state in files, however small it is.
     let job = Job::counting(&sandbox.env, "orders", version)
         .set("/spec/flinkConfiguration/execution.checkpointing.data-inline-threshold", json!("0b"));

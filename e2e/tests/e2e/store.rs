@@ -22,44 +22,23 @@ use serde_json::{Value, json};
 
 use crate::story::{self, Upgraded};
 
-/// The store of a sandbox that works, and the Secret with its keys.
-const RIGHT: &str = "snapshots";
+/// The store that works, and the Secret with its keys.
+pub const RIGHT: &str = "snapshots";
 /// Key of a whole savepoint that these tests put into the bucket.
 const UPLOADED: &str = "registered";
 /// Keys that no message may hold.
 const WRONG: &str = "wrongwrongwrongwrong";
-
-/// A store of the whole bucket, with the right keys.
-pub async fn created(sandbox: &Sandbox) -> Result<()> {
-    let s3 = &sandbox.env.s3;
-    keys(sandbox, RIGHT, &s3.access_key, &s3.secret_key).await?;
-    store(sandbox, RIGHT, &s3.endpoint, RIGHT, json!({})).await?;
-    wait::ready(&sandbox.stores(), RIGHT, story::SOON).await.map(drop)
-}
 
 async fn keys(sandbox: &Sandbox, name: &str, access_key_id: &str, secret_access_key: &str) -> Result<()> {
     let data = json!({"accessKeyId": access_key_id, "secretAccessKey": secret_access_key});
     sandbox.put::<Secret>(name, json!({"apiVersion": "v1", "kind": "Secret", "stringData": data})).await.map(drop)
 }
 
-async fn store(sandbox: &Sandbox, name: &str, endpoint: &str, secret: &str, more: Value) -> Result<()> {
-    let mut spec = json!({
-        "url": sandbox.env.s3.url("").trim_end_matches('/'),
-        "endpoint": endpoint,
-        "credentialsSecretRef": {"name": secret},
-    });
-    if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
-        spec.extend(more);
-    }
-    let manifest = json!({"apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSnapshotStore", "spec": spec});
-    sandbox.put::<FlinkSnapshotStore>(name, manifest).await.map(drop)
-}
-
 /// Each thing that can be wrong with a store is told apart, snapshots are registered from one that works, and no secret
 /// is told.
 pub async fn stores(sandbox: &Sandbox, _: Version) -> Result<()> {
     let s3 = sandbox.env.s3.clone();
-    created(sandbox).await?;
+    sandbox.create_store(RIGHT).await?;
     keys(sandbox, "wrong-id", WRONG, &s3.secret_key).await?;
     keys(sandbox, "wrong-secret", &s3.access_key, WRONG).await?;
     keys(sandbox, "line-break", &s3.access_key, &format!("{WRONG}\n")).await?;
@@ -87,7 +66,7 @@ pub async fn stores(sandbox: &Sandbox, _: Version) -> Result<()> {
         ("archive", &s3.endpoint, RIGHT, &json!({"readOnly": true, "region": "us-east-1"}), "ProbeSucceeded"),
     ];
     for (name, endpoint, secret, more, _) in &cases {
-        store(sandbox, name, endpoint, secret, (*more).clone()).await?;
+        sandbox.put_store(name, endpoint, secret, (*more).clone()).await?;
     }
     for (name, .., expected) in &cases {
         is_available(sandbox, name, expected).await?;
@@ -217,7 +196,7 @@ pub async fn a_checkpoint_is_registered(sandbox: &Sandbox, version: Version, loc
     path_of(sandbox, "retained", location).await?;
     let stalled = wait::stalled(&sandbox.savepoints(), "retained", story::SOON).await?;
     ensure!(stalled.reason == "NoStore" && stalled.message.contains("FlinkSnapshotStore"), "{stalled:?}");
-    created(sandbox).await?;
+    sandbox.create_store(RIGHT).await?;
     let status = becomes_ready(sandbox, "retained").await?.status.context("no status")?;
     ensure!(status.kind == Some(SnapshotKind::Checkpoint), "{status:?}");
     ensure!(condition::is_true(&status.conditions, types::VERIFIED), "{status:?}");
@@ -249,7 +228,7 @@ pub async fn a_missing_file_holds_an_upgrade(
 ) -> Result<Upgraded> {
     let s3 = &sandbox.env.s3;
     let proxy = Proxy::start(s3, Fault::Hold).await?;
-    store(sandbox, RIGHT, &proxy.endpoint, RIGHT, json!({})).await?;
+    sandbox.put_store(RIGHT, &proxy.endpoint, RIGHT, json!({})).await?;
     sandbox.apply(changed).await?;
     tokio::time::timeout(story::UPGRADE, proxy.holds()).await.context("no _metadata was asked for")??;
 
@@ -267,7 +246,7 @@ pub async fn a_missing_file_holds_an_upgrade(
     ensure!(writers.last() == Some(&last), "{writers:?} have written, the last should be {last}");
     s3.write(away, bytes).await?;
     // A change of the store is a reason to look again at once.
-    store(sandbox, RIGHT, &s3.endpoint, RIGHT, json!({})).await?;
+    sandbox.put_store(RIGHT, &s3.endpoint, RIGHT, json!({})).await?;
     wait::until("the upgrade goes on", story::SOON, async || {
         let job = sandbox.jobs().get("orders").await?;
         Ok(if wait::holds(&job, types::STALLED) { Seen::NotYet(wait::describe(&job)) } else { Seen::Yes(()) })

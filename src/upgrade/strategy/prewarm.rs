@@ -207,8 +207,15 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
             (None, Next::After(SLOW))
         }
         _ => {
-            // How far it is stands in its own status; to repeat it here would be a write for each of its writes.
-            let message = format!("FlinkSavepoint {} is being taken", upgrade.savepoint.as_deref().unwrap_or_default());
+            // How far it is stands in its own status; to repeat it here would be a write for each of its writes. What
+            // keeps it is worth one: the job may be down meanwhile.
+            let kept = condition::find(&taken.conditions, types::RECONCILING);
+            let kept = kept.filter(|c| c.reason != Reason::InProgress.as_str());
+            let name = upgrade.savepoint.as_deref().unwrap_or_default();
+            let message = match kept {
+                Some(kept) => format!("FlinkSavepoint {name} waits: {}", kept.message),
+                None => format!("FlinkSavepoint {name} is being taken"),
+            };
             set_message(draft, &message);
             status::reconciling(o, draft, status::under_way(draft), &message);
             (None, Next::After(SLOW))
