@@ -238,15 +238,16 @@ fn has_savepoint_directory(o: &Observed, configured: bool) -> bool {
 }
 
 /// A user's FlinkSavepoint takes the lock itself; it is released here, when that savepoint is settled or gone, so that
-/// one deleted in the middle never leaves a job locked.
+/// one deleted in the middle never leaves a job locked. Its files are looked at without the job.
 pub fn release_lock(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
     let held_by_savepoint = draft.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Savepoint);
     let settled = match &o.savepoint {
         None => true,
-        Some(s) => matches!(
-            s.status.as_ref().and_then(|s| s.phase),
-            Some(SavepointPhase::Completed | SavepointPhase::Failed | SavepointPhase::Superseded)
-        ),
+        Some(s) => s.status.as_ref().is_some_and(|s| {
+            let flink_is_done = s.attempts.last().is_some_and(|attempt| attempt.result.is_some());
+            let settled = [SavepointPhase::Completed, SavepointPhase::Failed, SavepointPhase::Superseded];
+            flink_is_done || s.phase.is_some_and(|phase| settled.contains(&phase))
+        }),
     };
     if held_by_savepoint && settled {
         draft.operation = None;

@@ -8,7 +8,9 @@ use super::run::tell;
 use super::story_tests::{fails_while_restoring, running, upgrade};
 use super::world::World;
 use crate::api::condition::{self, types};
-use crate::api::{FlinkJobUpgradeStatus, JobPhase, UpgradeStep};
+use crate::api::{
+    FlinkJobUpgradeStatus, FlinkSavepointStatus, JobPhase, SavepointAttempt, SavepointPhase, UpgradeStep,
+};
 use crate::flink::JobId;
 use crate::upgrade::observed::{Cluster, Observed};
 use crate::upgrade::plan::{Effect, Plan, plan, refused};
@@ -52,6 +54,23 @@ fn a_value_that_is_not_known_stops_everything(
         o.upgrade.metadata.deletion_timestamp = Some(crate::time::to_k8s(o.now));
     }
     nothing_follows(&o);
+}
+
+/// A user's savepoint whose files can't be looked at keeps no job from its upgrades.
+#[rstest]
+#[case::flink_writes(None, true)]
+#[case::flink_is_done(Some("Completed"), false)]
+fn the_lock_is_held_while_flink_is_at_it(#[case] result: Option<&str>, #[case] held: bool) {
+    let mut world = running();
+    world.take_savepoint("daily");
+    let mut o = observe(&world).unwrap();
+    let attempt = SavepointAttempt { number: 1, result: result.map(str::to_owned), ..SavepointAttempt::default() };
+    o.savepoint.as_mut().unwrap().status = Some(FlinkSavepointStatus {
+        phase: Some(SavepointPhase::Verifying),
+        attempts: vec![attempt],
+        ..FlinkSavepointStatus::default()
+    });
+    assert_eq!(plan(&o).status.operation.is_some(), held);
 }
 
 /// The process died between the record of the submit and its request.
