@@ -105,7 +105,8 @@ async fn is_available(sandbox: &Sandbox, name: &str, reason: &str) -> Result<()>
         let conditions = store.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
         condition::find(conditions, types::AVAILABLE).is_some_and(|c| c.reason == reason)
     };
-    let store = wait::on(&sandbox.stores(), name, reason, story::SOON, found).await?;
+    // A probe of a silent server takes 10 s, and begins anew when another test makes the operator die.
+    let store = wait::on(&sandbox.stores(), name, reason, story::START, found).await?;
     let conditions = store.status.context("no status")?.conditions;
     let available = condition::is_true(&conditions, types::AVAILABLE);
     ensure!(available == (reason == "ProbeSucceeded"), "{name}: {conditions:?}");

@@ -87,9 +87,10 @@ impl Store {
         let key = Self::key(&format!("{place}-{:016x}", random())).map_err(at(ProbeStep::Write))?;
         let content = PutPayload::from_static(CONTENT);
         if let Err(error) = self.within(&place, self.objects().put(&key, content)).await {
-            // It may have been written all the same.
+            // It may have been written all the same. Nobody waits for that: a server that is silent is so for this, too.
             if matches!(error, StoreError::TimedOut { .. } | StoreError::ConnectionCut { .. }) {
-                self.delete(&place, &key).await.ok();
+                let store = self.clone();
+                tokio::spawn(async move { store.delete(&place, &key).await.ok() });
             }
             return Err(at(ProbeStep::Write)(error));
         }
