@@ -198,6 +198,12 @@ impl Reason {
     pub fn of(word: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == word)
     }
+
+    /// The reason of an error about a snapshot or a store. Each has one: a test holds the two lists together.
+    #[must_use]
+    pub fn of_error(word: &str) -> Self {
+        Self::of(word).unwrap_or(Self::Unknown)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What every controller runs on: the Lease, health, metrics, Events, logs and an orderly end.
 //!
-//! Nothing here knows Flink or the kinds of this project.
+//! Nothing here knows Flink or the kinds of this project, but for the context, which holds what passes share.
 
 pub mod admin;
 pub mod background;

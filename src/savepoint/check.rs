@@ -12,7 +12,7 @@ use crate::runtime::Context;
 use crate::runtime::background::{Background, Looked, Tell};
 use crate::snapshot::store::{self, Progress, Snapshot, Stores};
 use crate::snapshot::{self, SnapshotFacts};
-use crate::store::open::{self, Opened, Served};
+use crate::store::open::{self, OpenError, Opened, Served};
 
 /// Snapshots that are read at once: each may hold the names of very many files.
 const AT_ONCE: usize = 4;
@@ -123,11 +123,7 @@ pub async fn check(ctx: &Context, savepoint: &FlinkSavepoint, location: &str) ->
 fn serving<'a>(opened: &'a Opened, named: Option<&str>, location: &str) -> Result<&'a Stores, Box<Check>> {
     match (opened.serving(location), named) {
         (Served::By(_), _) => Ok(opened.stores()),
-        (Served::Refused(name, why), _) => Err(Box::new(Check::Failed(Failure {
-            reason: Reason::of(why.reason()).unwrap_or(Reason::Unknown),
-            message: format!("FlinkSnapshotStore {name}: {why}"),
-            again: Again::WithHelp,
-        }))),
+        (Served::Refused(name, why), _) => Err(Box::new(Check::Failed(refused(&name, why)))),
         (Served::Nobody, Some(name)) => Err(Box::new(Check::NoStore {
             reason: Reason::WrongStore,
             message: format!(
@@ -145,6 +141,12 @@ fn serving<'a>(opened: &'a Opened, named: Option<&str>, location: &str) -> Resul
     }
 }
 
+/// A store that serves a place and can't be opened.
+fn refused(name: &str, why: &OpenError) -> Failure {
+    let message = format!("FlinkSnapshotStore {name}: {why}");
+    Failure { reason: Reason::of_error(why.reason()), message, again: Again::WithHelp }
+}
+
 /// Whether the store that serves a place really works now: it is written to, read, listed and deleted from. `None`: it
 /// does, or no store serves the place.
 ///
@@ -155,14 +157,11 @@ pub async fn trouble(ctx: &Context, savepoint: &FlinkSavepoint, target: &str) ->
     let opened = open::of_namespace(ctx, &savepoint.namespace().unwrap_or_default(), named).await?;
     match opened.serving(target) {
         Served::Nobody => Ok(None),
-        Served::Refused(..) => Ok(match serving(&opened, named, target).map_err(|e| *e) {
-            Err(Check::Failed(failure)) => Some(failure),
-            _ => None,
-        }),
+        Served::Refused(name, why) => Ok(Some(refused(&name, why))),
         Served::By(store) => Ok(store.probe().await.err().map(|e| Failure {
-            reason: Reason::of(e.source.reason()).unwrap_or(Reason::Unknown),
+            reason: Reason::of_error(e.reason()),
             message: format!("the store at {}: {e}", store.url()),
-            again: if e.source.is_transient() { Again::Soon } else { Again::WithHelp },
+            again: if e.is_transient() { Again::Soon } else { Again::WithHelp },
         })),
     }
 }
@@ -190,7 +189,7 @@ fn unreadable(error: &store::LoadError) -> Failure {
 }
 
 fn failure(reason: &str, error: &dyn std::error::Error, again: Again) -> Failure {
-    Failure { reason: Reason::of(reason).unwrap_or(Reason::Unknown), message: error.to_string(), again }
+    Failure { reason: Reason::of_error(reason), message: error.to_string(), again }
 }
 
 fn checked(snapshot: &Snapshot, files: Option<store::Verification>) -> Checked {

@@ -2,7 +2,6 @@ use rstest::rstest;
 
 use super::*;
 use crate::api::{FlinkSnapshotStore, FlinkSnapshotStoreSpec};
-use crate::store::open::OpenError;
 
 fn opened(url: &str) -> Opened {
     let settings = store::Settings {

@@ -45,9 +45,7 @@ async fn probe(ctx: &Context, store: &FlinkSnapshotStore) -> Result<Probe, Error
     };
     Ok(match opened.probe().await {
         Ok(()) => Probe::Fine,
-        Err(e) => {
-            Probe::Failed { reason: e.source.reason(), message: e.to_string(), transient: e.source.is_transient() }
-        }
+        Err(e) => Probe::Failed { reason: e.reason(), message: e.to_string(), transient: e.is_transient() },
     })
 }
 

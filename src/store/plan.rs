@@ -66,12 +66,12 @@ pub fn plan(o: &Observed) -> (FlinkSnapshotStoreStatus, Next) {
             FINE
         }
         Probe::Refused(why) => {
-            let (reason, message) = (reason(why.reason()), why.to_string());
+            let (reason, message) = (Reason::of_error(why.reason()), why.to_string());
             conditions.set(types::AVAILABLE, false, reason, &*message).stalled(reason, message);
             NEEDS_HELP
         }
         Probe::Failed { reason: word, message, transient } => {
-            let reason = reason(word);
+            let reason = Reason::of_error(word);
             conditions.set(types::AVAILABLE, false, reason, message);
             if *transient {
                 conditions.reconciling(reason, message);
@@ -90,11 +90,6 @@ pub fn plan(o: &Observed) -> (FlinkSnapshotStoreStatus, Next) {
 
 fn outcome(status: &FlinkSnapshotStoreStatus) -> Option<(String, String)> {
     condition::find(&status.conditions, types::AVAILABLE).map(|c| (c.status.clone(), c.reason.clone()))
-}
-
-/// Every error of a store has a reason of its own; a test holds the two lists together.
-fn reason(word: &str) -> Reason {
-    Reason::of(word).unwrap_or(Reason::Unknown)
 }
 
 #[cfg(test)]
