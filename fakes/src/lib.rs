@@ -1,0 +1,7 @@
+//! The operator's world in one process: a Kubernetes API server and a Flink JobManager that answer as the real ones do,
+//! and faults that strike between any two calls.
+//!
+//! Each fake is held to the real thing by a suite of cases (`conformance`) that runs on both. All times are
+//! `tokio::time`'s, so a test with a paused clock sees ten minutes pass at once.
+
+pub mod faults;
