@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder};
-use serde::Deserialize;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{self, About};
 use super::error::Error;
@@ -14,52 +15,40 @@ use super::model::{
     CheckpointOperation, Checkpoints, ExceptionEntry, Job, JobOverview, JobState, Overview, SavepointOperation,
 };
 use super::request::{RunRequest, SavepointRequest, StopRequest};
+use super::transport::{Http, Transport, Undelivered};
 
-/// How long a connection may take to be made. Below every other limit, so that a timeout before the request went out is
-/// always seen as that.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a read may take.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a trigger, a stop or a cancel may take; Flink answers before it acts.
 pub const TRIGGER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a submit may take: it runs the program's `main()` and waits until the job is initialised.
 pub const SUBMIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long an idle connection is kept: enough for polling, too short to meet many dead ones.
-const IDLE: Duration = Duration::from_secs(10);
-/// How much of an answer is read, in bytes. The largest seen is a failed savepoint's, with 53 kB.
-const LIMIT: usize = 16 * 1024 * 1024;
 /// How many failures of a job are asked for; each brings its stack trace.
 const EXCEPTIONS: u32 = 5;
 
-/// Makes clients that share one pool of connections.
+/// Makes clients that share one way to JobManagers.
 #[derive(Debug, Clone)]
-pub struct Connector {
-    http: reqwest::Client,
-}
+pub struct Connector(Arc<dyn Transport>);
 
 impl Connector {
-    /// Sets up the pool.
+    /// Over HTTP, with one pool of connections.
     ///
     /// # Errors
     /// [`Error::Unreachable`] if the HTTP client can't be set up on this machine.
     pub fn new() -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(IDLE)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            // A JobManager is in the cluster, never behind the proxy that leads out of it.
-            .no_proxy()
-            .build()
-            .map_err(|e| Error::Unreachable { address: String::new(), message: chain(&e) })?;
-        Ok(Self { http })
+        Ok(Self::over(Arc::new(Http::new()?)))
+    }
+
+    /// Over another transport.
+    #[must_use]
+    pub fn over(transport: Arc<dyn Transport>) -> Self {
+        Self(transport)
     }
 
     /// A client of the JobManager at a base URL such as `http://orders-3:8081`.
     #[must_use]
     pub fn client(&self, base_url: &str) -> Client {
-        Client { http: self.http.clone(), base: base_url.trim_end_matches('/').into() }
+        Client { transport: Arc::clone(&self.0), base: base_url.trim_end_matches('/').into(), authorization: None }
     }
 }
 
@@ -69,8 +58,9 @@ impl Connector {
 /// [`Error::Unexpected`]; those about a job with [`Error::JobNotFound`], too.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    transport: Arc<dyn Transport>,
     base: Arc<str>,
+    authorization: Option<HeaderValue>,
 }
 
 impl Client {
@@ -80,6 +70,12 @@ impl Client {
     /// [`Error::Unreachable`] if the HTTP client can't be set up on this machine.
     pub fn new(base_url: &str) -> Result<Self, Error> {
         Ok(Connector::new()?.client(base_url))
+    }
+
+    /// Sends this header with every request.
+    #[must_use]
+    pub fn authorized(self, authorization: Option<HeaderValue>) -> Self {
+        Self { authorization, ..self }
     }
 
     /// The base URL, without a slash at its end.
@@ -148,7 +144,7 @@ impl Client {
             About::Job,
             READ_TIMEOUT,
         );
-        let body = self.send(&call, |r| r).await?;
+        let body = self.send(&call, None).await?;
         answer::exceptions(&call.name(), &body)
     }
 
@@ -159,7 +155,7 @@ impl Client {
     /// See [`Client`].
     pub async fn trigger_savepoint(&self, job: &JobId, request: &SavepointRequest) -> Result<(), Error> {
         let call = Call::new(Method::POST, format!("/jobs/{job}/savepoints"), About::Job, TRIGGER_TIMEOUT);
-        self.trigger(&call, &request.trigger_id, |r| r.json(request)).await
+        self.trigger(&call, &request.trigger_id, Some(json(request))).await
     }
 
     /// Asks for a stop with a savepoint; followed by [`Client::savepoint_status`]. It makes savepoints of the job that
@@ -169,7 +165,7 @@ impl Client {
     /// See [`Client`].
     pub async fn stop(&self, job: &JobId, request: &StopRequest) -> Result<(), Error> {
         let call = Call::new(Method::POST, format!("/jobs/{job}/stop"), About::Job, TRIGGER_TIMEOUT);
-        self.trigger(&call, &request.trigger_id, |r| r.json(request)).await
+        self.trigger(&call, &request.trigger_id, Some(json(request))).await
     }
 
     /// What became of a savepoint or a stop.
@@ -178,7 +174,7 @@ impl Client {
     /// See [`Client`]; [`Error::UnknownTrigger`].
     pub async fn savepoint_status(&self, job: &JobId, trigger: &TriggerId) -> Result<SavepointOperation, Error> {
         let call = Call::new(Method::GET, format!("/jobs/{job}/savepoints/{trigger}"), About::Trigger, READ_TIMEOUT);
-        let body = self.send(&call, |r| r).await?;
+        let body = self.send(&call, None).await?;
         answer::savepoint(&call.name(), &body)
     }
 
@@ -194,7 +190,7 @@ impl Client {
             jobid: JobId,
         }
         let call = Call::new(Method::POST, format!("/jars/{}/run", escaped(jar_id)), About::Run, SUBMIT_TIMEOUT);
-        let body = self.send(&call, |r| r.json(request)).await?;
+        let body = self.send(&call, Some(json(request))).await?;
         let Started { jobid } = answer::read(&call.name(), &body)?;
         if jobid == request.job_id {
             Ok(jobid)
@@ -209,7 +205,7 @@ impl Client {
     /// See [`Client`].
     pub async fn cancel(&self, job: &JobId) -> Result<(), Error> {
         let call = Call::new(Method::PATCH, format!("/jobs/{job}?mode=cancel"), About::Job, TRIGGER_TIMEOUT);
-        self.send(&call, |r| r).await.map(drop)
+        self.send(&call, None).await.map(drop)
     }
 
     /// Asks for a checkpoint of the configured kind, and answers with the id to follow it by.
@@ -218,7 +214,7 @@ impl Client {
     /// See [`Client`].
     pub async fn trigger_checkpoint(&self, job: &JobId) -> Result<String, Error> {
         let call = Call::new(Method::POST, format!("/jobs/{job}/checkpoints"), About::Job, TRIGGER_TIMEOUT);
-        let body = self.send(&call, |r| r.json(&serde_json::json!({"checkpointType": "CONFIGURED"}))).await?;
+        let body = self.send(&call, Some(json(&serde_json::json!({"checkpointType": "CONFIGURED"})))).await?;
         answer::read(&call.name(), &body).map(|t: Triggered| t.request_id)
     }
 
@@ -229,24 +225,19 @@ impl Client {
     pub async fn checkpoint_status(&self, job: &JobId, request_id: &str) -> Result<CheckpointOperation, Error> {
         let path = format!("/jobs/{job}/checkpoints/{}", escaped(request_id));
         let call = Call::new(Method::GET, path, About::Trigger, READ_TIMEOUT);
-        let body = self.send(&call, |r| r).await?;
+        let body = self.send(&call, None).await?;
         answer::checkpoint(&call.name(), &body)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, about: About) -> Result<T, Error> {
         let call = Call::new(Method::GET, path.to_owned(), about, READ_TIMEOUT);
-        let body = self.send(&call, |r| r).await?;
+        let body = self.send(&call, None).await?;
         answer::read(&call.name(), &body)
     }
 
     /// Sends a trigger, and checks that the answer is about it.
-    async fn trigger(
-        &self,
-        call: &Call,
-        id: &TriggerId,
-        with: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<(), Error> {
-        let body = self.send(call, with).await?;
+    async fn trigger(&self, call: &Call, id: &TriggerId, body: Option<Body>) -> Result<(), Error> {
+        let body = self.send(call, body).await?;
         let Triggered { request_id } = answer::read(&call.name(), &body)?;
         if request_id == id.as_str() {
             Ok(())
@@ -256,38 +247,42 @@ impl Client {
     }
 
     /// Sends a request once and returns the body of a 2xx.
-    async fn send(&self, call: &Call, with: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Result<Vec<u8>, Error> {
-        let url = format!("{}{}", self.base, call.path);
-        let request = with(self.http.request(call.method.clone(), url).timeout(call.timeout));
-        let mut response = request.send().await.map_err(|e| self.unsent(call, &e))?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| unanswered(call, &e))? {
-            if body.len() + chunk.len() > LIMIT {
-                return Err(answer::unexpected(&call.name(), format!("HTTP {status} with more than {LIMIT} bytes")));
-            }
-            body.extend_from_slice(&chunk);
+    async fn send(&self, call: &Call, body: Option<Body>) -> Result<Vec<u8>, Error> {
+        let mut request = Request::builder().method(call.method.clone()).uri(format!("{}{}", self.base, call.path));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
         }
+        let body = match body {
+            Some(body) => {
+                request = request.header(CONTENT_TYPE, "application/json");
+                body.map_err(|e| answer::unexpected(&call.name(), e.to_string()))?
+            }
+            None => Vec::new(),
+        };
+        let request = request.body(body).map_err(|e| self.unreachable(e.to_string()))?;
+        let response = self.transport.send(request, call.timeout).await.map_err(|e| match e {
+            Undelivered::NotConnected(message) => self.unreachable(message),
+            Undelivered::Unanswered(message) => Error::Unanswered { call: call.name(), message },
+            Undelivered::TooLong(message) => answer::unexpected(&call.name(), message),
+        })?;
+        let status = response.status();
         if status.is_success() {
-            Ok(body)
+            Ok(response.into_body())
         } else {
-            Err(answer::refusal(&call.name(), call.about, status.as_u16(), &body))
+            Err(answer::refusal(&call.name(), call.about, status.as_u16(), response.body()))
         }
     }
 
-    /// A request without an answer: nothing went out, or it is not known.
-    fn unsent(&self, call: &Call, e: &reqwest::Error) -> Error {
-        if e.is_connect() || e.is_builder() {
-            Error::Unreachable { address: self.base.to_string(), message: chain(e) }
-        } else {
-            unanswered(call, e)
-        }
+    fn unreachable(&self, message: String) -> Error {
+        Error::Unreachable { address: self.base.to_string(), message }
     }
 }
 
-fn unanswered(call: &Call, e: &reqwest::Error) -> Error {
-    let message = if e.is_timeout() { format!("none within {} s", call.timeout.as_secs()) } else { chain(e) };
-    Error::Unanswered { call: call.name(), message }
+/// A body of JSON.
+type Body = serde_json::Result<Vec<u8>>;
+
+fn json(value: &impl Serialize) -> Body {
+    serde_json::to_vec(value)
 }
 
 struct Call {
@@ -319,13 +314,4 @@ fn escaped(segment: &str) -> String {
     segment.bytes().fold(String::with_capacity(segment.len()), |out, byte| {
         if plain(byte) { out + char::from(byte).encode_utf8(&mut [0; 4]) } else { out + &format!("%{byte:02X}") }
     })
-}
-
-/// The innermost source says what happened; the outer ones only repeat the URL.
-fn chain(e: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = e;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }

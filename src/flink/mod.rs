@@ -13,6 +13,7 @@ pub mod id;
 pub mod location;
 pub mod model;
 pub mod request;
+pub mod transport;
 
 pub use ask::ask_until;
 pub use cause::{Cause, SavepointFailure, Throwable};
@@ -23,6 +24,7 @@ pub use model::{
     Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, ExceptionEntry, Job, JobOverview,
     JobState, LatestCheckpoints, Overview, RestoredCheckpoint, SavepointOperation, TaskCounts, TaskState, Vertex,
 };
+pub use transport::Transport;
 pub use request::{ClaimMode, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
 
 #[cfg(test)]
