@@ -22,6 +22,7 @@ use flink_savepoint_operator::{
         telemetry,
     },
     savepoint,
+    time::Clock,
 };
 
 /// With the release of the Lease (1 s) the end takes less than 5 s.
@@ -95,10 +96,12 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         events,
         claim: lease.watch(),
         readiness: readiness.clone(),
+        clock: Clock::system(),
         backoff: Arc::new(Backoff::new()),
         flink: flink::Connector::new()?,
         stores: Arc::default(),
         checks: Arc::new(savepoint::checks()),
+        turns: Arc::default(),
         helper_jar,
         settings: Arc::new(settings),
     };

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::api::FINALIZER;
 use crate::flink;
 use crate::runtime::Context;
 use crate::runtime::kube_client::{self, CallError};
@@ -142,6 +143,28 @@ where
     within("replace status", api.replace_status(&object.name_any(), &PostParams::default(), &object)).await
 }
 
+/// Puts the operator's finalizer on an object, or takes it away.
+///
+/// # Errors
+/// [`Error::Kube`], a conflict if somebody else wrote first, or [`Error::Timeout`].
+pub async fn set_finalizer<K>(api: &Api<K>, object: &K, wanted: bool) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.retain(|f| f != FINALIZER);
+    if wanted {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    let meta = object.meta();
+    // With the resourceVersion that was read: finalizers of others that came meanwhile are not lost.
+    let patch = serde_json::json!({"metadata": {
+        "resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": finalizers,
+    }});
+    let (name, patch) = (object.name_any(), Patch::Merge(patch));
+    within("patch finalizers", api.patch_metadata(&name, &PatchParams::default(), &patch)).await.map(drop)
+}
+
 /// The message for fields that are not built yet.
 #[must_use]
 pub fn not_implemented(fields: &[String]) -> String {
@@ -248,8 +271,11 @@ fn on_error(kind: &'static str, failed: &Failed, ctx: &Context) -> Action {
     Action::requeue(ctx.backoff.failed(&failed.uid, std::time::Instant::now()))
 }
 
-/// Passes until there is something to wait for.
-async fn passes<R: Reconciler>(object: &R::Object, ctx: &Context) -> Result<Duration, Error> {
+/// Passes until there is something to wait for, which is what a controller does with an object; how long to wait.
+///
+/// # Errors
+/// Whatever kept a pass from its end.
+pub async fn passes<R: Reconciler>(object: &R::Object, ctx: &Context) -> Result<Duration, Error> {
     let api: Api<R::Object> = Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default());
     for _ in 0..PASSES {
         let Some(live) = within("get", api.get_opt(&object.name_any())).await? else { return Ok(SETTLED) };

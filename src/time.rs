@@ -1,8 +1,41 @@
 //! The one place where chrono, the clock of the domain, meets the time type of the Kubernetes API.
 
+use std::fmt;
+use std::sync::Arc;
+
 use chrono::{DateTime, SubsecRound, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
+
+/// Where the time comes from.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl Clock {
+    /// This machine's.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::from(Utc::now)
+    }
+
+    /// Another one.
+    #[must_use]
+    pub fn from(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
 
 /// The Kubernetes form of a moment, cut to whole seconds (all that Kubernetes promises to keep of it).
 ///

@@ -1,6 +1,5 @@
 //! The kind whose controller is not built yet: it says so, so that nobody waits for it.
 
-use chrono::Utc;
 use kube::Api;
 
 use crate::api::FlinkSavepointSchedule;
@@ -18,14 +17,14 @@ impl Reconciler for Schedules {
     const KIND: &'static str = "FlinkSavepointSchedule";
 
     async fn pass(
-        _: &Context,
+        ctx: &Context,
         api: &Api<FlinkSavepointSchedule>,
         mut live: FlinkSavepointSchedule,
     ) -> Result<Next, Error> {
         let mut status = live.status.clone().unwrap_or_default();
         status.observed_generation = live.metadata.generation;
         let message = "not implemented yet: kind FlinkSavepointSchedule; create FlinkSavepoints by a CronJob meanwhile";
-        Conditions::new(&mut status.conditions, live.metadata.generation, Utc::now())
+        Conditions::new(&mut status.conditions, live.metadata.generation, ctx.clock.now())
             .stalled(Reason::NotImplemented, message);
         if live.status.as_ref() != Some(&status) {
             live.status = Some(status);

@@ -61,6 +61,14 @@ pub mod labels {
     pub const TASKMANAGER: &str = "taskmanager";
 }
 
+/// Keys of the annotations by which a person says what to do.
+pub mod annotations {
+    /// FlinkSavepoint: the number of the attempt whose answer is lost, and which another attempt shall follow.
+    pub const RETRY: &str = "savepoints.dev/retry";
+    /// FlinkSavepoint: the directory of the savepoint that the attempt whose answer is lost has made.
+    pub const ADOPT: &str = "savepoints.dev/adopt";
+}
+
 #[cfg(test)]
 mod cel_tests;
 #[cfg(test)]

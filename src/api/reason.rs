@@ -60,7 +60,21 @@ super::string_enum! {
         /// A failed savepoint made the job restart: no more are tried.
         SnapshotHarmsJob = "SnapshotHarmsJob",
         /// It takes longer than its timeout.
-        Overdue = "Overdue",
+        TimeoutExceeded = "TimeoutExceeded",
+        /// The job has ended.
+        JobEnded = "JobEnded",
+        /// Not all tasks of the job were running.
+        TasksNotRunning = "TasksNotRunning",
+        /// The job was being restarted, stopped or cancelled meanwhile.
+        CoordinatorSuspending = "CoordinatorSuspending",
+        /// It took longer than Flink's own timeout of checkpoints.
+        CheckpointExpired = "CheckpointExpired",
+        /// Flink has no file system of the directory's scheme.
+        UnknownFileSystem = "UnknownFileSystem",
+        /// Flink could not write to the directory.
+        StorageFailed = "StorageFailed",
+        /// The job failed while it was being stopped.
+        StoppingFailed = "StoppingFailed",
         /// The savepoint of an upgrade could not be taken.
         SavepointBlocked = "SavepointBlocked",
         /// The new revision cannot take the state.

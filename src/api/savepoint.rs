@@ -134,6 +134,13 @@ pub struct JobRef {
         description = "The FlinkJobUpgrade whose job it is of"
     ),
     printcolumn(
+        name = "Cluster",
+        type_ = "string",
+        json_path = ".spec.flinkCluster.service",
+        description = "The Service of the Flink cluster whose job it is of",
+        priority = 1
+    ),
+    printcolumn(
         name = "Format",
         type_ = "string",
         json_path = ".status.formatType",
@@ -151,6 +158,19 @@ pub struct JobRef {
         type_ = "integer",
         json_path = ".status.sizeBytes",
         description = "Bytes of all its files"
+    ),
+    printcolumn(
+        name = "Written",
+        type_ = "integer",
+        json_path = ".status.progress.bytes",
+        description = "Bytes that Flink has written so far",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Started",
+        type_ = "date",
+        json_path = ".status.startTime",
+        description = "How long ago the first attempt was made"
     ),
     printcolumn(
         name = "Completed",
@@ -222,11 +242,11 @@ pub struct FlinkSavepointSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Then>,
     /// How long the savepoint may take. When exceeded it is Overdue, and nothing new is sent: Flink cannot abort a
-    /// savepoint.
+    /// savepoint. One of which nothing is under way by then fails, if the timeout is given. Left out: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = longer_than_zero())]
     pub timeout: Option<Duration>,
-    /// How many more attempts are made after a failed one.
+    /// How many more attempts are made after a failed one. Left out: 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub backoff_limit: Option<i32>,
@@ -246,6 +266,19 @@ impl FlinkSavepointSpec {
     #[must_use]
     pub fn then(&self) -> Then {
         self.then.unwrap_or(Then::Continue)
+    }
+
+    /// How long it may take; 10 minutes where it is left out.
+    #[must_use]
+    pub fn timeout(&self) -> std::time::Duration {
+        let given = self.timeout.as_ref().and_then(|given| given.parse().ok());
+        given.unwrap_or(std::time::Duration::from_secs(10 * 60))
+    }
+
+    /// How many more attempts are made after a failed one; 3 where it is left out.
+    #[must_use]
+    pub fn backoff_limit(&self) -> u32 {
+        self.backoff_limit.map_or(3, |given| u32::try_from(given).unwrap_or_default())
     }
 
     /// What becomes of the files; Retain where it is left out.
@@ -296,6 +329,13 @@ pub struct FlinkSavepointStatus {
     /// state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_bytes: Option<i64>,
+    /// How far the savepoint is, while Flink writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<SavepointProgress>,
+    /// The job failed after its stop's savepoint was whole and before it had ended: what its sinks had not committed
+    /// yet is committed when a job is started from this savepoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncommitted: Option<bool>,
     /// Number of files of the snapshot, `_metadata` included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_count: Option<i64>,
@@ -342,12 +382,33 @@ pub struct SavepointAttempt {
     pub trigger_id: String,
     /// Directory that this attempt has for itself.
     pub directory: String,
+    /// Directory of its savepoint, where Flink has named it and the attempt is not over: the job has still to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// How it ended, cut to the cause; left out while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<MicroTime>,
+    /// When its end was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<MicroTime>,
+}
+
+/// How far a savepoint is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SavepointProgress {
+    /// Bytes of state that subtasks have reported.
+    pub bytes: i64,
+    /// Subtasks that have written their part.
+    pub acknowledged_subtasks: i32,
+    /// All subtasks.
+    pub subtasks: i32,
+    /// When that was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
 }
 
 /// The state of one operator in a snapshot.

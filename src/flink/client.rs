@@ -1,5 +1,6 @@
 //! The REST client of a JobManager.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,20 @@ impl Client {
     /// See [`Client`].
     pub async fn overview(&self) -> Result<Overview, Error> {
         self.get("/overview", About::Cluster).await
+    }
+
+    /// The JobManager's configuration, as it was read at its start.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn configuration(&self) -> Result<BTreeMap<String, String>, Error> {
+        #[derive(Deserialize)]
+        struct Option {
+            key: String,
+            value: String,
+        }
+        let options: Vec<Option> = self.get("/jobmanager/config", About::Cluster).await?;
+        Ok(options.into_iter().map(|o| (o.key, o.value)).collect())
     }
 
     /// All jobs, ended ones too. Current.

@@ -1,6 +1,7 @@
 //! The configuration keys of Flink that the operator reads or sets, with the older names that Flink still takes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A configuration option: its name since Flink 1.20 and the older names that all of 1.20 to 2.3 still read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,3 +65,33 @@ pub const REFRESH_INTERVAL: Key = key("web.refresh-interval", &["jobmanager.web.
 pub const UPLOAD_DIRECTORY: Key = key("web.upload.dir", &["jobmanager.web.upload.dir"]);
 /// How long the result of a trigger is kept after it is complete (5 minutes by default).
 pub const TRIGGER_RESULTS_KEPT: Key = key("rest.async.store-duration", &[]);
+/// Which high availability a JobManager has.
+pub const HIGH_AVAILABILITY: Key = key("high-availability.type", &["high-availability"]);
+/// By which a cluster's ConfigMaps are named, with Kubernetes' high availability.
+pub const CLUSTER_ID: Key = key("kubernetes.cluster-id", &[]);
+/// In which namespace they are.
+pub const NAMESPACE: Key = key("kubernetes.namespace", &[]);
+
+/// A duration as Flink writes it: `300 s`, `5min`, `10000` (milliseconds), `PT5M`. `None`: none that is known here.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim().to_ascii_lowercase();
+    let (number, unit) = match text.strip_prefix("pt") {
+        Some(iso) => (iso.trim_end_matches(['h', 'm', 's']), iso.trim_start_matches(|c: char| c.is_ascii_digit())),
+        None => text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len())),
+    };
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit.trim() {
+        "" | "ms" | "milli" | "millis" | "millisecond" | "milliseconds" => 1,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1000,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
+        "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.checked_mul(milliseconds)?))
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

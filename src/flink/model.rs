@@ -349,6 +349,12 @@ pub struct Checkpoint {
     /// Milliseconds from begin to end.
     #[serde(default)]
     pub end_to_end_duration: Option<i64>,
+    /// Subtasks that take part.
+    #[serde(default)]
+    pub num_subtasks: Option<i32>,
+    /// Subtasks that have written their part.
+    #[serde(default)]
+    pub num_acknowledged_subtasks: Option<i32>,
     /// Where it lies; `None` while under way, and where no checkpoint directory is configured.
     #[serde(default, deserialize_with = "addressable")]
     pub external_path: Option<String>,

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::flink;
 use crate::savepoint::Checks;
 use crate::store::open::Open;
+use crate::time::Clock;
 
 use super::{
     Error,
@@ -21,6 +22,7 @@ use super::{
     lease::Claim,
     metrics::Metrics,
     readiness::{Pending, Readiness},
+    turns::Turns,
 };
 
 /// The largest helper jar, in bytes: a `ConfigMap` takes 1 MiB, in base64.
@@ -48,6 +50,8 @@ pub struct Context {
     pub claim: watch::Receiver<Claim>,
     /// What `/readyz` waits for: each controller adds its watches.
     pub readiness: Readiness,
+    /// The time of day.
+    pub clock: Clock,
     /// How long to wait after errors, by object.
     pub backoff: Arc<Backoff>,
     /// Connections to JobManagers.
@@ -58,6 +62,8 @@ pub struct Context {
     pub checks: Arc<Checks>,
     /// The jar with the warm-up job.
     pub helper_jar: Arc<[u8]>,
+    /// Who may begin something at a foreign Flink cluster now.
+    pub turns: Arc<Turns>,
     /// What the user has set.
     pub settings: Arc<Settings>,
 }

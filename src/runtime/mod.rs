@@ -16,6 +16,7 @@ pub mod readiness;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
+pub mod turns;
 
 pub use context::{Context, Settings};
 pub use error::Error;

@@ -3,10 +3,12 @@
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
-use super::plan::{Effect, Observed};
-use crate::api::FlinkJobUpgrade;
-use crate::flink;
-use crate::reconcile::{Error, must_lead, within};
+use super::observed::Observed;
+use super::plan::Effect;
+use super::check::{self, Serving};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
+use crate::flink::{self, Cause};
+use crate::reconcile::{Error, must_lead, set_finalizer, within};
 use crate::runtime::Context;
 
 /// What an effect came to.
@@ -15,7 +17,7 @@ pub enum Outcome {
     /// It is done, or under way.
     Done,
     /// Flink refused it, in its own words.
-    Refused(String),
+    Refused(Cause),
 }
 
 /// Carries out an effect.
@@ -23,6 +25,17 @@ pub enum Outcome {
 /// # Errors
 /// Whatever the Kubernetes API or Flink answered; the next pass looks again before anything is repeated.
 pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome, Error> {
+    let own: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &namespace(o));
+    match &effect {
+        Effect::AddFinalizer => {
+            return set_finalizer(&own, &o.savepoint, true).await.map(|()| Outcome::Done);
+        }
+        Effect::RemoveFinalizer => {
+            return set_finalizer(&own, &o.savepoint, false).await.map(|()| Outcome::Done);
+        }
+        Effect::Sweep(files) => return sweep(ctx, o, files).await.map(|()| Outcome::Done),
+        _ => {}
+    }
     if let Effect::TakeLock(operation) = effect {
         let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace(o));
         let name = job_name(o);
@@ -37,19 +50,36 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
     }
     let Some(job_manager) = &o.job_manager else { return Ok(Outcome::Done) };
     must_lead(ctx)?;
-    let flink = ctx.flink.client(&job_manager.url);
+    let flink = job_manager.client(ctx);
     let sent = match &effect {
         Effect::Trigger(job, request) => flink.trigger_savepoint(job, request).await,
         Effect::Stop(job, request) => flink.stop(job, request).await,
-        Effect::TakeLock(_) => Ok(()),
+        Effect::Cancel(job) => match flink.cancel(job).await {
+            // It ended meanwhile, or is being cancelled: the next pass sees which.
+            Err(flink::Error::Refused { .. } | flink::Error::JobNotFound { .. }) => Ok(()),
+            cancelled => cancelled,
+        },
+        Effect::TakeLock(_) | Effect::AddFinalizer | Effect::RemoveFinalizer | Effect::Sweep(_) => Ok(()),
     };
     match sent {
         Ok(()) => Ok(Outcome::Done),
-        Err(flink::Error::Refused { status, cause, .. }) if (400..500).contains(&status) => {
-            Ok(Outcome::Refused(cause.to_string()))
-        }
+        Err(flink::Error::Refused { status, cause, .. }) if (400..500).contains(&status) => Ok(Outcome::Refused(cause)),
         Err(e) => Err(e.into()),
     }
+}
+
+/// Removes what attempts that came to nothing have left.
+async fn sweep(ctx: &Context, o: &Observed, files: &[(String, Vec<String>)]) -> Result<(), Error> {
+    must_lead(ctx)?;
+    for (directory, files) in files {
+        let Serving::By(store) = check::store_of(ctx, &o.savepoint, directory).await? else { continue };
+        tracing::info!(directory, files = files.len(), "removing what a failed attempt has left");
+        if let Err(error) = store.remove(files).await {
+            // Looked for again with the next pass of the settled resource.
+            tracing::warn!(directory, %error, "what a failed attempt has left can't be removed");
+        }
+    }
+    Ok(())
 }
 
 fn namespace(o: &Observed) -> String {

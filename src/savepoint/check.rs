@@ -10,7 +10,7 @@ use crate::flink::SavepointFormat;
 use crate::reconcile::Error;
 use crate::runtime::Context;
 use crate::runtime::background::{Background, Looked, Tell};
-use crate::snapshot::store::{self, Progress, Snapshot, Stores};
+use crate::snapshot::store::{self, Progress, Snapshot, Store, StoreError, Stores};
 use crate::snapshot::{self, SnapshotFacts};
 use crate::store::open::{self, OpenError, Opened, Served};
 
@@ -50,6 +50,15 @@ pub struct Failure {
     pub message: String,
     /// Whether the next try may end otherwise.
     pub again: Again,
+}
+
+impl Failure {
+    /// A store did not do what was asked of it.
+    #[must_use]
+    pub fn of(error: &StoreError) -> Self {
+        let again = if error.is_transient() { Again::Soon } else { Again::WithHelp };
+        failure(error.reason(), error, again)
+    }
 }
 
 /// Whether the next try may end otherwise.
@@ -147,31 +156,52 @@ fn refused(name: &str, why: &OpenError) -> Failure {
     Failure { reason: Reason::of_error(why.reason()), message, again: Again::WithHelp }
 }
 
+/// Who serves a place.
+#[derive(Debug)]
+pub enum Serving {
+    /// This store.
+    By(Store),
+    /// No FlinkSnapshotStore of the namespace, or not the named one: why.
+    Nobody(String),
+    /// One that can't be used.
+    Refused(Failure),
+}
+
+/// The store that serves a place.
+///
+/// # Errors
+/// If Kubernetes can't be asked for the stores.
+pub async fn store_of(ctx: &Context, savepoint: &FlinkSavepoint, place: &str) -> Result<Serving, Error> {
+    let named = savepoint.spec.store_ref.as_ref().map(|r| r.name.as_str());
+    let opened = open::of_namespace(ctx, &savepoint.namespace().unwrap_or_default(), named).await?;
+    Ok(match opened.serving(place) {
+        Served::By(store) => Serving::By(store.clone()),
+        Served::Nobody => Serving::Nobody(format!("no FlinkSnapshotStore of this namespace serves {place}")),
+        Served::Refused(name, why) => Serving::Refused(refused(&name, why)),
+    })
+}
+
 /// Whether the store that serves a place really works now: it is written to, read, listed and deleted from. `None`: it
 /// does, or no store serves the place.
 ///
 /// # Errors
 /// If Kubernetes can't be asked for the stores.
 pub async fn trouble(ctx: &Context, savepoint: &FlinkSavepoint, target: &str) -> Result<Option<Failure>, Error> {
-    let named = savepoint.spec.store_ref.as_ref().map(|r| r.name.as_str());
-    let opened = open::of_namespace(ctx, &savepoint.namespace().unwrap_or_default(), named).await?;
-    match opened.serving(target) {
-        Served::Nobody => Ok(None),
-        Served::Refused(name, why) => Ok(Some(refused(&name, why))),
-        Served::By(store) => Ok(store.probe().await.err().map(|e| Failure {
-            reason: Reason::of_error(e.reason()),
+    Ok(match store_of(ctx, savepoint, target).await? {
+        Serving::Nobody(_) => None,
+        Serving::Refused(failure) => Some(failure),
+        Serving::By(store) => store.probe().await.err().map(|e| Failure {
             message: format!("the store at {}: {e}", store.url()),
-            again: if e.is_transient() { Again::Soon } else { Again::WithHelp },
-        })),
-    }
+            ..Failure::of(&e.source)
+        }),
+    })
 }
 
 async fn read(stores: Stores, location: String, files: bool, tell: Tell<Progress>) -> Result<Checked, Failure> {
     let progress = |p| tell.now(p);
     let snapshot = store::load(&stores, &location, &progress).await.map_err(|e| unreadable(&e))?;
     let files = if files {
-        let found = store::verify(&stores, &snapshot, &progress).await;
-        Some(found.map_err(|e| failure(e.reason(), &e, if e.is_transient() { Again::Soon } else { Again::WithHelp }))?)
+        Some(store::verify(&stores, &snapshot, &progress).await.map_err(|e| Failure::of(&e))?)
     } else {
         None
     };

@@ -1,11 +1,22 @@
 //! The FlinkSavepoint controller: a savepoint that is taken exactly once.
 
 mod act;
+mod annotations;
+mod attempt;
 mod check;
+mod deletion;
+mod follow;
 mod format;
+mod job;
 mod observe;
+mod observed;
+mod overdue;
 mod plan;
+mod settle;
+mod start;
 mod status;
+#[cfg(test)]
+mod testing;
 mod verify;
 
 use std::sync::Arc;
@@ -15,9 +26,10 @@ use kube::{Api, Resource, ResourceExt};
 
 use self::act::Outcome;
 pub use self::check::{Checks, checks};
-use self::plan::Observed;
+use self::observed::Observed;
+use self::plan::Effect;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, SavepointPhase};
-use crate::reconcile::{Error, Next, Reconciler, write_status};
+use crate::reconcile::{Error, Next, Reconciler, SETTLED, within, write_status};
 use crate::runtime::Context;
 use crate::runtime::failpoint;
 use crate::time;
@@ -32,9 +44,33 @@ impl Reconciler for Savepoints {
     const KIND: &'static str = "FlinkSavepoint";
 
     async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, live: FlinkSavepoint) -> Result<Next, Error> {
+        // Of a foreign cluster's job only one savepoint is begun at a time, and nothing there holds a lock.
+        let turn = match &live.spec.flink_cluster {
+            Some(cluster) if begins(&live) => {
+                let place = format!("{}/{}", live.namespace().unwrap_or_default(), cluster.service);
+                Some(ctx.turns.take(&place).await)
+            }
+            _ => None,
+        };
+        // Read again: while it waited for its turn it may have changed.
+        let live = match &turn {
+            Some(_) => match within("get", api.get_opt(&live.name_any())).await? {
+                Some(live) => live,
+                None => return Ok(Next::After(SETTLED)),
+            },
+            None => live,
+        };
         let observed = Box::pin(observe::observe(ctx, live)).await?;
         pass(ctx, api, observed).await
     }
+}
+
+/// The next thing that it does may be a request of its own.
+fn begins(savepoint: &FlinkSavepoint) -> bool {
+    let status = savepoint.status.as_ref();
+    let settled = status.and_then(|s| s.phase).is_some_and(SavepointPhase::is_terminal);
+    let open = status.and_then(|s| s.attempts.last()).is_some_and(|a| a.result.is_none());
+    !settled && !open && status.and_then(|s| s.location.as_ref()).is_none()
 }
 
 /// The job's savepoints are looked at when the job changes: its lock may be free, its operation may name one of them.
@@ -73,6 +109,11 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
     let (before, after) = effect.failpoints();
     tracing::info!(savepoint = %key, effect = effect.name(), "acting");
     let observed = Observed { savepoint: live, ..observed };
+    if effect == Effect::RemoveFinalizer
+        && let Some(left) = observed.savepoint.status.as_ref().and_then(deletion::left_behind)
+    {
+        ctx.events.warning(observed.savepoint.object_ref(&()), "LeftBehind", "Savepoint", &left);
+    }
     failpoint::hit(before, &key);
     let outcome = act::act(ctx, &observed, effect).await?;
     failpoint::hit(after, &key);

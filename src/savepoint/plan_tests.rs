@@ -1,102 +1,40 @@
 //! The planner of a FlinkSavepoint as tables: what was observed, what follows.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use rstest::rstest;
 
+use super::super::check::{Again, Failure};
+use super::super::format::Setting;
+use super::super::observed::{Answer, Completed, JobNow, Leftovers, Submitted, Turn};
+use super::super::testing::{
+    DIRECTORY, JOB_ID, UID, foreign, forgotten, job, lives, locked_by, now, observed, outcome, process, reason,
+    savepoint, triggered, whole,
+};
 use super::*;
-use crate::api::condition::{self, types};
-use crate::api::{FlinkSavepointSpec, JobKind, JobRef};
-use crate::savepoint::check::Again;
+use crate::api::condition::types;
+use crate::api::{FlinkSavepoint, FormatType, Then};
+use crate::flink::{Cause, JobState, SavepointFormat};
+use crate::savepoint::observed::Found;
+use crate::savepoint::testing::is;
 use crate::snapshot::capability::Change;
-
-const JOB_ID: &str = "00000000000000000000000000000001";
-const UID: &str = "0f0e0d0c-1111-2222-3333-444455556666";
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
-}
-
-fn savepoint(then: Option<Then>) -> FlinkSavepoint {
-    let spec = FlinkSavepointSpec {
-        job_ref: Some(JobRef { kind: JobKind::FlinkJobUpgrade, name: "orders".to_owned() }),
-        then,
-        ..FlinkSavepointSpec::default()
-    };
-    let mut savepoint = FlinkSavepoint::new("daily", spec);
-    savepoint.metadata.namespace = Some("shop".to_owned());
-    savepoint.metadata.uid = Some(UID.to_owned());
-    savepoint.metadata.generation = Some(1);
-    savepoint
-}
-
-fn job() -> Submitted {
-    Submitted {
-        uid: "job-uid".to_owned(),
-        operation: None,
-        revision: 3,
-        job_id: JobId::new(JOB_ID).unwrap(),
-        savepoint_directory: Some("s3://bucket/savepoints".to_owned()),
-        flink_version: Some("1.20.0".to_owned()),
-        not_ready: None,
-        setting: Setting::default(),
-        store_trouble: None,
-    }
-}
-
-fn operation(name: &str, uid: Option<&str>) -> Operation {
-    Operation {
-        id: "4-abcdef12".to_owned(),
-        kind: OperationKind::Upgrade,
-        savepoint: Some(ObjectRef { name: name.to_owned(), uid: uid.map(str::to_owned) }),
-        since: None,
-    }
-}
-
-fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Observed {
-    let job_manager = Some(Process { url: "http://10.1.2.3:8081".to_owned(), instance: "pod-a/0".to_owned() });
-    let (not_yet, job) = (Vec::new(), Job::Submitted(Box::new(job)));
-    // Where no store serves the place, all depends on Flink's word.
-    let check = Check::NoStore { reason: Reason::NoStore, message: "no store".to_owned() };
-    Observed { now: now(), savepoint, not_yet, job, job_manager, answer, check }
-}
-
-/// The savepoint after its intent was recorded, `age` seconds ago.
-fn triggered(then: Option<Then>, age: i64) -> FlinkSavepoint {
-    let mut mine = job();
-    mine.operation = Some(operation("daily", Some(UID)));
-    let mut o = observed(savepoint(then), mine, Answer::NotAsked);
-    o.now = now() - TimeDelta::seconds(age);
-    let plan = plan(&o);
-    assert_eq!(plan.status.phase, Some(SavepointPhase::Triggering));
-    FlinkSavepoint { status: Some(plan.status), ..o.savepoint }
-}
-
-fn reason(plan: &Plan) -> &str {
-    &condition::find(&plan.status.conditions, types::READY).unwrap().reason
-}
-
-fn is_stalled(plan: &Plan) -> bool {
-    condition::is_true(&plan.status.conditions, types::STALLED)
-}
 
 #[test]
 fn the_lock_is_taken_before_anything_is_recorded() {
-    let plan = plan(&observed(savepoint(None), job(), Answer::NotAsked));
+    let turn = Turn::Lock { uid: "job-uid".to_owned(), operation: None };
+    let plan = plan(&observed(savepoint(None), Submitted { turn, ..job() }, Answer::NotAsked));
     let Some(Effect::TakeLock(operation)) = &plan.effect else { panic!("{:?}", plan.effect) };
     assert_eq!(operation.savepoint.as_ref().unwrap().uid.as_deref(), Some(UID));
-    assert!(plan.status.attempts.is_empty());
+    // That it is about to be taken is not worth a write.
+    assert_eq!(plan.status, FlinkSavepointStatus::default());
 }
 
 #[test]
 fn the_intent_is_recorded_before_the_request() {
-    let mut mine = job();
-    mine.operation = Some(operation("daily", Some(UID)));
-    let plan = plan(&observed(savepoint(None), mine, Answer::NotAsked));
+    let plan = plan(&observed(savepoint(None), job(), Answer::NotAsked));
     // An effect comes after the status is written.
     assert_eq!(plan.effect.as_ref().unwrap().name(), "trigger");
     assert_eq!(plan.next, Next::Again);
     let attempt = plan.status.attempts.first().unwrap();
-    assert_eq!(attempt.directory, "s3://bucket/savepoints/shop/daily-0f0e0d0c/1");
+    assert_eq!(attempt.directory, DIRECTORY);
     assert_eq!(attempt.job_id, JOB_ID);
     assert_eq!(attempt.job_manager_instance.as_deref(), Some("pod-a/0"));
 }
@@ -105,39 +43,38 @@ fn the_intent_is_recorded_before_the_request() {
 #[case::continues(None, "trigger")]
 #[case::stops(Some(Then::Stop), "stop")]
 fn a_request_that_did_not_arrive_is_sent_again(#[case] then: Option<Then>, #[case] effect: &str) {
-    let plan = plan(&observed(triggered(then, 0), job(), Answer::UnknownTrigger));
+    let plan = plan(&observed(triggered(savepoint(then), 0), job(), forgotten(Found::Nothing, lives())));
     assert_eq!(plan.effect.as_ref().unwrap().name(), effect);
 }
 
 #[rstest]
-#[case::busy(None, Some(operation("other", Some("another"))), "WaitingForOperation", false)]
-#[case::stop_by_a_user(Some(Then::Stop), None, "UseSuspend", true)]
-#[case::stop_of_anothers_operation(Some(Then::Stop), Some(operation("other", Some("another"))), "UseSuspend", true)]
-#[case::same_name_other_uid(Some(Then::Stop), Some(operation("daily", Some("another"))), "UseSuspend", true)]
+#[case::busy(None, locked_by("other", Some("another")), "WaitingForOperation", false)]
+#[case::stop_by_a_user(Some(Then::Stop), Turn::Lock { uid: "job-uid".to_owned(), operation: None }, "UseSuspend", true)]
+#[case::stop_of_anothers_operation(Some(Then::Stop), locked_by("other", Some("another")), "UseSuspend", true)]
+#[case::same_name_other_uid(Some(Then::Stop), locked_by("daily", Some("another")), "UseSuspend", true)]
 fn the_lock_of_the_job_is_respected(
     #[case] then: Option<Then>,
-    #[case] operation: Option<Operation>,
+    #[case] turn: Turn,
     #[case] expected: &str,
     #[case] stalled: bool,
 ) {
-    let plan = plan(&observed(savepoint(then), Submitted { operation, ..job() }, Answer::NotAsked));
-    assert_eq!((reason(&plan), is_stalled(&plan)), (expected, stalled));
+    let plan = plan(&observed(savepoint(then), Submitted { turn, ..job() }, Answer::NotAsked));
+    assert_eq!((reason(&plan), is(&plan, types::STALLED)), (expected, stalled));
     assert_eq!(plan.effect, None);
     assert!(plan.status.attempts.is_empty());
 }
 
 #[test]
 fn neither_directory_is_said_with_the_cure() {
-    let mine = Submitted { operation: Some(operation("daily", Some(UID))), savepoint_directory: None, ..job() };
+    let mine = Submitted { savepoint_directory: None, ..job() };
     let plan = plan(&observed(savepoint(None), mine, Answer::NotAsked));
-    assert_eq!((reason(&plan), is_stalled(&plan)), ("NoTargetDirectory", true));
+    assert_eq!((reason(&plan), is(&plan, types::STALLED)), ("NoTargetDirectory", true));
     assert!(plan.status.message.unwrap().contains("spec.targetDirectory"));
 }
 
 #[test]
 fn the_format_is_chosen_once_and_said_why() {
     let mine = Submitted {
-        operation: Some(operation("daily", Some(UID))),
         setting: Setting { state_backend: None, changes: vec![Change::Graph, Change::StateBackend] },
         ..job()
     };
@@ -152,7 +89,7 @@ fn the_format_is_chosen_once_and_said_why() {
     );
     // A repeat asks for the same, though the job is not looked at any more.
     let recorded = FlinkSavepoint { status: Some(first.status), ..savepoint(Some(Then::Stop)) };
-    assert_eq!(plan(&observed(recorded, job(), Answer::UnknownTrigger)).effect, sent);
+    assert_eq!(plan(&observed(recorded, job(), forgotten(Found::Nothing, lives()))).effect, sent);
 }
 
 #[test]
@@ -167,9 +104,9 @@ fn what_no_savepoint_allows_fails_before_anything_is_sent() {
 #[test]
 fn a_job_is_not_stopped_without_a_place_for_its_state() {
     let trouble = Failure { reason: Reason::AccessDenied, message: "may not write".to_owned(), again: Again::WithHelp };
-    let mine = Submitted { operation: Some(operation("daily", Some(UID))), store_trouble: Some(trouble), ..job() };
+    let mine = Submitted { store_trouble: Some(trouble), ..job() };
     let plan = plan(&observed(savepoint(Some(Then::Stop)), mine, Answer::NotAsked));
-    assert_eq!((reason(&plan), is_stalled(&plan)), ("AccessDenied", false));
+    assert_eq!((reason(&plan), is(&plan, types::STALLED)), ("AccessDenied", false));
     assert!(plan.status.message.unwrap().contains("may not write"));
     assert_eq!((plan.effect, plan.status.attempts.len()), (None, 0));
 }
@@ -177,7 +114,6 @@ fn a_job_is_not_stopped_without_a_place_for_its_state() {
 #[test]
 fn nothing_is_sent_while_tasks_do_not_run() {
     let mine = Submitted {
-        operation: Some(operation("daily", Some(UID))),
         not_ready: Some("the job is RESTARTING".to_owned()),
         ..job()
     };
@@ -186,52 +122,126 @@ fn nothing_is_sent_while_tasks_do_not_run() {
     assert!(plan.status.attempts.is_empty());
 }
 
-#[rstest]
-#[case::another_process(Some("pod-a/1"), 1)]
-#[case::pod_unknown(None, 1)]
-#[case::result_may_have_expired(Some("pod-a/0"), 300)]
-fn a_lost_answer_is_never_repeated(#[case] instance: Option<&str>, #[case] age: i64) {
-    let mut o = observed(triggered(None, age), job(), Answer::UnknownTrigger);
-    o.job_manager = instance.map(|instance| Process { instance: instance.to_owned(), ..o.job_manager.unwrap() });
-    let plan = plan(&o);
-    assert_eq!(plan.effect, None);
-    assert_eq!((reason(&plan), is_stalled(&plan)), ("AnswerLost", true));
-    assert_eq!(plan.status.phase, Some(SavepointPhase::InProgress));
-}
-
 #[test]
 fn a_failed_poll_is_not_a_failed_savepoint() {
-    let plan = plan(&observed(triggered(None, 5), job(), Answer::Unreachable("refused".to_owned())));
+    let plan = plan(&observed(triggered(savepoint(None), 5), job(), Answer::Unreachable("refused".to_owned())));
     assert_eq!(plan.status.phase, Some(SavepointPhase::Triggering));
-    assert_eq!((reason(&plan), is_stalled(&plan)), ("JobManagerUnreachable", false));
+    assert_eq!((reason(&plan), is(&plan, types::STALLED)), ("JobManagerUnreachable", false));
     assert_eq!(plan.effect, None);
 }
 
-#[rstest]
-#[case::continues(None, false, SavepointPhase::Completed)]
-#[case::stopped(Some(Then::Stop), true, SavepointPhase::Completed)]
-#[case::whole_but_the_job_runs_on(Some(Then::Stop), false, SavepointPhase::Verifying)]
-fn a_stop_is_complete_only_with_its_job(
-    #[case] then: Option<Then>,
-    #[case] job_ended: bool,
-    #[case] phase: SavepointPhase,
-) {
-    let done =
-        Completed { location: "s3://bucket/x".to_owned(), job_ended, checkpoint_id: Some(7), size_bytes: Some(9) };
-    let plan = plan(&observed(triggered(then, 1), job(), Answer::Completed(Box::new(done))));
-    assert_eq!(plan.status.phase, Some(phase));
-    // The location is kept at once: the JobManager forgets it.
-    assert_eq!(plan.status.location.as_deref(), Some("s3://bucket/x"));
-    assert_eq!(condition::is_true(&plan.status.conditions, types::READY), phase == SavepointPhase::Completed);
+fn done(job: JobNow, uncommitted: bool) -> Answer {
+    let (checkpoint_id, size_bytes) = (Some(7), Some(9));
+    let location = format!("{DIRECTORY}/savepoint-000000-1");
+    Answer::Completed(Box::new(Completed { location, job, uncommitted, checkpoint_id, size_bytes }))
 }
 
+#[rstest]
+#[case::continues(None, JobNow::NotAsked, "Completed")]
+#[case::stopped(Some(Then::Stop), JobNow::Ended(JobState::Finished), "Completed")]
+#[case::drained(Some(Then::Drain), JobNow::Ended(JobState::Finished), "Completed")]
+#[case::cancelled_meanwhile(Some(Then::Stop), JobNow::Ended(JobState::Canceled), "Completed")]
+#[case::whole_but_the_job_runs_on(Some(Then::Stop), lives(), "InProgress")]
+#[case::whole_but_nobody_knows(Some(Then::Stop), JobNow::CantTell("no answer".to_owned()), "InProgress")]
+#[case::whole_but_it_may_return(Some(Then::Drain), JobNow::MayReturn("ConfigMap".to_owned()), "InProgress")]
+#[case::checked_before_its_job_is_cancelled(Some(Then::Cancel), JobNow::NotAsked, "Verifying")]
+fn a_stop_is_complete_only_with_its_job(#[case] then: Option<Then>, #[case] job: JobNow, #[case] phase: &str) {
+    let o = observed(triggered(savepoint(then), 1), super::super::testing::job(), done(job, false));
+    let plan = plan(&o);
+    assert_eq!(plan.status.phase.unwrap().as_str(), phase);
+    // The location is kept at once: the JobManager forgets it.
+    let attempt = plan.status.attempts.last().unwrap();
+    let known = plan.status.location.as_ref().or(attempt.location.as_ref());
+    assert_eq!(known.unwrap(), &format!("{DIRECTORY}/savepoint-000000-1"));
+    assert_eq!(is(&plan, types::READY), phase == "Completed");
+    assert_eq!(plan.effect, None);
+}
+
+/// A TaskManager was lost while the job was being stopped: the job fails for good, and the savepoint is its state.
+#[rstest]
+#[case::for_good(JobNow::Ended(JobState::Failed), "Completed")]
+#[case::about_to(JobNow::Lives { all_tasks_running: false, state: JobState::Restarting }, "InProgress")]
+#[case::recovered_all_the_same(lives(), "Pending")]
+fn a_job_that_fails_while_it_is_stopped(#[case] job: JobNow, #[case] phase: &str) {
+    let o = observed(triggered(savepoint(Some(Then::Stop)), 1), super::super::testing::job(), done(job, true));
+    let plan = plan(&o);
+    assert_eq!(plan.status.phase.unwrap().as_str(), phase);
+    assert_eq!(plan.status.uncommitted, (phase == "Completed").then_some(true));
+    if phase == "Completed" {
+        assert!(plan.status.message.unwrap().contains("not committed"));
+    }
+}
+
+/// Nobody knows the trigger any more. What became of the attempt is told by its directory, by the job, and by the process
+/// that answers: `pod-a/0` was asked.
+#[rstest]
+// A savepoint that ends nothing needs only its files.
+#[case::whole(None, whole(), lives(), "pod-a/0", 9, ("-", "Completed", "Completed"))]
+#[case::whole_in_another_process(None, whole(), lives(), "pod-a/1", 9, ("-", "Completed", "Completed"))]
+#[case::never_arrived(None, Found::Nothing, lives(), "pod-a/0", 9, ("trigger", "Triggering", "InProgress"))]
+#[case::never_arrived_and_no_store(None, no_store(), lives(), "pod-a/0", 9, ("trigger", "Triggering", "InProgress"))]
+#[case::expired_and_nothing_there(None, Found::Nothing, lives(), "pod-a/0", 600, ("trigger", "Triggering", "InProgress"))]
+#[case::expired_and_no_store(None, no_store(), lives(), "pod-a/0", 600, ("-", "InProgress", "AnswerLost"))]
+#[case::lost_and_nothing_there(None, Found::Nothing, lives(), "pod-a/1", 9, ("-", "Pending", "JobManagerLost"))]
+#[case::lost_in_the_middle(None, Found::Unfinished, lives(), "pod-a/1", 9, ("-", "Pending", "JobManagerLost"))]
+#[case::lost_and_no_store(None, no_store(), lives(), "pod-a/1", 9, ("-", "InProgress", "AnswerLost"))]
+#[case::lost_and_store_silent(None, silent(), lives(), "pod-a/1", 9, ("-", "Triggering", "TimedOut"))]
+#[case::given_up_by_the_same_process(None, Found::Unfinished, lives(), "pod-a/0", 600, ("-", "Pending", "JobManagerLost"))]
+#[case::process_unseen(None, Found::Nothing, lives(), "", 9, ("-", "InProgress", "AnswerLost"))]
+#[case::job_has_ended(None, Found::Nothing, JobNow::Ended(JobState::Finished), "pod-a/0", 9, ("-", "Pending", "JobEnded"))]
+// A stop needs the job's end, too: a whole directory does not prove it.
+#[case::stop_forgotten(Some(Then::Stop), Found::Unfinished, lives(), "pod-a/1", 9, ("-", "Pending", "JobManagerLost"))]
+#[case::stop_whole_and_job_runs(Some(Then::Stop), whole(), lives(), "pod-a/1", 9, ("-", "Pending", "Superseded"))]
+#[case::stop_whole_and_initializing(Some(Then::Stop), whole(), JobNow::Lives { all_tasks_running: false, state: JobState::Initializing }, "pod-a/1", 9, ("-", "Pending", "Superseded"))]
+#[case::stop_finished(Some(Then::Stop), whole(), JobNow::Ended(JobState::Finished), "pod-a/1", 9, ("-", "Completed", "Completed"))]
+#[case::stop_unknown_and_nothing_to_recover(Some(Then::Stop), whole(), JobNow::Gone, "pod-a/1", 9, ("-", "Completed", "Completed"))]
+#[case::stop_unknown_and_may_return(Some(Then::Stop), whole(), JobNow::MayReturn("ConfigMap".to_owned()), "pod-a/1", 9, ("-", "InProgress", "JobManagerUnreachable"))]
+#[case::stop_failed_in_the_process_that_wrote_it(Some(Then::Stop), whole(), JobNow::Ended(JobState::Failed), "pod-a/0", 600, ("-", "Completed", "Completed"))]
+#[case::stop_failed_after_it_was_recovered(Some(Then::Stop), whole(), JobNow::Ended(JobState::Failed), "pod-a/1", 9, ("-", "Pending", "Superseded"))]
+#[case::stop_never_arrived(Some(Then::Stop), Found::Nothing, lives(), "pod-a/0", 9, ("stop", "Triggering", "InProgress"))]
+fn a_forgotten_trigger(
+    #[case] then: Option<Then>,
+    #[case] found: Found,
+    #[case] job: JobNow,
+    #[case] instance: &str,
+    #[case] age: i64,
+    #[case] expected: (&str, &str, &str),
+) {
+    let mut o = observed(triggered(savepoint(then), age), super::super::testing::job(), forgotten(found, job));
+    o.job_manager = Some(process(instance));
+    if instance.is_empty() {
+        o.job_manager.as_mut().unwrap().instance = None;
+    }
+    assert_eq!(outcome(&plan(&o)), expected);
+}
+
+fn no_store() -> Found {
+    Found::NoStore("no store".to_owned())
+}
+
+fn silent() -> Found {
+    Found::Trouble(Failure { reason: Reason::TimedOut, message: "silent".to_owned(), again: Again::Soon })
+}
+
+/// A request under way is waited for, and nothing is sent beside it.
 #[test]
-fn flinks_own_failure_ends_it_with_flinks_own_words() {
-    let cause = Cause::parse("java.util.concurrent.CompletionException\nCaused by: java.io.IOException: disk full");
-    let plan = plan(&observed(triggered(None, 1), job(), Answer::Failed(cause)));
-    assert_eq!(plan.status.phase, Some(SavepointPhase::Failed));
-    assert!(is_stalled(&plan));
-    assert!(plan.status.message.unwrap().contains("disk full"));
+fn one_that_the_history_shows_in_progress_is_waited_for() {
+    let Answer::Forgotten(mut known) = forgotten(Found::Unfinished, lives()) else { panic!() };
+    known.in_progress = true;
+    let plan = plan(&observed(triggered(savepoint(None), 600), job(), Answer::Forgotten(known)));
+    assert_eq!(outcome(&plan), ("-", "InProgress", "InProgress"));
+}
+
+/// Without a JobManager nothing can act any more, and the directory says what there is.
+#[rstest]
+#[case::whole(whole(), ("-", "Completed", "Completed"))]
+#[case::nothing(Found::Nothing, ("-", "Pending", "JobManagerLost"))]
+fn a_cluster_that_was_removed(#[case] found: Found, #[case] expected: (&str, &str, &str)) {
+    let Answer::Forgotten(mut known) = forgotten(found, JobNow::Gone) else { panic!() };
+    known.gone = true;
+    let mut o = observed(triggered(savepoint(None), 9), job(), Answer::Forgotten(known));
+    o.job_manager = None;
+    assert_eq!(outcome(&plan(&o)), expected);
 }
 
 #[rstest]
@@ -240,10 +250,11 @@ fn flinks_own_failure_ends_it_with_flinks_own_words() {
 #[case(SavepointPhase::Superseded)]
 #[case(SavepointPhase::Unknown)]
 fn a_finished_record_never_changes(#[case] phase: SavepointPhase) {
-    let mut done = triggered(None, 9);
+    let mut done = triggered(savepoint(None), 9);
+    done.metadata.finalizers = None;
     done.status.as_mut().unwrap().phase = Some(phase);
     let before = done.status.clone().unwrap();
-    let plan = plan(&observed(done, job(), Answer::UnknownTrigger));
+    let plan = plan(&observed(done, job(), Answer::NotAsked));
     assert_eq!(plan.status, before);
     assert_eq!(plan.effect, None);
 }
@@ -253,5 +264,68 @@ fn a_field_that_is_not_built_yet_is_named() {
     let mut o = observed(savepoint(None), job(), Answer::NotAsked);
     o.not_yet = vec!["spec.timeout".to_owned()];
     let plan = plan(&o);
-    assert_eq!((reason(&plan), is_stalled(&plan)), ("NotImplemented", true));
+    assert_eq!((reason(&plan), is(&plan, types::STALLED)), ("NotImplemented", true));
+}
+
+#[test]
+fn what_failed_attempts_left_is_swept_and_only_then_the_finalizer_goes() {
+    let mut failed = triggered(savepoint(None), 9);
+    failed.status.as_mut().unwrap().phase = Some(SavepointPhase::Failed);
+    let mut o = observed(failed, job(), Answer::NotAsked);
+    let files = vec![(DIRECTORY.to_owned(), vec!["savepoints/x/1".to_owned()])];
+    o.leftovers = Leftovers { files: files.clone(), trouble: None };
+    assert_eq!(plan(&o).effect, Some(Effect::Sweep(files)));
+    o.leftovers = Leftovers::default();
+    assert_eq!(plan(&o).effect, Some(Effect::RemoveFinalizer));
+    o.savepoint.metadata.finalizers = None;
+    assert_eq!(plan(&o).effect, None);
+}
+
+#[rstest]
+#[case::ends_the_job(savepoint(Some(Then::Stop)), "add-finalizer")]
+#[case::foreign(foreign(None), "add-finalizer")]
+#[case::protected_by_the_lock(savepoint(None), "trigger")]
+fn what_must_not_be_gone_while_it_acts_gets_a_finalizer_first(#[case] it: FlinkSavepoint, #[case] effect: &str) {
+    let mut o = observed(it, job(), Answer::NotAsked);
+    o.savepoint.metadata.finalizers = None;
+    if o.savepoint.spec.flink_cluster.is_some() {
+        let turn = Turn::Queue { busy: None, before: 0 };
+        o.job = super::super::observed::Job::Submitted(Box::new(Submitted { turn, ..job() }));
+    }
+    let plan = plan(&o);
+    assert_eq!(plan.effect.as_ref().unwrap().name(), effect);
+    assert_eq!(plan.status.attempts.len(), usize::from(effect == "trigger"), "not before the finalizer");
+}
+
+#[test]
+fn on_a_foreign_cluster_one_waits_for_the_other() {
+    let turn = Turn::Queue { busy: Some("hourly".to_owned()), before: 0 };
+    let plan = plan(&observed(foreign(None), Submitted { turn, ..job() }, Answer::NotAsked));
+    assert_eq!(outcome(&plan), ("-", "Pending", "WaitingForOperation"));
+    assert!(plan.status.message.unwrap().contains("FlinkSavepoint hourly"));
+}
+
+#[rstest]
+#[case::runs(lives(), ("cancel", "Verifying", "InProgress"))]
+#[case::is_being_cancelled(JobNow::Lives { all_tasks_running: false, state: JobState::Cancelling }, ("-", "Verifying", "InProgress"))]
+#[case::cancelled(JobNow::Ended(JobState::Canceled), ("-", "Completed", "Completed"))]
+#[case::finished_by_itself(JobNow::Ended(JobState::Finished), ("-", "Completed", "Completed"))]
+#[case::gone(JobNow::Gone, ("-", "Completed", "Completed"))]
+#[case::unknown(JobNow::CantTell("no answer".to_owned()), ("-", "Verifying", "InProgress"))]
+fn a_job_is_cancelled_only_after_its_savepoint(#[case] job_now: JobNow, #[case] expected: (&str, &str, &str)) {
+    let taken = plan(&observed(triggered(foreign(Some(Then::Cancel)), 1), job(), done(JobNow::NotAsked, false)));
+    assert_eq!((taken.effect, taken.status.phase), (None, Some(SavepointPhase::Verifying)));
+    let it = FlinkSavepoint { status: Some(taken.status), ..foreign(Some(Then::Cancel)) };
+    let mut o = observed(it, job(), Answer::NotAsked);
+    o.job_now = job_now;
+    assert_eq!(outcome(&plan(&o)), expected);
+}
+
+#[test]
+fn a_status_of_a_later_version_is_left_alone() {
+    let mut it = triggered(savepoint(None), 1);
+    it.status.as_mut().unwrap().phase = Some(SavepointPhase::Unknown);
+    let before = it.status.clone().unwrap();
+    let plan = plan(&observed(it, job(), Answer::NotAsked));
+    assert_eq!((plan.status, plan.effect), (before, None));
 }

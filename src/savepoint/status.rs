@@ -1,6 +1,6 @@
 //! What a FlinkSavepoint's status says.
 
-use super::plan::Observed;
+use super::observed::Observed;
 use crate::api::FlinkSavepointStatus;
 use crate::api::condition::{Conditions, Reason, types};
 
@@ -22,7 +22,13 @@ pub fn under_way(o: &Observed, draft: &mut FlinkSavepointStatus, reason: Reason,
 
 /// The snapshot is there, and may be used.
 pub fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) {
-    let message = draft.location.clone().unwrap_or_default();
+    let mut message = draft.location.clone().unwrap_or_default();
+    if draft.uncommitted == Some(true) {
+        message.push_str(
+            "; the job failed while it was being stopped: what its sinks had not committed yet is committed when a job \
+             is started from this savepoint",
+        );
+    }
     conditions(o, draft, &message).ready(Reason::Completed, message);
 }
 

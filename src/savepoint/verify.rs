@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::check::{Again, Check, Checked, Failure};
-use super::plan::{Effect, Observed};
+use super::observed::{JobNow, Observed};
+use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::status;
 use crate::api::condition::Reason;
-use crate::api::{FlinkSavepointStatus, SavepointPhase, Verification};
+use crate::api::{FlinkSavepointStatus, SavepointPhase, Then, Verification};
+use crate::flink::{JobId, JobState};
 use crate::reconcile::{Next, SETTLED};
 use crate::snapshot::store::Progress;
 use crate::time;
@@ -15,6 +17,8 @@ use crate::time;
 const RUNNING: Duration = Duration::from_secs(1);
 /// After a store gave no answer.
 const SOON: Duration = Duration::from_secs(2);
+/// While a job is being cancelled.
+const CANCELLING: Duration = Duration::from_millis(100);
 /// Until somebody has helped.
 const HELP: Duration = Duration::from_secs(30);
 
@@ -117,10 +121,40 @@ fn done(o: &Observed, draft: &mut FlinkSavepointStatus, checked: &Checked) -> (O
 }
 
 fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>, Next) {
+    if o.savepoint.spec.then() == Then::Cancel
+        && taken(o)
+        && let Some(decision) = cancel(o, draft)
+    {
+        return decision;
+    }
     draft.phase = Some(SavepointPhase::Completed);
     draft.completion_time = Some(time::to_k8s(o.now));
     status::completed(o, draft);
-    (None, Next::After(SETTLED))
+    let more = has_finalizer(o) || draft.attempts.len() > 1;
+    (None, if more { Next::Again } else { Next::After(SETTLED) })
+}
+
+/// The savepoint is whole and was checked: now the job ends. `None`: it has.
+fn cancel(o: &Observed, draft: &mut FlinkSavepointStatus) -> Option<Decision> {
+    let job = || JobId::new(&draft.attempts.last()?.job_id).ok();
+    let (effect, next, message) = match &o.job_now {
+        JobNow::Ended(_) | JobNow::Gone => return None,
+        JobNow::NotAsked => (None, Next::Again, "the savepoint is whole; the job is about to be cancelled".to_owned()),
+        JobNow::Lives { state: JobState::Cancelling, .. } => {
+            (None, Next::After(CANCELLING), "the savepoint is whole; the job is being cancelled".to_owned())
+        }
+        JobNow::Lives { .. } if o.savepoint.metadata.deletion_timestamp.is_some() => return None,
+        JobNow::Lives { .. } => {
+            let message = "the savepoint is whole; the job is about to be cancelled".to_owned();
+            (job().map(Effect::Cancel), Next::After(CANCELLING), message)
+        }
+        JobNow::MayReturn(why) | JobNow::CantTell(why) => {
+            let message = format!("the savepoint is whole; whether the job has ended can't be told: {why}");
+            (None, Next::After(WAITING), message)
+        }
+    };
+    status::under_way(o, draft, Reason::InProgress, &message);
+    Some((effect, next))
 }
 
 /// Flink wrote it for this resource.

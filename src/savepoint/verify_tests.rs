@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use rstest::rstest;
 
-use super::super::plan::{Answer, Job, Plan, plan};
+use super::super::observed::{Answer, Job, Leftovers};
+use super::super::plan::{Plan, plan};
 use super::*;
 use crate::api::condition::{self, types};
 use crate::api::{FlinkSavepoint, FlinkSavepointSpec, FormatType, SavepointAttempt, SnapshotKind};
@@ -42,7 +43,9 @@ fn planned(savepoint: FlinkSavepoint, check: Check) -> Plan {
         job: Job::NotRead,
         job_manager: None,
         answer: Answer::NotAsked,
+        job_now: JobNow::NotAsked,
         check,
+        leftovers: Leftovers::default(),
     })
 }
 

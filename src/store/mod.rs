@@ -3,7 +3,6 @@
 pub mod open;
 mod plan;
 
-use chrono::Utc;
 use kube::{Api, Resource, ResourceExt};
 
 use self::plan::{Observed, Probe};
@@ -26,7 +25,7 @@ impl Reconciler for SnapshotStores {
             return Ok(Next::After(crate::reconcile::SETTLED));
         }
         let probe = Box::pin(probe(ctx, &live)).await?;
-        let observed = Observed { now: Utc::now(), store: live, probe };
+        let observed = Observed { now: ctx.clock.now(), store: live, probe };
         let (status, next) = plan::plan(&observed);
         if observed.store.status.as_ref() != Some(&status) {
             let before = available(observed.store.status.as_ref());

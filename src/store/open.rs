@@ -1,6 +1,7 @@
 //! Opens FlinkSnapshotStores, each with the credentials of a Secret of its own namespace and with no others.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -100,12 +101,34 @@ impl From<StoreError> for OpenError {
 }
 
 /// Stores that are open, by namespace and name: who opens one again finds its connections.
-#[derive(Debug, Default)]
-pub struct Open(Mutex<HashMap<(String, String), (Settings, Store)>>);
+pub struct Open {
+    opener: Box<Opener>,
+    kept: Mutex<HashMap<(String, String), (Settings, Store)>>,
+}
+
+/// How a store is opened.
+type Opener = dyn Fn(&Settings) -> Result<Store, StoreError> + Send + Sync;
+
+impl Default for Open {
+    fn default() -> Self {
+        Self::by(Store::open)
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("kept", &self.kept().len()).finish_non_exhaustive()
+    }
+}
 
 impl Open {
+    /// None is open yet, and each is opened this way.
+    pub fn by(opener: impl Fn(&Settings) -> Result<Store, StoreError> + Send + Sync + 'static) -> Self {
+        Self { opener: Box::new(opener), kept: Mutex::default() }
+    }
+
     fn kept(&self) -> MutexGuard<'_, HashMap<(String, String), (Settings, Store)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self, of: (String, String), settings: Settings) -> Result<Store, StoreError> {
@@ -113,7 +136,7 @@ impl Open {
         if let Some((_, store)) = kept.get(&of).filter(|(before, _)| *before == settings) {
             return Ok(store.clone());
         }
-        let store = Store::open(&settings)?;
+        let store = (self.opener)(&settings)?;
         if kept.len() >= KEPT {
             kept.clear();
         }

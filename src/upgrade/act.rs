@@ -5,20 +5,19 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use k8s_openapi::{ByteString, NamespaceResourceScope};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::status;
 use super::workload;
-use crate::api::{FINALIZER, FlinkJobUpgrade, FlinkSavepoint, labels};
+use crate::api::{FlinkSavepoint, labels};
 use crate::flink::{self, CheckpointOperation, JobId};
 use crate::naming;
-use crate::reconcile::{Error, must_lead, within};
+use crate::reconcile::{Error, must_lead, set_finalizer, within};
 use crate::runtime::Context;
 
 /// Without blue and green sides every revision has the same color.
@@ -112,18 +111,7 @@ fn jobmanager(ctx: &Context, o: &Observed, number: i64) -> flink::Client {
 }
 
 async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome, Error> {
-    let mut finalizers = o.upgrade.metadata.finalizers.clone().unwrap_or_default();
-    finalizers.retain(|f| f != FINALIZER);
-    if wanted {
-        finalizers.push(FINALIZER.to_owned());
-    }
-    // With the resourceVersion that was read: finalizers of others that came meanwhile are not lost.
-    let patch = json!({"metadata": {
-        "resourceVersion": o.upgrade.metadata.resource_version, "uid": o.upgrade.metadata.uid, "finalizers": finalizers,
-    }});
-    let api = api::<FlinkJobUpgrade>(ctx, o);
-    let name = status::name(o);
-    within("patch FlinkJobUpgrade", api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+    set_finalizer(&api(ctx, o), &o.upgrade, wanted).await?;
     Ok(Outcome::Done)
 }
 

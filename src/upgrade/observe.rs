@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use futures::future::{join_all, try_join_all};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
@@ -22,6 +22,7 @@ use crate::flink::{self, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
+use crate::time::Clock;
 
 /// How long a pass may wait for tasks.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -53,7 +54,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     }
     let not_yet = not_yet(&upgrade);
     // Only now: what was waited for has just happened.
-    let now = Utc::now();
+    let now = ctx.clock.now();
     Ok(Observed { now, upgrade, not_yet, revisions, savepoint, stable_service, namespace_terminating: terminating })
 }
 
@@ -251,7 +252,7 @@ async fn cluster(ctx: &Context, process: Option<Process>, job: Option<JobId>, as
     let flink = ctx.flink.client(&process.url);
     let moment = if ask.patient { MOMENT } else { Duration::ZERO };
     let enough = |answer: &Result<Up, _>| !matches!(answer, Ok(up) if up.job.as_ref().is_some_and(starts));
-    match flink::ask_until(moment, FAST, || up(&flink, job.as_ref(), ask.slots), enough).await {
+    match flink::ask_until(moment, FAST, || up(&flink, &ctx.clock, job.as_ref(), ask.slots), enough).await {
         Ok(up) => Cluster::Up(Box::new(Up { instance: process.instance, ..up })),
         Err(e) => Cluster::Down(e.to_string()),
     }
@@ -262,7 +263,7 @@ fn starts(job: &JobFacts) -> bool {
     matches!(job.state, Created | Initializing | Running) && !job.all_tasks_running
 }
 
-async fn up(flink: &flink::Client, job: Option<&JobId>, slots: bool) -> Result<Up, flink::Error> {
+async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, slots: bool) -> Result<Up, flink::Error> {
     let overview = async { if slots { flink.overview().await.map(Some) } else { Ok(None) } };
     let (overview, jobs) = tokio::try_join!(overview, flink.jobs())?;
     let mut up = Up {
@@ -294,7 +295,7 @@ async fn up(flink: &flink::Client, job: Option<&JobId>, slots: bool) -> Result<U
         let last = checkpoints.latest.completed;
         facts.last_checkpoint = last.and_then(|c| c.external_path.map(|path| (c.id, path)));
     }
-    if failures_matter(facts.state, all_tasks_running, found.start_time)
+    if failures_matter(facts.state, all_tasks_running, found.start_time, clock)
         && let Ok(exceptions) = flink.exceptions(&facts.id).await
     {
         facts.failure = exceptions.first().map(|e| e.cause.to_string());
@@ -304,13 +305,13 @@ async fn up(flink: &flink::Client, job: Option<&JobId>, slots: bool) -> Result<U
 }
 
 /// A job that has just begun is not asked why it does not run yet: the JobManager has better things to do.
-fn failures_matter(state: flink::JobState, all_tasks_running: bool, start_time: Option<i64>) -> bool {
+fn failures_matter(state: flink::JobState, all_tasks_running: bool, start_time: Option<i64>, clock: &Clock) -> bool {
     use flink::JobState::{Canceled, Created, Finished, Initializing, Running};
     match state {
         Finished | Canceled => false,
         Initializing | Created | Running => {
             let began = start_time.and_then(DateTime::from_timestamp_millis);
-            !all_tasks_running && began.is_none_or(|began| Utc::now() - began > BEGINNING)
+            !all_tasks_running && began.is_none_or(|began| clock.now() - began > BEGINNING)
         }
         _ => true,
     }

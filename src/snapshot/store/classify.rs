@@ -13,6 +13,8 @@ impl Store {
         let place = place.to_owned();
         match self.server() {
             Server::Files(_) => of_files(place, error),
+            Server::Given if matches!(error, object_store::Error::NotFound { .. }) => StoreError::NotFound { place },
+            given @ Server::Given => StoreError::Unreachable { endpoint: given.to_string(), cause: error.to_string() },
             Server::S3 { bucket, endpoint, signed } => {
                 let endpoint = endpoint.clone();
                 match Fault::of(error) {

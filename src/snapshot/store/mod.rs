@@ -6,6 +6,7 @@
 //!
 //! No rights are used but those given, nothing waits without a limit, and no message holds a secret.
 
+mod attempts;
 mod chunks;
 mod classify;
 mod error;
@@ -17,6 +18,7 @@ mod progress;
 mod settings;
 mod verify;
 
+pub use attempts::Left;
 pub use error::{LoadError, StoreError};
 pub use load::{Snapshot, load};
 pub use open::{Store, Stores};

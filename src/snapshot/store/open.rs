@@ -42,6 +42,8 @@ pub(super) enum Server {
     },
     /// The file system, and the store's directory.
     Files(PathBuf),
+    /// Whatever the caller gave.
+    Given,
 }
 
 impl fmt::Display for Server {
@@ -49,6 +51,7 @@ impl fmt::Display for Server {
         match self {
             Self::S3 { endpoint, .. } => f.write_str(endpoint),
             Self::Files(_) => f.write_str("the file system"),
+            Self::Given => f.write_str("the object store"),
         }
     }
 }
@@ -103,6 +106,13 @@ impl Store {
             }
         };
         Ok(Self(Arc::new(Inner { url, objects, server, access: settings.access, patience: settings.patience })))
+    }
+
+    /// A store over objects that the caller holds: what lies at `url` or below is named by its path.
+    #[must_use]
+    pub fn over(url: &str, objects: Arc<dyn ObjectStore>) -> Self {
+        let (url, access, patience) = (location::normalise(url), Access::ReadWrite, Patience::default());
+        Self(Arc::new(Inner { url, objects, server: Server::Given, access, patience }))
     }
 
     /// The URL in its normal form ([`location::normalise`]).

@@ -1,0 +1,314 @@
+//! A job of any Flink cluster, behind a Service.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderValue;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::{JobManager, harmed, not_ready};
+use crate::api::condition::Reason;
+use crate::api::{FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then};
+use crate::flink::{self, JobId, JobOverview, config};
+use crate::naming::{self, MAIN_CONTAINER};
+use crate::reconcile::{Error, within};
+use crate::runtime::Context;
+use crate::savepoint::check;
+use crate::savepoint::format::Setting;
+use crate::savepoint::observed::{Job, JobNow, Submitted, Turn};
+use crate::time;
+
+/// Where a foreign JobManager is.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// There.
+    Here(JobManager),
+    /// It can't be found now, and why.
+    NotNow(String),
+    /// It can't be asked as the spec says, and the cure.
+    Blocked(Reason, String),
+}
+
+/// Finds the JobManager behind a Service. Where exactly one pod is behind it, which Kubernetes lets the operator see,
+/// that pod is asked at its own address: whoever answers there is this process.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterRef) -> Result<Found, Error> {
+    let services: Api<Service> = Api::namespaced(ctx.client.clone(), namespace);
+    let name = &cluster.service;
+    let Some(service) = within("get Service", services.get_opt(name)).await? else {
+        return Ok(Found::NotNow(format!(
+            "spec.flinkCluster.service: there is no Service {name} in this namespace; name the Service of the \
+             JobManager's REST endpoint"
+        )));
+    };
+    let authorization = match &cluster.auth_secret_ref {
+        None => None,
+        Some(secret) => match authorization(ctx, namespace, &secret.name).await? {
+            Ok(header) => Some(header),
+            Err(message) => return Ok(Found::Blocked(Reason::SecretMalformed, message)),
+        },
+    };
+    let port = cluster.port.unwrap_or(i32::from(naming::REST_PORT));
+    let Some(named) = service.spec.iter().flat_map(|s| s.ports.iter().flatten()).find(|p| p.port == port) else {
+        let message = format!(
+            "spec.flinkCluster.port: Service {name} has no port {port}; name the port of the JobManager's REST endpoint"
+        );
+        return Ok(Found::Blocked(Reason::InvalidSpec, message));
+    };
+    let by_name =
+        JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, authorization };
+    let slices: Api<EndpointSlice> = Api::namespaced(ctx.client.clone(), namespace);
+    let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+    let slices = match within("list EndpointSlices", slices.list(&of_service)).await {
+        Ok(slices) => slices.items,
+        // Whoever installed the operator did not want it to see them.
+        Err(e) if e.reason() == "Forbidden" => return Ok(Found::Here(by_name)),
+        Err(e) => return Err(e),
+    };
+    let Some((endpoint, port)) = the_one(&slices, named.name.as_deref()) else {
+        let none = !slices.is_empty() && slices.iter().all(|s| s.endpoints.is_empty());
+        return Ok(if none {
+            Found::NotNow(format!("no pod is behind Service {name} now"))
+        } else {
+            Found::Here(by_name)
+        });
+    };
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
+    let pod = match endpoint.target_ref.as_ref().filter(|t| t.kind.as_deref() == Some("Pod")) {
+        Some(target) => within("get Pod", pods.get_opt(target.name.as_deref().unwrap_or_default())).await?,
+        None => None,
+    };
+    let address = endpoint.addresses.first().and_then(|a| a.parse::<IpAddr>().ok());
+    Ok(Found::Here(match (pod.as_ref().and_then(instance), address) {
+        (Some(instance), Some(address)) => JobManager {
+            url: format!("http://{}", SocketAddr::new(address, port)),
+            instance: Some(instance),
+            ..by_name
+        },
+        _ => by_name,
+    }))
+}
+
+/// The endpoint, if there is exactly one that is ready, or exactly one at all; with the port of that name.
+fn the_one<'a>(slices: &'a [EndpointSlice], port: Option<&str>) -> Option<(&'a Endpoint, u16)> {
+    let all = slices.iter().flat_map(|slice| {
+        let named = slice.ports.iter().flatten().find(|p| p.name.as_deref().unwrap_or_default() == port.unwrap_or_default());
+        let port = named.and_then(|p| u16::try_from(p.port?).ok());
+        slice.endpoints.iter().filter_map(move |endpoint| Some((endpoint, port?)))
+    });
+    let all: Vec<_> = all.collect();
+    let ready = |e: &Endpoint| e.conditions.as_ref().and_then(|c| c.ready).unwrap_or(true);
+    let mut those: Vec<_> = all.iter().filter(|(e, _)| ready(e)).collect();
+    if those.is_empty() {
+        those = all.iter().collect();
+    }
+    match those.as_slice() {
+        [one] => Some(**one),
+        _ => None,
+    }
+}
+
+/// The process in a pod: its JobManager's container is the only one, or has one of the usual names.
+fn instance(pod: &Pod) -> Option<String> {
+    let uid = pod.metadata.uid.as_deref()?;
+    let containers = pod.status.as_ref()?.container_statuses.as_deref()?;
+    let named = containers.iter().find(|c| c.name == MAIN_CONTAINER || c.name == "jobmanager");
+    let main = match (named, containers) {
+        (Some(named), _) => named,
+        (None, [only]) => only,
+        (None, _) => return None,
+    };
+    Some(format!("{uid}/{}", main.restart_count))
+}
+
+/// The header for the credentials in a Secret; the inner error is for the user.
+async fn authorization(ctx: &Context, namespace: &str, name: &str) -> Result<Result<HeaderValue, String>, Error> {
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
+    let secret = within("get Secret", secrets.get_opt(name)).await?;
+    Ok(header(secret.and_then(|s| s.data).unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect()).ok_or_else(
+        || {
+            format!(
+                "spec.flinkCluster.authSecretRef.name: Secret {name} must exist and hold username and password, or \
+                 token, as plain text without a line break"
+            )
+        },
+    ))
+}
+
+fn header(data: BTreeMap<String, Vec<u8>>) -> Option<HeaderValue> {
+    let text = |key: &str| data.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let value = match (text("token"), text("username"), text("password")) {
+        (Some(token), _, _) => format!("Bearer {token}"),
+        (None, Some(user), Some(password)) => {
+            format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
+        }
+        _ => return None,
+    };
+    let mut header = HeaderValue::from_str(&value).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// The job as it is, for a savepoint that is about to be taken.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn job(
+    ctx: &Context,
+    savepoint: &FlinkSavepoint,
+    cluster: &FlinkClusterRef,
+) -> Result<(Job, Option<JobManager>), Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let waiting = |reason, message: String| Ok((Job::Waiting { reason, message }, None));
+    let job_manager = match job_manager(ctx, &namespace, cluster).await? {
+        Found::Here(job_manager) => job_manager,
+        Found::NotNow(message) => return waiting(Reason::JobManagerUnreachable, message),
+        Found::Blocked(reason, message) => return Ok((Job::Blocked { reason, message }, None)),
+    };
+    let flink = job_manager.client(ctx);
+    let (jobs, overview, configuration) =
+        match tokio::try_join!(flink.jobs(), flink.overview(), flink.configuration()) {
+            Ok(answers) => answers,
+            Err(e) => return waiting(Reason::JobManagerUnreachable, e.to_string()),
+        };
+    let job = match choose(&jobs, cluster) {
+        Ok(job) => job,
+        Err(other) => return Ok((other, None)),
+    };
+    let not_ready = not_ready(Some(job));
+    let option = |key: config::Key| key.get(&configuration).map(str::to_owned);
+    let savepoint_directory = option(config::SAVEPOINT_DIRECTORY);
+    let target = savepoint.spec.target_directory.as_ref().or(savepoint_directory.as_ref());
+    let store_trouble = match target {
+        Some(target) if savepoint.spec.then() != Then::Continue && not_ready.is_none() => {
+            check::trouble(ctx, savepoint, target).await?
+        }
+        _ => None,
+    };
+    let last = savepoint.status.as_ref().and_then(|s| s.attempts.last());
+    let harmed = match last.filter(|a| a.job_id == job.id.as_str()).and_then(|a| a.start_time.as_ref()) {
+        Some(since) => harmed(&flink, &job.id, time::from_k8s(since)).await,
+        None => None,
+    };
+    let submitted = Submitted {
+        turn: queue(ctx, savepoint, cluster, &job.id).await?,
+        revision: None,
+        job_id: job.id.clone(),
+        savepoint_directory,
+        flink_version: overview.flink_version,
+        not_ready,
+        setting: Setting { state_backend: option(config::STATE_BACKEND), changes: Vec::new() },
+        store_trouble,
+        harmed,
+    };
+    Ok((Job::Submitted(Box::new(submitted)), Some(job_manager)))
+}
+
+/// The one job that the spec means.
+fn choose<'a>(jobs: &'a [JobOverview], cluster: &FlinkClusterRef) -> Result<&'a JobOverview, Job> {
+    let waiting = |message: String| Job::Waiting { reason: Reason::JobNotFound, message };
+    if let Some(id) = &cluster.job_id {
+        let Some(job) = jobs.iter().find(|j| j.id.as_str() == id) else {
+            return Err(waiting(format!("spec.flinkCluster.jobId: the JobManager does not know the job {id}")));
+        };
+        if job.state.is_terminal() {
+            let message = format!("job {id} has ended: it is {}, and an ended job can't give a savepoint", job.state);
+            return Err(Job::Never { reason: Reason::JobEnded, message });
+        }
+        return Ok(job);
+    }
+    let wanted = |j: &&JobOverview| cluster.job_name.as_ref().is_none_or(|name| &j.name == name);
+    let alive: Vec<_> = jobs.iter().filter(|j| !j.state.is_terminal()).filter(wanted).collect();
+    match (alive.as_slice(), &cluster.job_name) {
+        ([job], _) => Ok(job),
+        ([], Some(name)) => {
+            Err(waiting(format!("spec.flinkCluster.jobName: no job of the name {name:?} that has not ended")))
+        }
+        ([], None) => Err(waiting("the cluster has no job that has not ended".to_owned())),
+        (several, name) => {
+            let ids: Vec<_> = several.iter().map(|j| format!("{} ({:?})", j.id, j.name)).collect();
+            let field = if name.is_some() { "jobName" } else { "jobId" };
+            let message = format!(
+                "spec.flinkCluster.{field}: {} jobs fit: {}; name one by jobId",
+                several.len(),
+                ids.join(", ")
+            );
+            Err(Job::Blocked { reason: Reason::InvalidSpec, message })
+        }
+    }
+}
+
+/// Who else wants a savepoint of this job. Nothing in a foreign cluster could hold a lock, so the FlinkSavepoints
+/// themselves are looked at, live, and one after the other ([`crate::runtime::turns`]).
+async fn queue(
+    ctx: &Context,
+    mine: &FlinkSavepoint,
+    cluster: &FlinkClusterRef,
+    job: &JobId,
+) -> Result<Turn, Error> {
+    let api: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &mine.namespace().unwrap_or_default());
+    let all = within("list FlinkSavepoints", api.list(&ListParams::default())).await?.items;
+    let same = |other: &&FlinkSavepoint| {
+        let theirs = other.spec.flink_cluster.as_ref();
+        theirs.is_some_and(|c| c.service == cluster.service) && other.metadata.uid != mine.metadata.uid
+    };
+    let (mut busy, mut before) = (None, 0);
+    let age = |s: &FlinkSavepoint| (s.creation_timestamp(), s.uid());
+    for other in all.iter().filter(same) {
+        let status = other.status.clone().unwrap_or_default();
+        if status.phase.is_some_and(SavepointPhase::is_terminal) {
+            continue;
+        }
+        if status.attempts.last().is_some_and(|a| a.job_id == job.as_str() && holds(other, a)) {
+            busy = Some(other.name_any());
+        } else if age(other) < age(mine) {
+            before += 1;
+        }
+    }
+    Ok(Turn::Queue { busy, before })
+}
+
+/// An attempt keeps others from its job until Flink's part is done or, where the job is cancelled after it, to the end.
+fn holds(savepoint: &FlinkSavepoint, attempt: &SavepointAttempt) -> bool {
+    attempt.result.is_none() || (savepoint.spec.then() == Then::Cancel && savepoint.status.as_ref().is_some_and(|s| s.location.is_some()))
+}
+
+/// What to make of a job that its JobManager does not know. With Kubernetes HA a JobManager recovers every job that
+/// still has a ConfigMap; without HA none comes back by itself.
+pub async fn unknown(ctx: &Context, namespace: &str, flink: &flink::Client, job: &JobId) -> JobNow {
+    let configuration = match flink.configuration().await {
+        Ok(configuration) => configuration,
+        Err(e) => return JobNow::CantTell(e.to_string()),
+    };
+    let kind = config::HIGH_AVAILABILITY.get(&configuration).unwrap_or("NONE");
+    if kind.eq_ignore_ascii_case("NONE") {
+        return JobNow::Gone;
+    }
+    let kubernetes =
+        kind.eq_ignore_ascii_case("kubernetes") || kind.ends_with("KubernetesHaServicesFactory");
+    let (true, Some(cluster_id)) = (kubernetes, config::CLUSTER_ID.get(&configuration)) else {
+        return JobNow::MayReturn(format!(
+            "the JobManager does not know the job, and its high availability ({kind}) can't be looked into"
+        ));
+    };
+    let maps: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), config::NAMESPACE.get(&configuration).unwrap_or(namespace));
+    let name = format!("{cluster_id}-{job}-config-map");
+    match within("get ConfigMap", maps.get_metadata_opt(&name)).await {
+        Ok(None) => JobNow::Gone,
+        Ok(Some(_)) => JobNow::MayReturn(format!(
+            "the JobManager does not know the job, and ConfigMap {name}, from which it would recover it, is still there"
+        )),
+        Err(e) => JobNow::CantTell(e.to_string()),
+    }
+}
+
+#[cfg(test)]
+#[path = "cluster_tests.rs"]
+mod tests;

@@ -1,0 +1,66 @@
+//! The job that a savepoint is taken of, and its JobManager: of a FlinkJobUpgrade, or of any Flink cluster.
+
+pub mod cluster;
+pub mod upgrade;
+
+use http::HeaderValue;
+
+use super::observed::JobNow;
+use crate::flink::{self, JobId, JobOverview, JobState};
+use crate::runtime::Context;
+
+/// Where a JobManager is, and which process answers there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobManager {
+    /// Base URL of its REST API.
+    pub url: String,
+    /// The process: its pod's UID and the container's restart count. `None`: that can't be seen, and so nothing is
+    /// repeated.
+    pub instance: Option<String>,
+    /// What is sent with every request.
+    pub authorization: Option<HeaderValue>,
+}
+
+impl JobManager {
+    /// A client of it.
+    #[must_use]
+    pub fn client(&self, ctx: &Context) -> flink::Client {
+        ctx.flink.client(&self.url).authorized(self.authorization.clone())
+    }
+}
+
+/// Why Flink would refuse a savepoint of a job now.
+fn not_ready(job: Option<&JobOverview>) -> Option<String> {
+    match job {
+        Some(j) if j.state == JobState::Running && j.tasks.all_running() => None,
+        Some(j) => Some(format!("the job is {}, and Flink needs all its tasks running", j.state)),
+        None => Some("the JobManager does not know the job".to_owned()),
+    }
+}
+
+/// What became of a job, by its JobManager's word and, where that does not know it, by what a JobManager would recover
+/// it from. `/jobs/overview` is current where `/jobs/:id` is cached.
+pub async fn now(ctx: &Context, namespace: &str, flink: &flink::Client, job: &JobId) -> JobNow {
+    let jobs = match flink.jobs().await {
+        Ok(jobs) => jobs,
+        Err(e) => return JobNow::CantTell(e.to_string()),
+    };
+    match jobs.into_iter().find(|j| &j.id == job) {
+        Some(j) if j.state.is_terminal() => JobNow::Ended(j.state),
+        Some(j) => JobNow::Lives { all_tasks_running: j.tasks.all_running(), state: j.state },
+        None => cluster::unknown(ctx, namespace, flink, job).await,
+    }
+}
+
+/// The words of the task that failed in its snapshot since a moment, which made the job restart: Flink hides them behind
+/// "is suspending" or "is restarting" in its answer to the request.
+pub async fn harmed(flink: &flink::Client, job: &JobId, since: chrono::DateTime<chrono::Utc>) -> Option<String> {
+    let entries = flink.exceptions(job).await.ok()?;
+    let in_snapshot =
+        |cause: &flink::Cause| cause.has_class("CheckpointException") || cause.says("Could not perform checkpoint");
+    let found = entries.into_iter().find(|e| e.timestamp >= since.timestamp_millis() && in_snapshot(&e.cause))?;
+    Some(match found.task {
+        Some(task) => format!("{task}: {}", found.cause),
+        None => found.cause.to_string(),
+    })
+}

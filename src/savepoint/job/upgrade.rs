@@ -1,0 +1,137 @@
+//! The job of a FlinkJobUpgrade.
+
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, ResourceExt};
+
+use super::{JobManager, harmed, not_ready};
+use crate::api::condition::Reason;
+use crate::api::{self, FlinkJobUpgrade, FlinkSavepoint, Then};
+use crate::flink::{self, JobId};
+use crate::reconcile::{Error, within};
+use crate::runtime::Context;
+use crate::savepoint::check;
+use crate::savepoint::format::{self, Setting};
+use crate::savepoint::observed::{Job, Submitted, Turn};
+use crate::upgrade::jobmanager;
+use crate::upgrade::workload::{self, Rendered};
+use crate::{naming, time};
+
+/// Where a revision's JobManager is.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// There.
+    Here(JobManager),
+    /// Its container does not run now.
+    NotRunning,
+    /// It was removed, with all that could bring it back.
+    Removed,
+}
+
+/// A revision's JobManager, found by the name that its pod has for ever. By GET: a list would wait until the API
+/// server's cache has caught up with the last write, while the job may be down.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn job_manager(ctx: &Context, namespace: &str, job: &str, revision: i64) -> Result<Found, Error> {
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
+    let pod = within("get Pod", pods.get_opt(&naming::job_manager_pod_name(job, revision))).await?;
+    if let Some(pod) = &pod {
+        let process = jobmanager::process(pod);
+        let here = process.map(|p| JobManager { url: p.url, instance: Some(p.instance), authorization: None });
+        return Ok(here.map_or(Found::NotRunning, Found::Here));
+    }
+    let sets: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), namespace);
+    let set = within("get StatefulSet", sets.get_opt(&naming::job_manager_name(job, revision))).await?;
+    Ok(if set.is_some() { Found::NotRunning } else { Found::Removed })
+}
+
+/// The job as it is, for a savepoint that is about to be taken.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn job(ctx: &Context, savepoint: &FlinkSavepoint, name: &str) -> Result<(Job, Option<JobManager>), Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let waiting = |reason, message: String| Ok((Job::Waiting { reason, message }, None));
+    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
+    let Some(upgrade) = within("get FlinkJobUpgrade", jobs.get_opt(name)).await? else {
+        return waiting(Reason::JobNotFound, format!("there is no FlinkJobUpgrade {name} in this namespace"));
+    };
+    let uid = upgrade.uid().unwrap_or_default();
+    let status = upgrade.status.unwrap_or_default();
+    let Some(active) = status.active else {
+        let phase = status.phase.map_or("new", api::JobPhase::as_str);
+        return waiting(Reason::JobNotRunning, format!("FlinkJobUpgrade {name} runs no job yet: it is {phase}"));
+    };
+    let Ok(job_id) = JobId::new(&active.submission.job_id) else {
+        return waiting(Reason::JobNotRunning, "status.active has no job id".to_owned());
+    };
+    // The revision that this savepoint is taken for, if it is one of an upgrade.
+    let next = status.upgrade.filter(|u| naming::is_child_of(&savepoint.metadata, &uid, &u.id)).map(|u| u.to);
+    let next = async {
+        match next {
+            Some(number) => record(ctx, &namespace, name, number).await,
+            None => Ok(None),
+        }
+    };
+    let (job_manager, running, next) = tokio::try_join!(
+        job_manager(ctx, &namespace, name, active.revision),
+        record(ctx, &namespace, name, active.revision),
+        next,
+    )?;
+    let Found::Here(job_manager) = job_manager else {
+        return waiting(Reason::JobNotRunning, "its JobManager's pod is not running".to_owned());
+    };
+    let flink = job_manager.client(ctx);
+    let (not_ready, flink_version) = readiness(&flink, &job_id).await;
+    let release = |text: &str| text.parse().ok();
+    let from = flink_version.as_deref().and_then(release);
+    let to = upgrade.spec.flink_version.and_then(|v| release(v.as_str()));
+    let setting = match (&running, &next) {
+        (Some(running), Some(next)) => format::upgraded(running, next, from, to),
+        (Some(running), None) => format::as_it_is(running),
+        (None, _) => Setting::default(),
+    };
+    let savepoint_directory = running.and_then(|r| r.savepoint_directory);
+    let target = savepoint.spec.target_directory.as_ref().or(savepoint_directory.as_ref());
+    let store_trouble = match target {
+        // Of a job that runs on nothing is lost; and one that is not ready is asked for again.
+        Some(target) if savepoint.spec.then() != Then::Continue && not_ready.is_none() => {
+            check::trouble(ctx, savepoint, target).await?
+        }
+        _ => None,
+    };
+    let last = savepoint.status.as_ref().and_then(|s| s.attempts.last());
+    let harmed = match last.filter(|a| a.job_id == job_id.as_str()).and_then(|a| a.start_time.as_ref()) {
+        Some(since) => harmed(&flink, &job_id, time::from_k8s(since)).await,
+        None => None,
+    };
+    let submitted = Submitted {
+        turn: Turn::Lock { uid, operation: status.operation },
+        revision: Some(active.revision),
+        job_id,
+        savepoint_directory,
+        flink_version,
+        not_ready,
+        setting,
+        store_trouble,
+        harmed,
+    };
+    Ok((Job::Submitted(Box::new(submitted)), Some(job_manager)))
+}
+
+/// A revision as it was rendered, if its record can be read.
+async fn record(ctx: &Context, namespace: &str, job: &str, number: i64) -> Result<Option<Rendered>, Error> {
+    let records: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), namespace);
+    let name = naming::revision_name(job, number);
+    let found = within("get ControllerRevision", records.get_opt(&name)).await?;
+    Ok(found.and_then(|r| workload::from_controller_revision(&r).ok()))
+}
+
+/// Why Flink would refuse a savepoint now, and its version.
+async fn readiness(flink: &flink::Client, job: &JobId) -> (Option<String>, Option<String>) {
+    match tokio::try_join!(flink.jobs(), flink.overview()) {
+        Ok((jobs, overview)) => (not_ready(jobs.iter().find(|j| &j.id == job)), overview.flink_version),
+        Err(e) => (Some(e.to_string()), None),
+    }
+}
