@@ -75,13 +75,26 @@ mod shown_by {
     pub(super) const VERIFICATION: &str = "the_wish_decides_what_must_be_checked";
     /// By which store.
     pub(super) const STORE_REF: &str = "a_named_store_must_serve_the_place";
+    /// Savepoints of jobs that nobody manages.
+    pub(super) const FOREIGN: &str = "foreign_clusters";
+    /// The one job of a foreign cluster that is meant.
+    pub(super) const ONE_JOB: &str = "the_one_job_that_is_meant";
+    /// What is sent with every request to a foreign cluster.
+    pub(super) const CREDENTIALS: &str = "credentials_become_a_header";
+    /// A savepoint that takes too long.
+    pub(super) const TIMEOUT: &str = "one_that_waits_too_long";
+    /// How many attempts are made.
+    pub(super) const ATTEMPTS: &str = "attempts_are_limited_and_wait_longer_each";
+    /// The savepoint of an upgrade.
+    pub(super) const CHILD: &str = "the_child_is_as_the_upgrade_asks";
     /// The end of a resource that cannot be had within its time.
     pub(super) const DELETE_LATE: &str = "deletion_lets_go_after_its_timeout";
 }
 
 use shown_by::{
-    CLAIM, CONFIGURATION, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY, DROP, HISTORY, MEMORY, REGISTERED, RENDER,
-    REPLICAS, REVISION, SAVEPOINT, START, STORE, STORE_REF, UPGRADE, VERIFICATION,
+    ATTEMPTS, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY, DROP, FOREIGN,
+    HISTORY, MEMORY, ONE_JOB, REGISTERED, RENDER, REPLICAS, REVISION, SAVEPOINT, START, STORE, STORE_REF, TIMEOUT,
+    UPGRADE, VERIFICATION,
 };
 
 /// The fields that this version acts upon.
@@ -114,6 +127,8 @@ pub const USED: &[Used] = &[
     only("fju.spec.upgrade.from", &["Savepoint"], UPGRADE),
     only("fju.spec.upgrade.savepoint.formatType", &["CANONICAL", "NATIVE"], DIRECTORY),
     used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
+    used("fju.spec.upgrade.savepoint.timeout", CHILD),
+    used("fju.spec.upgrade.savepoint.backoffLimit", CHILD),
     only("fju.spec.upgrade.stability.completedCheckpoints", &["1"], UPGRADE),
     used("fju.spec.upgrade.progressDeadline", DEADLINE),
     only("fju.spec.deletion.job", &["Savepoint", "Cancel"], DELETE_CANCELS),
@@ -123,7 +138,14 @@ pub const USED: &[Used] = &[
     used("fsp.spec.jobRef.name", SAVEPOINT),
     only("fsp.spec.formatType", &["CANONICAL", "NATIVE"], SAVEPOINT),
     used("fsp.spec.targetDirectory", SAVEPOINT),
-    only("fsp.spec.then", &["Continue", "Stop"], UPGRADE),
+    used("fsp.spec.flinkCluster.service", FOREIGN),
+    used("fsp.spec.flinkCluster.port", FOREIGN),
+    used("fsp.spec.flinkCluster.authSecretRef.name", CREDENTIALS),
+    used("fsp.spec.flinkCluster.jobId", ONE_JOB),
+    used("fsp.spec.flinkCluster.jobName", ONE_JOB),
+    only("fsp.spec.then", &["Continue", "Stop", "Drain", "Cancel"], FOREIGN),
+    used("fsp.spec.timeout", TIMEOUT),
+    used("fsp.spec.backoffLimit", ATTEMPTS),
     only("fsp.spec.deletionPolicy", &["Retain"], SAVEPOINT),
     used("fsp.spec.path", REGISTERED),
     only("fsp.spec.verification", &["Full", "Metadata"], VERIFICATION),
@@ -164,8 +186,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.upgrade.from=SavepointOrCheckpoint",
     "fju.spec.upgrade.from=Checkpoint",
     "fju.spec.upgrade.from=Empty",
-    "fju.spec.upgrade.savepoint.timeout",
-    "fju.spec.upgrade.savepoint.backoffLimit",
     "fju.spec.upgrade.savepoint.deletionPolicy",
     "fju.spec.upgrade.preflight",
     "fju.spec.upgrade.stability.minRunning",
@@ -179,19 +199,10 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.upgrade.windows[].timeZone",
     "fju.spec.upgrade.windows[].duration",
     "fju.spec.deletion.job=Drain",
-    "fsp.spec.flinkCluster.service",
-    "fsp.spec.flinkCluster.port",
     "fsp.spec.flinkCluster.tls.secretRef.name",
     "fsp.spec.flinkCluster.tls.serverName",
-    "fsp.spec.flinkCluster.authSecretRef.name",
-    "fsp.spec.flinkCluster.jobId",
-    "fsp.spec.flinkCluster.jobName",
     "fsp.spec.copyOf.name",
     "fsp.spec.copyOf.path",
-    "fsp.spec.then=Drain",
-    "fsp.spec.then=Cancel",
-    "fsp.spec.timeout",
-    "fsp.spec.backoffLimit",
     "fsp.spec.deletionPolicy=Delete",
     "fss.spec.schedule",
     "fss.spec.timeZone",

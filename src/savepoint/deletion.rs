@@ -35,3 +35,7 @@ pub fn left_behind(status: &FlinkSavepointStatus) -> Option<String> {
         open.number, open.directory
     ))
 }
+
+#[cfg(test)]
+#[path = "deletion_tests.rs"]
+mod tests;

@@ -6,13 +6,13 @@ use super::super::check::{Again, Failure};
 use super::super::format::Setting;
 use super::super::observed::{Answer, Completed, JobNow, Leftovers, Submitted, Turn};
 use super::super::testing::{
-    DIRECTORY, JOB_ID, UID, foreign, forgotten, job, lives, locked_by, now, observed, outcome, process, reason,
+    DIRECTORY, JOB_ID, UID, foreign, forgotten, job, lives, locked_by, observed, outcome, process, reason,
     savepoint, triggered, whole,
 };
 use super::*;
 use crate::api::condition::types;
 use crate::api::{FlinkSavepoint, FormatType, Then};
-use crate::flink::{Cause, JobState, SavepointFormat};
+use crate::flink::{JobState, SavepointFormat};
 use crate::savepoint::observed::Found;
 use crate::savepoint::testing::is;
 use crate::snapshot::capability::Change;

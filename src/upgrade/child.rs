@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::observed::Observed;
 use super::status;
-use crate::api::{FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then, UpgradeProgress};
+use crate::api::{FINALIZER, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then, UpgradeProgress};
 use crate::naming;
 
 /// The name of an operation's child.
@@ -30,6 +30,8 @@ pub fn savepoint(o: &Observed, operation: &str) -> FlinkSavepoint {
             then: Some(Then::Stop),
             format_type: wish.format_type,
             target_directory: wish.target_directory,
+            timeout: wish.timeout,
+            backoff_limit: wish.backoff_limit,
             ..FlinkSavepointSpec::default()
         },
     );
@@ -37,5 +39,7 @@ pub fn savepoint(o: &Observed, operation: &str) -> FlinkSavepoint {
     let mut labels: BTreeMap<String, String> = naming::job_labels(status::name(o), status::uid(o));
     labels.insert(naming::LABEL_OPERATION.to_owned(), operation.to_owned());
     child.metadata.labels = Some(labels);
+    // From its birth, as it ends the job: to put it on later would be a write while the job is still to be stopped.
+    child.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
     child
 }

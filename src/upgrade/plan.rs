@@ -7,7 +7,7 @@ use super::observed::{Observed, Up};
 use super::strategy::prewarm;
 use super::workload;
 use super::{deletion, finish, status};
-use crate::api::condition::Reason;
+use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
     SavepointPhase, UpgradeProgress, UpgradeStep,
@@ -197,7 +197,7 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     let changed = record.revision_hash != workload::revision_hash(&o.upgrade.spec);
     let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str());
     if changed && !failed {
-        if let Some(operation) = &draft.operation {
+        if let Some(operation) = draft.operation.as_ref().filter(|operation| !gives_way(o, operation)) {
             let message = format!("the change waits for {} {}", operation.kind, operation.id);
             status::reconciling(o, draft, Reason::WaitingForOperation, &message);
             return (None, Next::After(SLOW));
@@ -229,6 +229,15 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         return decision;
     }
     (None, Next::After(AT_REST))
+}
+
+/// A savepoint that is overdue keeps no change waiting: the stop of the upgrade makes it fail, and it is tried again
+/// when the upgrade is over.
+fn gives_way(o: &Observed, operation: &Operation) -> bool {
+    let overdue = |s: &FlinkSavepoint| {
+        s.status.as_ref().is_some_and(|s| condition::is_true(&s.conditions, types::OVERDUE))
+    };
+    operation.kind == OperationKind::Savepoint && o.savepoint.as_ref().is_some_and(overdue)
 }
 
 /// The old job writes the savepoint: its own configured directory counts, not that of the new spec.

@@ -9,7 +9,8 @@ use super::story_tests::{fails_while_restoring, running, upgrade};
 use super::world::World;
 use crate::api::condition::{self, types};
 use crate::api::{
-    FlinkJobUpgradeStatus, FlinkSavepointStatus, JobPhase, SavepointAttempt, SavepointPhase, UpgradeStep,
+    FlinkJobUpgradeStatus, FlinkSavepoint, FlinkSavepointSpec, FlinkSavepointStatus, JobPhase, OperationKind,
+    SavepointAttempt, SavepointPhase, UpgradeStep,
 };
 use crate::flink::JobId;
 use crate::upgrade::observed::{Cluster, Observed};
@@ -54,6 +55,40 @@ fn a_value_that_is_not_known_stops_everything(
         o.upgrade.metadata.deletion_timestamp = Some(crate::time::to_k8s(o.now));
     }
     nothing_follows(&o);
+}
+
+#[test]
+fn the_child_is_as_the_upgrade_asks() {
+    let mut o = upgrading_at(UpgradeStep::Savepoint);
+    let wish = json!({"timeout": "90s", "backoffLimit": 1, "formatType": "CANONICAL", "targetDirectory": "s3://b/x"});
+    o.upgrade.spec.upgrade = serde_json::from_value(json!({"savepoint": wish})).unwrap();
+    let child = serde_json::to_value(crate::upgrade::child::savepoint(&o, "4-1a2b3c4d").spec).unwrap();
+    for (field, value) in wish.as_object().unwrap() {
+        assert_eq!(child.get(field), Some(value), "{field}");
+    }
+}
+
+/// A user's savepoint that takes longer than its timeout keeps no change waiting.
+#[rstest]
+#[case::in_time(false)]
+#[case::overdue(true)]
+fn a_change_waits_for_a_savepoint_only_up_to_its_timeout(#[case] overdue: bool) {
+    let mut world = running();
+    world.image("v2");
+    let mut o = with_status(observe(&world).unwrap(), |s| {
+        let named = json!({"name": "daily", "uid": "u1"});
+        s["operation"] = json!({"id": "savepoint-u1", "kind": "Savepoint", "savepoint": named});
+    });
+    let status = if overdue { "True" } else { "False" };
+    let mut savepoint = FlinkSavepoint::new("daily", FlinkSavepointSpec::default());
+    savepoint.status = serde_json::from_value(json!({"phase": "InProgress", "conditions": [{
+        "type": "Overdue", "status": status, "reason": "TimeoutExceeded", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]}))
+    .unwrap();
+    o.savepoint = Some(savepoint);
+    let plan = plan(&o);
+    let kind = plan.status.operation.map(|op| op.kind);
+    assert_eq!(kind, Some(if overdue { OperationKind::Upgrade } else { OperationKind::Savepoint }));
 }
 
 /// A user's savepoint whose files can't be looked at keeps no job from its upgrades.
