@@ -1,30 +1,13 @@
 //! What the operator counts on in a Flink session cluster, as cases over a [`World`]: the fake of `crate::flink`, or a
 //! real cluster.
 
-use std::fmt;
 use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
 use serde_json::Value;
 
-/// The Flink versions that the cases know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
-    /// Flink 1.20.
-    V1_20,
-    /// Flink 2.3.
-    V2_3,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V1_20 => "1.20",
-            Self::V2_3 => "2.3",
-        })
-    }
-}
+pub use crate::flink::Version;
 
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq)]
