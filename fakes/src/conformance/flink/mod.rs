@@ -1,6 +1,17 @@
 //! What the operator counts on in a Flink session cluster, as cases over a [`World`]: the fake of `crate::flink`, or a
 //! real cluster.
 
+mod cluster;
+mod fake;
+mod hands;
+mod history;
+mod job_manager;
+mod run;
+mod savepoint;
+mod shape;
+mod stop;
+mod task_manager;
+
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,6 +19,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use crate::flink::Version;
+pub use fake::Fake;
+pub use run::{Case, Needs, Report, cases, run};
 
 /// An HTTP answer.
 #[derive(Debug, Clone, PartialEq)]
