@@ -1,3 +1,3 @@
-//! Cases that run on a fake and on what it stands for, so that the fake can't drift from it.
+//! Cases that run on a fake and on the real thing, so that the fake can't drift away from it.
 
 pub mod flink;

@@ -126,8 +126,8 @@ impl State {
                 let ids = [(JOB, job), (TRIGGER, trigger)];
                 return recorded::SAVEPOINT_UNKNOWN_TRIGGER.of(version, &ids).into();
             }
-            Some(Operation::Failed(cause, _)) => completed(json!({"failure-cause": cause.failure(version, job)})),
-            Some(Operation::Savepoint(location, _)) => completed(json!({"location": location})),
+            Some(Operation::Failed(cause, _)) => completed(&json!({"failure-cause": cause.failure(version, job)})),
+            Some(Operation::Savepoint(location, _)) => completed(&json!({"location": location})),
             Some(Operation::InProgress | Operation::Checkpoint(..)) => in_progress(),
         })
     }
@@ -140,8 +140,8 @@ impl State {
                 let what = format!("There is no checkpoint operation with triggerId={trigger} for job {job}.");
                 return Answer::refused(404, &what);
             }
-            Some(Operation::Failed(cause, _)) => completed(json!({"failureCause": cause.failure(version, job)})),
-            Some(Operation::Checkpoint(id, _)) => completed(json!({"checkpointId": id})),
+            Some(Operation::Failed(cause, _)) => completed(&json!({"failureCause": cause.failure(version, job)})),
+            Some(Operation::Checkpoint(id, _)) => completed(&json!({"checkpointId": id})),
             Some(Operation::InProgress | Operation::Savepoint(..)) => in_progress(),
         })
     }
@@ -200,6 +200,6 @@ fn in_progress() -> Value {
     json!({"status": {"id": "IN_PROGRESS"}, "operation": null})
 }
 
-fn completed(operation: Value) -> Value {
+fn completed(operation: &Value) -> Value {
     json!({"status": {"id": "COMPLETED"}, "operation": operation})
 }

@@ -14,7 +14,7 @@ use super::job::Restored;
 use super::requests::Call;
 use super::settings::{JobScript, Settings};
 use super::snapshots::{METADATA, checkpoint_id};
-use super::state::{State, Written};
+use super::state::{Due, State};
 
 /// Nobody listens: the JobManager's process is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +138,7 @@ impl Cluster {
 
     /// `kill -9` of the process of a TaskManager that runs a task of this job; it is back after this time. False: none
     /// does.
+    #[must_use]
     pub fn kill_task_manager(&self, job: &str, back_after: Duration) -> bool {
         self.changing().kill_task_manager(job, back_after)
     }
@@ -171,9 +172,9 @@ impl Cluster {
         loop {
             let mut state = self.state();
             match state.next() {
-                None => return state,
-                Some(None) => {}
-                Some(Some(Written(location))) => {
+                Due::Nothing => return state,
+                Due::Done => {}
+                Due::Written(location) => {
                     drop(state);
                     let hooks = self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     for hook in hooks {

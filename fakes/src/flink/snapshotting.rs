@@ -7,7 +7,7 @@ use super::files::{FileEffect, key, normal, scheme};
 use super::job::{JobState, Kind, OperationKey, Progress, Snapshot};
 use super::settings::{Format, Snapshots};
 use super::snapshots::{METADATA, Recorded};
-use super::state::{Event, JobStep, Operation, SnapshotStep, State, Written};
+use super::state::{Event, JobStep, Operation, SnapshotStep, State};
 
 /// Until a directory can't be made.
 const REFUSED: Duration = Duration::from_millis(20);
@@ -175,7 +175,7 @@ impl State {
         }
     }
 
-    pub(super) fn snapshot_step(&mut self, id: &str, number: i64, step: SnapshotStep) -> Option<Written> {
+    pub(super) fn snapshot_step(&mut self, id: &str, number: i64, step: SnapshotStep) -> Option<String> {
         let at = self.timestamp();
         let version = self.settings.version;
         let root = self.settings.storage_root.clone();
@@ -219,7 +219,7 @@ impl State {
                     self.outbox.push_back(FileEffect::Write(directory.join(METADATA), metadata));
                 }
                 self.snapshot_after(COMPLETION, id, number, SnapshotStep::Completed);
-                return savepoint.map(Written);
+                return savepoint;
             }
             SnapshotStep::Completed => self.complete(id, number),
         }

@@ -83,9 +83,16 @@ impl Operation {
     }
 }
 
-/// The `_metadata` of a savepoint was written.
+/// What was due.
 #[derive(Debug)]
-pub(super) struct Written(pub String);
+pub(super) enum Due {
+    /// Nothing is.
+    Nothing,
+    /// An event, which is over.
+    Done,
+    /// The `_metadata` of a savepoint was written at this location.
+    Written(String),
+}
 
 /// A cached view of a job.
 #[derive(Debug, Clone)]
@@ -143,16 +150,16 @@ impl State {
     }
 
     /// Applies the first event that is due, if one is.
-    pub fn next(&mut self) -> Option<Option<Written>> {
+    pub fn next(&mut self) -> Due {
         let real = Instant::now();
         let due = self.agenda.first_entry().filter(|entry| entry.key().0 <= real);
         let Some(due) = due else {
             self.now = real;
-            return None;
+            return Due::Nothing;
         };
         self.now = due.key().0;
         let event = due.remove();
-        Some(self.apply(event))
+        self.apply(event).map_or(Due::Done, Due::Written)
     }
 
     /// When something happens next.
@@ -160,7 +167,8 @@ impl State {
         self.agenda.first_key_value().map(|((at, _), _)| *at)
     }
 
-    fn apply(&mut self, event: Event) -> Option<Written> {
+    /// Applies an event; if it wrote a savepoint's `_metadata`, says where.
+    fn apply(&mut self, event: Event) -> Option<String> {
         match event {
             Event::Job { job, attempt, step } => self.job_step(&job, attempt, step),
             Event::Snapshot { job, id, step } => return self.snapshot_step(&job, id, step),

@@ -68,7 +68,7 @@ impl Answer {
     }
 }
 
-impl<'a> Hands<'a> {
+impl Hands<'_> {
     pub async fn get(self, path: &str) -> Result<Answer, NoAnswer> {
         self.0.request("GET", path, None).await
     }

@@ -35,7 +35,7 @@ pub(super) const SLOW: Snapshots = Snapshots::Take(Duration::from_secs(5));
 /// A location is `<directory>/savepoint-<6 hex of the job's id>-<12 hex>`.
 pub(super) fn is_named_after(location: &str, directory: &str, job: &str) -> Result<()> {
     let name = location.strip_prefix(directory).and_then(|rest| rest.strip_prefix("/savepoint-"));
-    let (of, number) = name.and_then(|name| name.split_once('-')).with_context(|| format!("{location}"))?;
+    let (of, number) = name.and_then(|name| name.split_once('-')).with_context(|| location.to_owned())?;
     let hex = number.len() == 12 && number.bytes().all(|byte| byte.is_ascii_hexdigit());
     ensure!(job.get(..6) == Some(of) && hex, "{location} for job {job}");
     Ok(())
