@@ -1,0 +1,117 @@
+//! Cluster, jobs, and what is not there.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::hands::{Hands, NO_JOB, SOON};
+use super::run::case;
+use super::{Case, Snapshots, World, shape};
+use crate::flink::recorded;
+
+pub(super) const CASES: &[Case] = &[
+    case!(overview_of_the_cluster),
+    case!(configuration),
+    case!(lists_of_jobs),
+    case!(one_job),
+    case!(unknown_job),
+    case!(malformed_ids),
+    case!(cancel),
+    case!(cancel_unknown_job),
+];
+
+async fn overview_of_the_cluster(world: &dyn World) -> Result<()> {
+    let body = Hands(world).get("/overview").await?.of(200)?;
+    shape::same(&recorded::OVERVIEW.of(world.version(), &[]).body, &body)?;
+    let number = |field: &str| body.get(field).and_then(Value::as_u64);
+    ensure!(number("taskmanagers") == Some(2) && number("slots-total") == Some(2), "{body}");
+    let version = body.get("flink-version").and_then(Value::as_str).context("no version")?;
+    ensure!(version.starts_with(&world.version().to_string()), "{version}");
+    Ok(())
+}
+
+async fn configuration(world: &dyn World) -> Result<()> {
+    let body = Hands(world).get("/config").await?.of(200)?;
+    ensure!(body.get("refresh-interval") == Some(&json!(3000)), "{body}");
+    let body = Hands(world).get("/jobmanager/config").await?.of(200)?;
+    let entries = body.as_array().context("no list")?;
+    let value = |key: &str| {
+        let entry = entries.iter().find(|entry| entry.get("key").and_then(Value::as_str) == Some(key))?;
+        entry.get("value").and_then(Value::as_str)
+    };
+    ensure!(value("taskmanager.numberOfTaskSlots") == Some("1"), "{body}");
+    ensure!(value("execution.checkpointing.savepoint-dir").is_none(), "{body}");
+    if world.high_availability() {
+        ensure!(value("high-availability.type") == Some("kubernetes"), "{body}");
+        ensure!(value("kubernetes.cluster-id").is_some(), "{body}");
+    }
+    Ok(())
+}
+
+async fn lists_of_jobs(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(2, Snapshots::Fast).await?;
+    let jobs = hands.jobs().await?.context("no jobs")?;
+    ensure!(jobs.contains(&(job.clone(), "RUNNING".to_owned())), "{jobs:?}");
+    let overview = hands.get("/jobs/overview").await?.of(200)?;
+    shape::same(&recorded::JOBS_OVERVIEW.of(world.version(), &[]).body, &overview)?;
+    let mine = hands.overview(&job).await?.context("not in the overview")?;
+    // The source has one task, the two others as many as the parallelism.
+    ensure!(mine.pointer("/tasks/running") == mine.pointer("/tasks/total"), "{mine}");
+    ensure!(mine.get("end-time") == Some(&json!(-1)), "{mine}");
+    let status = hands.get(&format!("/jobs/{job}/status")).await?.of(200)?;
+    ensure!(status == json!({"status": "RUNNING"}), "{status}");
+    Ok(())
+}
+
+async fn one_job(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    hands.let_caches_go().await;
+    let mut body = hands.get(&format!("/jobs/{job}")).await?.of(200)?;
+    let mut recorded = recorded::JOB_RUNNING.of(world.version(), &[]).body;
+    // The graph is the job's.
+    for body in [&mut body, &mut recorded] {
+        body.as_object_mut().and_then(|fields| fields.remove("plan")).context("no plan")?;
+    }
+    shape::same(&recorded, &body)?;
+    let vertices = body.get("vertices").and_then(Value::as_array).context("no vertices")?;
+    ensure!(!vertices.is_empty(), "{body}");
+    ensure!(vertices.iter().all(|vertex| vertex.get("status") == Some(&json!("RUNNING"))), "{body}");
+    let exceptions = hands.get(&format!("/jobs/{job}/exceptions")).await?.of(200)?;
+    shape::same(&recorded::EXCEPTIONS_NONE.of(world.version(), &[]).body, &exceptions)?;
+    ensure!(exceptions.pointer("/exceptionHistory/entries") == Some(&json!([])), "{exceptions}");
+    Ok(())
+}
+
+async fn unknown_job(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    hands.get(&format!("/jobs/{NO_JOB}")).await?.refuses(404, "FlinkJobNotFoundException")?;
+    hands.get(&format!("/jobs/{NO_JOB}/checkpoints")).await?.refuses(404, "FlinkJobNotFoundException")?;
+    hands.get(&format!("/jobs/{NO_JOB}/exceptions")).await?.refuses(404, "FlinkJobNotFoundException")?;
+    // Of all answers about a job that is unknown, this one is an error of the server.
+    hands.get(&format!("/jobs/{NO_JOB}/status")).await?.refuses(500, "FlinkJobNotFoundException")
+}
+
+async fn malformed_ids(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let refusal = "Cannot resolve path parameter (jobid) from value \"xyz\".";
+    hands.get("/jobs/xyz").await?.refuses(400, refusal)?;
+    hands.get("/jobs/xyz/status").await?.refuses(400, refusal)?;
+    let refusal = "Cannot resolve path parameter (triggerid) from value \"zzz\".";
+    hands.get(&format!("/jobs/{NO_JOB}/savepoints/zzz")).await?.refuses(400, refusal)
+}
+
+async fn cancel(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    hands.has_checkpoint(&job).await?;
+    let body = hands.cancel(&job).await?.of(202)?;
+    ensure!(body == json!({}), "{body}");
+    hands.comes_to(&job, "CANCELED", SOON).await?;
+    ensure!(!world.retained_checkpoints(&job).await?.is_empty(), "its checkpoints are gone");
+    hands.cancel(&job).await?.refuses(409, "already reached another terminal state (CANCELED)")
+}
+
+async fn cancel_unknown_job(world: &dyn World) -> Result<()> {
+    Hands(world).cancel(NO_JOB).await?.refuses(404, "Job could not be found.")
+}

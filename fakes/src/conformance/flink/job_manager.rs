@@ -1,0 +1,175 @@
+//! The JobManager's process is killed.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use super::hands::{Hands, RECOVERS};
+use super::run::case;
+use super::savepoint::TRIGGER;
+use super::{Case, NoAnswer, Snapshots, Target, Version, When, World};
+
+pub(super) const CASES: &[Case] = &[
+    case!(killed_without_high_availability, NoHighAvailability),
+    case!(killed_while_a_job_runs, HighAvailability),
+    case!(killed_in_a_savepoint, HighAvailability),
+    case!(killed_in_a_stop, HighAvailability),
+    case!(killed_as_the_savepoint_of_a_stop_is_whole, HighAvailability),
+    case!(killed_as_a_stopped_job_has_finished, HighAvailability),
+    case!(killed_after_a_stopped_job_has_finished, HighAvailability),
+];
+
+/// A savepoint takes so long that the kill comes in its middle.
+const SLOW: Snapshots = Snapshots::Take(Duration::from_secs(6));
+
+/// A JobManager has taken over: what it says in its first answer to `/jobs`. Until then nobody answers, or it says 503,
+/// or, as 2.3 takes over, that an endpoint has not started.
+async fn next_leader(hands: Hands<'_>) -> Result<Vec<(String, String)>> {
+    let gone = async || match hands.get("/jobs").await {
+        Err(NoAnswer) => Ok(Some(())),
+        Ok(answer) => Ok((answer.status == 503).then_some(())),
+    };
+    hands.until("the JobManager is gone", RECOVERS, gone).await?;
+    let leads = async || {
+        let Ok(answer) = hands.get("/jobs").await else { return Ok(None) };
+        match answer.status {
+            200 => hands.jobs().await,
+            503 => Ok(None),
+            500 if answer.body.to_string().contains("EndpointNotStartedException") => Ok(None),
+            _ => bail!("neither a leader nor none: {} {}", answer.status, answer.body),
+        }
+    };
+    hands.until("a new leader", RECOVERS, leads).await
+}
+
+async fn trigger_is_forgotten(hands: Hands<'_>, job: &str) -> Result<()> {
+    let path = format!("/jobs/{job}/savepoints/{TRIGGER}");
+    let answer = hands.get(&path).await?;
+    answer.refuses(404, &format!("There is no savepoint operation with triggerId={TRIGGER} for job {job}."))
+}
+
+/// The job has been there since the first answer, runs again from its newest checkpoint, and nothing of before is known.
+async fn runs_again(hands: Hands<'_>, first: &[(String, String)], job: &str) -> Result<()> {
+    let state = first.iter().find(|(id, _)| id == job).map(|(_, state)| state.as_str());
+    ensure!(matches!(state, Some("INITIALIZING" | "CREATED" | "RUNNING")), "in the first answer: {first:?}");
+    hands.runs(job, RECOVERS).await?;
+    trigger_is_forgotten(hands, job).await?;
+    let body = hands
+        .checkpoints_show("where it came from", job, |body| {
+            body.pointer("/latest/restored").filter(|one| one.is_object()).map(|_| body.clone())
+        })
+        .await?;
+    let restored = body.pointer("/latest/restored").context("nothing restored")?;
+    let path = restored.get("external_path").and_then(Value::as_str).context("no path")?;
+    let id = restored.get("id").and_then(Value::as_i64).context("no id")?;
+    ensure!(path.ends_with(&format!("/{job}/chk-{id}")), "restored {path}, which is not its checkpoint {id}");
+    ensure!(restored.get("is_savepoint") == Some(&json!(false)), "{restored}");
+    ensure!(body.pointer("/latest/savepoint") == Some(&Value::Null), "it knows of a savepoint: {body}");
+    ensure!(hands.0.has_high_availability_map(job).await?, "its ConfigMap is gone");
+    Ok(())
+}
+
+async fn killed_without_high_availability(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    hands.asks_savepoint(&job, TRIGGER, &world.directory("killed")).await?;
+    hands.outcome(&job, TRIGGER).await?.savepoint()?;
+    world.strike(Target::JobManager, When::Now).await?;
+    let jobs = next_leader(hands).await?;
+    ensure!(jobs.is_empty(), "it knows jobs: {jobs:?}");
+    trigger_is_forgotten(hands, &job).await?;
+    hands.get(&format!("/jobs/{job}/status")).await?.refuses(500, "FlinkJobNotFoundException")
+}
+
+async fn killed_while_a_job_runs(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    hands.has_checkpoint(&job).await?;
+    ensure!(world.has_high_availability_map(&job).await?, "no ConfigMap of the job");
+    world.strike(Target::JobManager, When::Now).await?;
+    let first = next_leader(hands).await?;
+    runs_again(hands, &first, &job).await
+}
+
+async fn killed_in_a_savepoint(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, SLOW).await?;
+    hands.has_checkpoint(&job).await?;
+    let directory = world.directory("in-a-savepoint");
+    hands.asks_savepoint(&job, TRIGGER, &directory).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.strike(Target::JobManager, When::Now).await?;
+    let first = next_leader(hands).await?;
+    runs_again(hands, &first, &job).await?;
+    let files = world.files(&directory).await?;
+    ensure!(!files.iter().any(|file| file.ends_with("_metadata")), "whole: {files:?}");
+    Ok(())
+}
+
+async fn killed_in_a_stop(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, SLOW).await?;
+    hands.has_checkpoint(&job).await?;
+    let directory = world.directory("in-a-stop");
+    hands.asks_stop(&job, TRIGGER, &directory, false).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.strike(Target::JobManager, When::Now).await?;
+    let first = next_leader(hands).await?;
+    runs_again(hands, &first, &job).await?;
+    let files = world.files(&directory).await?;
+    ensure!(!files.iter().any(|file| file.ends_with("_metadata")), "whole: {files:?}");
+    Ok(())
+}
+
+/// A whole savepoint does not prove that the job has stopped.
+async fn killed_as_the_savepoint_of_a_stop_is_whole(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    hands.has_checkpoint(&job).await?;
+    let directory = world.directory("whole");
+    world.strike(Target::JobManager, When::AsMetadataAppears { below: directory.clone() }).await?;
+    hands.asks_stop(&job, TRIGGER, &directory, false).await?;
+    let first = next_leader(hands).await?;
+    runs_again(hands, &first, &job).await?;
+    let files = world.files(&directory).await?;
+    ensure!(files.iter().any(|file| file.ends_with("/_metadata")), "not whole: {files:?}");
+    Ok(())
+}
+
+async fn killed_as_a_stopped_job_has_finished(world: &dyn World) -> Result<()> {
+    finished_and_killed(world, Duration::ZERO).await
+}
+
+async fn killed_after_a_stopped_job_has_finished(world: &dyn World) -> Result<()> {
+    finished_and_killed(world, Duration::from_millis(450)).await
+}
+
+/// 1.20 remembers for more than a second that the job finished. 2.3 was seen to have forgotten it after half a second; it
+/// is unknown then, and its ConfigMap is gone.
+async fn finished_and_killed(world: &dyn World, after: Duration) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    hands.has_checkpoint(&job).await?;
+    let directory = world.directory("finished");
+    hands.asks_stop(&job, TRIGGER, &directory, false).await?;
+    hands.comes_to(&job, "FINISHED", RECOVERS).await?;
+    tokio::time::sleep(after).await;
+    world.strike(Target::JobManager, When::Now).await?;
+    let first = next_leader(hands).await?;
+    let answer = hands.get(&format!("/jobs/{job}/status")).await?;
+    if answer.status == 200 {
+        ensure!(answer.body == json!({"status": "FINISHED"}), "{}", answer.body);
+        let overview = hands.overview(&job).await?.context("not in the overview")?;
+        ensure!(overview.pointer("/tasks/total") == Some(&json!(0)), "{overview}");
+    } else {
+        ensure!(world.version() == Version::V2_3, "1.20 has forgotten the job: {first:?}");
+        ensure!(first.is_empty(), "{first:?}");
+        answer.refuses(500, "FlinkJobNotFoundException")?;
+        ensure!(!world.has_high_availability_map(&job).await?, "its ConfigMap is there");
+    }
+    trigger_is_forgotten(hands, &job).await?;
+    let files = world.files(&directory).await?;
+    ensure!(files.iter().any(|file| file.ends_with("/_metadata")), "not whole: {files:?}");
+    Ok(())
+}

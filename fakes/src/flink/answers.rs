@@ -1,0 +1,205 @@
+//! What a JobManager answers to a call.
+
+use serde_json::{Value, json};
+
+use super::cause::Cause;
+use super::http_answer::Answer;
+use super::job::{Job, JobState, OperationKey, Restored};
+use super::process::Phase;
+use super::recorded::{self, JOB, TRIGGER};
+use super::requests::{Call, RunBody, SavepointBody};
+use super::settings::{JobScript, Version};
+use super::snapshotting::Ask;
+use super::state::{Cached, Operation, State};
+use super::views;
+
+impl State {
+    /// The answer; `None`: nobody listens. `snapshot` is the checkpoint id of the snapshot that a run starts from, where
+    /// there is one.
+    pub fn answer(&mut self, call: Result<Call, Answer>, snapshot: Option<i64>) -> Option<Answer> {
+        match self.phase {
+            Phase::Dead => return None,
+            Phase::Elects => {
+                let text = "Service temporarily unavailable due to an ongoing leader election. Please refresh.";
+                return Some(Answer::new(503, json!({"errors": [text]})));
+            }
+            Phase::Leads => {}
+        }
+        Some(match call {
+            Ok(call) => self.lead(call, snapshot),
+            Err(refusal) => refusal,
+        })
+    }
+
+    fn lead(&mut self, call: Call, snapshot: Option<i64>) -> Answer {
+        let version = self.settings.version;
+        match call {
+            Call::Overview => Answer::ok(views::overview(self)),
+            Call::Config => Answer::ok(views::config(&self.settings)),
+            Call::JobManagerConfig => Answer::ok(views::job_manager_config(&self.settings)),
+            Call::Jobs => {
+                let jobs = self.jobs.iter().map(|job| json!({"id": job.id, "status": job.state.word()}));
+                Answer::ok(json!({"jobs": jobs.collect::<Value>()}))
+            }
+            Call::JobsOverview => {
+                let now = self.timestamp();
+                let jobs = self.jobs.iter().map(|job| views::job_overview(job, version, now));
+                Answer::ok(json!({"jobs": jobs.collect::<Value>()}))
+            }
+            Call::Status(id) => match self.job(&id) {
+                Some(job) => Answer::ok(json!({"status": job.state.word()})),
+                None => Answer::server_error(&format!(
+                    "org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job ({id})"
+                )),
+            },
+            Call::Job(id) => {
+                let now = self.timestamp();
+                self.about(&id, |job| views::job(job, version, now))
+            }
+            Call::Exceptions { job, most } => self.about(&job, |job| views::exceptions(job, version, most)),
+            Call::Checkpoints(id) => self.checkpoints(&id),
+            Call::Cancel(id) => match self.cancel(&id) {
+                Some(Ok(())) => Answer::new(202, json!({})),
+                Some(Err(state)) => {
+                    let state = format!("({})", state.word());
+                    recorded::CANCEL_FINISHED.of(version, &[("(FINISHED)", &state)]).into()
+                }
+                None => recorded::CANCEL_UNKNOWN.of(version, &[(JOB, &id)]).into(),
+            },
+            Call::Savepoint { job, stop, body } => self.savepoint(job, stop, body),
+            Call::SavepointResult { job, trigger } => self.savepoint_result(&job, &trigger),
+            Call::Checkpoint { job, trigger } => {
+                let trigger = trigger.unwrap_or_else(|| self.draw_id());
+                self.ask_checkpoint(OperationKey { checkpoint: true, job, trigger: trigger.clone() });
+                Answer::new(202, json!({"request-id": trigger}))
+            }
+            Call::CheckpointResult { job, trigger } => self.checkpoint_result(&job, &trigger),
+            Call::Run { jar, body } => self.run_jar(&jar, body, snapshot),
+        }
+    }
+
+    /// From the cache of a job's graph.
+    fn about(&mut self, id: &str, view: impl FnOnce(&Job) -> Value) -> Answer {
+        let (now, kept) = (self.now, self.settings.refresh_interval);
+        self.graphs.retain(|_, cached| now.duration_since(cached.since) < kept);
+        if let Some(cached) = self.graphs.get(id) {
+            return Answer::ok(view(&cached.value));
+        }
+        let Some(job) = self.job(id).cloned() else {
+            return recorded::JOB_UNKNOWN.of(self.settings.version, &[(JOB, id)]).into();
+        };
+        let answer = Answer::ok(view(&job));
+        self.graphs.insert(id.to_owned(), Cached { since: now, value: job });
+        answer
+    }
+
+    fn checkpoints(&mut self, id: &str) -> Answer {
+        let (now, kept) = (self.now, self.settings.refresh_interval);
+        let version = self.settings.version;
+        self.checkpoints.retain(|_, cached| now.duration_since(cached.since) < kept);
+        let Some(job) = self.job(id) else { return recorded::JOB_UNKNOWN.of(version, &[(JOB, id)]).into() };
+        if job.state == JobState::Initializing {
+            return Answer::server_error(&Cause::Initializing.text(version, id));
+        }
+        let tasks = job.script().tasks();
+        let snapshots = job.snapshots.clone();
+        let cached = self.checkpoints.entry(id.to_owned()).or_insert(Cached { since: now, value: snapshots });
+        Answer::ok(views::checkpoints(&cached.value, version, id, tasks))
+    }
+
+    fn savepoint(&mut self, job: String, stop: bool, body: SavepointBody) -> Answer {
+        let Some(directory) = body.directory.or_else(|| self.settings.savepoint_directory.clone()) else {
+            let refusal = if stop { recorded::STOP_NO_DIRECTORY } else { recorded::SAVEPOINT_NO_DIRECTORY };
+            return refusal.of(self.settings.version, &[]).into();
+        };
+        let trigger = body.trigger.unwrap_or_else(|| self.draw_id());
+        let key = OperationKey { checkpoint: false, job, trigger: trigger.clone() };
+        self.ask(Ask { key, directory, format: body.format, stop, cancel: body.cancel });
+        Answer::new(202, json!({"request-id": trigger}))
+    }
+
+    fn savepoint_result(&mut self, job: &str, trigger: &str) -> Answer {
+        let version = self.settings.version;
+        let key = OperationKey { checkpoint: false, job: job.to_owned(), trigger: trigger.to_owned() };
+        Answer::ok(match self.result(&key) {
+            None => {
+                let ids = [(JOB, job), (TRIGGER, trigger)];
+                return recorded::SAVEPOINT_UNKNOWN_TRIGGER.of(version, &ids).into();
+            }
+            Some(Operation::Failed(cause, _)) => completed(&json!({"failure-cause": cause.failure(version, job)})),
+            Some(Operation::Savepoint(location, _)) => completed(&json!({"location": location})),
+            Some(Operation::InProgress | Operation::Checkpoint(..)) => in_progress(),
+        })
+    }
+
+    fn checkpoint_result(&mut self, job: &str, trigger: &str) -> Answer {
+        let version = self.settings.version;
+        let key = OperationKey { checkpoint: true, job: job.to_owned(), trigger: trigger.to_owned() };
+        Answer::ok(match self.result(&key) {
+            None => {
+                let what = format!("There is no checkpoint operation with triggerId={trigger} for job {job}.");
+                return Answer::refused(404, &what);
+            }
+            Some(Operation::Failed(cause, _)) => completed(&json!({"failureCause": cause.failure(version, job)})),
+            Some(Operation::Checkpoint(id, _)) => completed(&json!({"checkpointId": id})),
+            Some(Operation::InProgress | Operation::Savepoint(..)) => in_progress(),
+        })
+    }
+
+    fn run_jar(&mut self, jar: &str, body: RunBody, snapshot: Option<i64>) -> Answer {
+        let version = self.settings.version;
+        let Some(mut script) =
+            self.settings.jars.iter().find(|(name, _)| name == jar).map(|(_, script)| script.clone())
+        else {
+            return recorded::RUN_UNKNOWN_JAR.of(version, &[("nope.jar", jar)]).into();
+        };
+        if let Some(parallelism) = body.parallelism {
+            // The first is the source.
+            script.vertices.iter_mut().skip(1).for_each(|vertex| vertex.parallelism = parallelism);
+        }
+        let id = body.job.unwrap_or_else(|| self.draw_id());
+        if self.is_duplicate(&id) {
+            return recorded::RUN_DUPLICATE.of(version, &[("stateful-v1", &script.name)]).into();
+        }
+        let at = self.timestamp();
+        let from = match (body.savepoint, snapshot) {
+            (None, _) => None,
+            (Some(location), Some(snapshot)) => Some(Restored {
+                id: snapshot,
+                at,
+                is_savepoint: !body.claims,
+                location: super::files::normal(&location),
+            }),
+            (Some(location), None) => return self.no_such_savepoint(&id, script, &location),
+        };
+        self.submit(&id, script, from);
+        Answer::ok(match version {
+            Version::V1_20 => json!({"jobid": id}),
+            Version::V2_3 => json!({"jobid": id, "applicationId": id}),
+        })
+    }
+
+    /// 2.3 remembers every id; 1.20 forgets one whose job has ended, with high availability, once that is cleaned up.
+    fn is_duplicate(&self, id: &str) -> bool {
+        let forgets = self.settings.version == Version::V1_20 && self.settings.high_availability;
+        let ended = self.job(id).is_none_or(|job| job.state.is_terminal());
+        self.durable.contains_key(id) || (self.submitted.contains(id) && !(forgets && ended))
+    }
+
+    fn no_such_savepoint(&mut self, id: &str, script: JobScript, location: &str) -> Answer {
+        let replace = [("file:///srv/fk/nope", location), ("stateful-v1", &script.name)];
+        let answer = recorded::RUN_NO_SUCH_SAVEPOINT.of(self.settings.version, &replace).into();
+        let why =
+            format!("java.io.FileNotFoundException: Cannot find checkpoint or savepoint file/directory '{location}'.");
+        self.submit_failed(id, script, &why);
+        answer
+    }
+}
+
+fn in_progress() -> Value {
+    json!({"status": {"id": "IN_PROGRESS"}, "operation": null})
+}
+
+fn completed(operation: &Value) -> Value {
+    json!({"status": {"id": "COMPLETED"}, "operation": operation})
+}

@@ -1,0 +1,188 @@
+//! The processes of a cluster, and what dies and lives with them.
+
+use std::time::Duration;
+
+use super::job::{Durable, Job, JobState, Tasks};
+use super::settings::Version;
+use super::state::{Event, JobStep, State};
+
+/// How far the JobManager's process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nobody listens.
+    Dead,
+    /// The port is open, and there is no leader.
+    Elects,
+    /// It answers.
+    Leads,
+}
+
+/// A slot's task, by the job's id and the JobManager instance that sent it.
+type Slot = Option<(String, u32)>;
+
+/// A TaskManager's process.
+#[derive(Debug, Clone)]
+pub(super) struct TaskManager {
+    pub alive: bool,
+    pub slots: Vec<Slot>,
+}
+
+impl TaskManager {
+    pub fn new(slots: usize) -> Self {
+        Self { alive: true, slots: vec![None; slots] }
+    }
+}
+
+/// A new process says 503 for so long, at most.
+const ELECTION: Duration = Duration::from_secs(2);
+/// Reads the job's graph and its newest checkpoint.
+const RECOVERY: Duration = Duration::from_millis(500);
+/// The connection to a dead TaskManager closes.
+const LOSS_NOTICED: Duration = Duration::from_millis(300);
+
+/// From a job's end until high availability has forgotten it.
+fn clean_up(version: Version) -> Duration {
+    match version {
+        Version::V1_20 => Duration::from_millis(1200),
+        Version::V2_3 => Duration::from_millis(300),
+    }
+}
+
+impl State {
+    /// `kill -9` of the JobManager. With high availability the next one recovers what was not cleaned up.
+    pub fn kill_job_manager(&mut self, back_after: Duration) {
+        self.forget_events(Event::survives);
+        self.jobs.clear();
+        self.operations.clear();
+        self.graphs.clear();
+        self.checkpoints.clear();
+        self.submitted.clear();
+        self.phase = Phase::Dead;
+        let instance = self.instance;
+        self.after(self.settings.heartbeat_timeout, Event::HeartbeatTimeout(instance));
+        self.after(back_after.saturating_sub(ELECTION.min(back_after / 4)), Event::Listens);
+        self.after(back_after, Event::Leads);
+    }
+
+    pub(super) fn listens(&mut self) {
+        self.instance += 1;
+        self.phase = Phase::Elects;
+    }
+
+    pub(super) fn leads(&mut self) {
+        self.phase = Phase::Leads;
+        if !self.settings.high_availability {
+            return;
+        }
+        // A new leader ends the tasks of the old one.
+        let instance = self.instance;
+        self.free_slots(|(_, of)| *of < instance);
+        for (id, (durable, ended)) in self.durable.clone() {
+            match ended {
+                Some(mut job) => {
+                    // From the job result store: it knows that the job ended, and nothing of its tasks.
+                    job.tasks = Tasks::None;
+                    job.snapshots = super::job::Snapshots::default();
+                    self.jobs.push(job);
+                    self.after(clean_up(self.settings.version), Event::CleanedUp(id));
+                }
+                None => self.take_up(&id, durable, RECOVERY),
+            }
+        }
+    }
+
+    pub(super) fn heartbeat_timeout(&mut self, instance: u32) {
+        self.free_slots(|(_, of)| *of == instance);
+        self.deploy_waiting();
+    }
+
+    /// A job is in the JobManager's hands.
+    pub(super) fn take_up(&mut self, id: &str, durable: Durable, initialization: Duration) {
+        let at = self.timestamp();
+        self.jobs.push(Job::new(id, durable, at));
+        self.submitted.insert(id.to_owned());
+        self.job_after(initialization, id, JobStep::Initialized);
+    }
+
+    /// A job has come to its end: high availability forgets it soon.
+    pub(super) fn forget_soon(&mut self, id: &str) {
+        let Some(job) = self.job(id).cloned() else { return };
+        if let Some((_, ended)) = self.durable.get_mut(id) {
+            *ended = Some(job);
+            self.after(clean_up(self.settings.version), Event::CleanedUp(id.to_owned()));
+        }
+    }
+
+    /// `kill -9` of a TaskManager that runs a task of the job. False: none does.
+    pub fn kill_task_manager(&mut self, job: &str, back_after: Duration) -> bool {
+        let runs = |slot: &Slot| slot.as_ref().is_some_and(|(of, _)| of == job);
+        let Some(number) = self.task_managers.iter().rposition(|one| one.alive && one.slots.iter().any(runs)) else {
+            return false;
+        };
+        let mut lost = Vec::new();
+        if let Some(one) = self.task_managers.get_mut(number) {
+            one.alive = false;
+            lost.extend(one.slots.iter_mut().filter_map(Option::take).map(|(job, _)| job));
+        }
+        for id in lost {
+            if let Some(job) = self.job_mut(&id)
+                && !job.state.is_terminal()
+            {
+                job.lost_tasks = true;
+                self.job_after(LOSS_NOTICED, &id, JobStep::LossNoticed);
+            }
+        }
+        self.after(back_after, Event::TaskManagerBack(number));
+        true
+    }
+
+    pub(super) fn task_manager_back(&mut self, number: usize) {
+        if let Some(one) = self.task_managers.get_mut(number) {
+            one.alive = true;
+        }
+        self.deploy_waiting();
+    }
+
+    /// All slots, and those that are free.
+    pub fn slots(&self) -> (usize, usize) {
+        let slots = || self.task_managers.iter().filter(|one| one.alive).flat_map(|one| &one.slots);
+        (slots().count(), slots().filter(|slot| slot.is_none()).count())
+    }
+
+    pub(super) fn free_slots(&mut self, which: impl Fn(&(String, u32)) -> bool) {
+        for slot in self.task_managers.iter_mut().flat_map(|one| &mut one.slots) {
+            slot.take_if(|task| which(task));
+        }
+    }
+
+    fn allocate(&mut self, job: &str, wanted: usize) -> bool {
+        if self.slots().1 < wanted {
+            return false;
+        }
+        let task = (job.to_owned(), self.instance);
+        let free = self.task_managers.iter_mut().filter(|one| one.alive).flat_map(|one| &mut one.slots);
+        for slot in free.filter(|slot| slot.is_none()).take(wanted) {
+            *slot = Some(task.clone());
+        }
+        true
+    }
+
+    /// Gives free slots to the jobs that wait for them.
+    pub(super) fn deploy_waiting(&mut self) {
+        let waiting: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|job| job.state == JobState::Running && job.tasks == Tasks::Scheduled)
+            .map(|job| (job.id.clone(), job.script().slots(), job.script().deployment))
+            .collect();
+        for (id, slots, deployment) in waiting {
+            if self.phase == Phase::Leads && self.allocate(&id, slots) {
+                let at = self.timestamp();
+                if let Some(job) = self.job_mut(&id) {
+                    job.set_tasks(Tasks::Deploying, at);
+                }
+                self.job_after(deployment, &id, JobStep::Deployed);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! All that a cluster is at a moment, and what is due: nothing happens by itself, [`State::next`] applies one due event
+//! after the other, in the order of their times.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::time::Instant;
+
+use super::cause::Cause;
+use super::files::Outbox;
+use super::job::{Durable, Job, OperationKey, Snapshots};
+use super::process::{Phase, TaskManager};
+use super::settings::Settings;
+
+/// Something that will happen.
+#[derive(Debug, Clone)]
+pub(super) enum Event {
+    /// To a job, in one of its execution attempts.
+    Job { job: String, attempt: u64, step: JobStep },
+    /// To a snapshot, as long as it is pending.
+    Snapshot { job: String, id: i64, step: SnapshotStep },
+    /// The new JobManager's port is open; it has no leader yet.
+    Listens,
+    /// It leads.
+    Leads,
+    /// A TaskManager's process is back.
+    TaskManagerBack(usize),
+    /// TaskManagers end the tasks that they had from this instance.
+    HeartbeatTimeout(u32),
+    /// What high availability kept of a job that ended goes.
+    CleanedUp(String),
+}
+
+impl Event {
+    /// It happens though the JobManager's process dies.
+    pub fn survives(&self) -> bool {
+        matches!(self, Self::TaskManagerBack(_) | Self::HeartbeatTimeout(_))
+    }
+}
+
+/// What happens to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum JobStep {
+    Initialized,
+    Schedule,
+    Deployed,
+    Checkpoint,
+    Restart,
+    Cancelled,
+    LossNoticed,
+    /// It has stopped with a savepoint that is whole, if no task fails now.
+    Stopped,
+    Failed,
+    Ended,
+}
+
+/// What happens to a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SnapshotStep {
+    Refused(Cause),
+    StateWritten,
+    Thrown,
+    MetadataWritten,
+    Completed,
+}
+
+/// What became of an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Operation {
+    InProgress,
+    Failed(Cause, Instant),
+    Savepoint(String, Instant),
+    Checkpoint(i64, Instant),
+}
+
+impl Operation {
+    pub fn ended(&self) -> Option<Instant> {
+        match self {
+            Self::InProgress => None,
+            Self::Failed(_, at) | Self::Savepoint(_, at) | Self::Checkpoint(_, at) => Some(*at),
+        }
+    }
+}
+
+/// What was due.
+#[derive(Debug)]
+pub(super) enum Due {
+    /// Nothing is.
+    Nothing,
+    /// An event, which is over.
+    Done,
+    /// The `_metadata` of a savepoint was written at this location.
+    Written(String),
+}
+
+/// A cached view of a job.
+#[derive(Debug, Clone)]
+pub(super) struct Cached<T> {
+    pub since: Instant,
+    pub value: T,
+}
+
+/// A cluster.
+#[derive(Debug)]
+pub(super) struct State {
+    pub settings: Settings,
+    /// The moment at which something happens.
+    pub now: Instant,
+    agenda: BTreeMap<(Instant, u64), Event>,
+    /// How often something was put on the agenda or a name was made: makes each differ, always in the same way.
+    count: u64,
+    pub outbox: Outbox,
+
+    // What dies with the JobManager's process.
+    pub instance: u32,
+    pub phase: Phase,
+    pub jobs: Vec<Job>,
+    pub operations: BTreeMap<OperationKey, Operation>,
+    pub graphs: BTreeMap<String, Cached<Job>>,
+    pub checkpoints: BTreeMap<String, Cached<Snapshots>>,
+    /// The ids that were submitted to this process.
+    pub submitted: BTreeSet<String>,
+
+    // What does not.
+    pub task_managers: Vec<TaskManager>,
+    /// What high availability keeps of jobs; with the job itself once it has ended, as the job result store does.
+    pub durable: BTreeMap<String, (Durable, Option<Job>)>,
+}
+
+impl State {
+    pub fn new(settings: Settings) -> Self {
+        let task_managers = (0..settings.task_managers).map(|_| TaskManager::new(settings.slots)).collect();
+        Self {
+            settings,
+            now: Instant::now(),
+            agenda: BTreeMap::new(),
+            count: 0,
+            outbox: Outbox::new(),
+            instance: 1,
+            phase: Phase::Leads,
+            jobs: Vec::new(),
+            operations: BTreeMap::new(),
+            graphs: BTreeMap::new(),
+            checkpoints: BTreeMap::new(),
+            submitted: BTreeSet::new(),
+            task_managers,
+            durable: BTreeMap::new(),
+        }
+    }
+
+    /// Applies the first event that is due, if one is.
+    pub fn next(&mut self) -> Due {
+        let real = Instant::now();
+        let due = self.agenda.first_entry().filter(|entry| entry.key().0 <= real);
+        let Some(due) = due else {
+            self.now = real;
+            return Due::Nothing;
+        };
+        self.now = due.key().0;
+        let event = due.remove();
+        self.apply(event).map_or(Due::Done, Due::Written)
+    }
+
+    /// When something happens next.
+    pub fn next_event(&self) -> Option<Instant> {
+        self.agenda.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Applies an event; if it wrote a savepoint's `_metadata`, says where.
+    fn apply(&mut self, event: Event) -> Option<String> {
+        match event {
+            Event::Job { job, attempt, step } => self.job_step(&job, attempt, step),
+            Event::Snapshot { job, id, step } => return self.snapshot_step(&job, id, step),
+            Event::Listens => self.listens(),
+            Event::Leads => self.leads(),
+            Event::TaskManagerBack(number) => self.task_manager_back(number),
+            Event::HeartbeatTimeout(instance) => self.heartbeat_timeout(instance),
+            Event::CleanedUp(job) => {
+                self.durable.remove(&job);
+            }
+        }
+        None
+    }
+
+    pub fn after(&mut self, delay: Duration, event: Event) {
+        self.count += 1;
+        self.agenda.insert((self.now + delay, self.count), event);
+    }
+
+    pub fn job_after(&mut self, delay: Duration, job: &str, step: JobStep) {
+        let attempt = self.job(job).map(|job| job.attempt).unwrap_or_default();
+        self.after(delay, Event::Job { job: job.to_owned(), attempt, step });
+    }
+
+    pub fn forget_events(&mut self, keep: impl Fn(&Event) -> bool) {
+        self.agenda.retain(|_, event| keep(event));
+    }
+
+    /// The moment in milliseconds since the epoch.
+    pub fn timestamp(&self) -> i64 {
+        let ago = TimeDelta::from_std(Instant::now().duration_since(self.now)).unwrap_or_default();
+        (self.settings.clock.now() - ago).timestamp_millis()
+    }
+
+    /// A number of 48 bits that looks as if it were random, another one each time.
+    pub fn draw(&mut self) -> u64 {
+        self.count += 1;
+        // The finish of SplitMix64.
+        let mut bits = self.count.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (bits ^ (bits >> 31)) & 0xffff_ffff_ffff
+    }
+
+    /// An id in Flink's form.
+    pub fn draw_id(&mut self) -> String {
+        let (a, b, c) = (self.draw(), self.draw(), self.draw() & 0xffff_ffff);
+        format!("{a:012x}{b:012x}{c:08x}")
+    }
+
+    pub fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.id == id)
+    }
+
+    pub fn job_mut(&mut self, id: &str) -> Option<&mut Job> {
+        self.jobs.iter_mut().find(|job| job.id == id)
+    }
+
+    /// What the ConfigMap of the job's checkpoints holds follows the job.
+    pub fn persist(&mut self, id: &str) {
+        let Some(durable) = self.job(id).map(|job| job.durable.clone()) else { return };
+        if let Some((kept, _)) = self.durable.get_mut(id) {
+            *kept = durable;
+        }
+    }
+
+    /// An operation came to its end.
+    pub fn conclude(&mut self, key: Option<&OperationKey>, operation: Operation) {
+        if let Some(key) = key {
+            self.operations.insert(key.clone(), operation);
+        }
+    }
+}
