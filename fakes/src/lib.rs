@@ -4,4 +4,7 @@
 //! Each fake is held to the real thing by a suite of cases (`conformance`) that runs on both. All times are
 //! `tokio::time`'s, so a test with a paused clock sees ten minutes pass at once.
 
+pub mod clock;
+pub mod conformance;
 pub mod faults;
+pub mod kube;
