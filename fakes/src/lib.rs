@@ -8,3 +8,4 @@ pub mod clock;
 pub mod conformance;
 pub mod faults;
 pub mod flink;
+pub mod kube;
