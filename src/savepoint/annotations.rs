@@ -5,7 +5,7 @@ use super::plan::Decision;
 use super::{follow, settle, status};
 use crate::api::annotations::{ADOPT, RETRY};
 use crate::api::condition::Reason;
-use crate::api::{FlinkSavepointStatus, SavepointAttempt};
+use crate::api::{FlinkSavepointStatus, SavepointAttempt, SavepointPhase};
 use crate::flink::location;
 use crate::reconcile::Next;
 
@@ -54,6 +54,7 @@ fn adopt(
 }
 
 fn refuse(o: &Observed, draft: &mut FlinkSavepointStatus, message: &str) -> Decision {
+    draft.phase = Some(SavepointPhase::InProgress);
     status::stalled(o, draft, Reason::AnswerLost, message);
     (None, Next::After(super::plan::WAITING))
 }

@@ -22,7 +22,7 @@ fn deletion_waits_for_the_end_but_not_for_ever(
     #[case] effect: &str,
     #[case] phase: &str,
 ) {
-    let mut it = triggered(savepoint(None), 200);
+    let mut it = triggered(savepoint(None), 300);
     it.metadata.deletion_timestamp = Some(time::to_k8s(now() - TimeDelta::seconds(deleted)));
     let plan = plan(&observed(it, job(), answer));
     assert_eq!(plan.effect.as_ref().map_or("-", Effect::name), effect);

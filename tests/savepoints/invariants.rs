@@ -1,0 +1,102 @@
+//! What holds after every write, whatever happens.
+
+use std::sync::{Arc, Mutex};
+
+use fakes::kube::Change;
+use flink_savepoint_operator::api::{FlinkSavepointStatus, SavepointPhase};
+use serde_json::Value;
+
+/// Looks on at every write; what is wrong is kept, as it happens in the middle of a call.
+#[derive(Clone, Default)]
+pub struct Invariants(Arc<Mutex<Seen>>);
+
+#[derive(Default)]
+struct Seen {
+    broken: Vec<String>,
+    writes: Vec<String>,
+}
+
+impl Invariants {
+    pub fn after_write(&self, change: &Change<'_>) {
+        if change.client != "operator" {
+            return;
+        }
+        let mut seen = self.0.lock().unwrap();
+        seen.writes.push(format!("{} {}", change.key.resource, change.key.name));
+        if change.key.resource != "flinksavepoints.savepoints.dev" {
+            return;
+        }
+        let status = |object: Option<&Value>| -> FlinkSavepointStatus {
+            object.and_then(|o| o.get("status")).map_or_else(FlinkSavepointStatus::default, |status| {
+                serde_json::from_value(status.clone()).unwrap()
+            })
+        };
+        if change.new.is_none() {
+            return;
+        }
+        let (old, new) = (status(change.old), status(change.new));
+        for broken in broken_rules(&old, &new) {
+            seen.broken.push(format!("{}: {broken}\n{old:#?}\n{new:#?}", change.key.name));
+        }
+    }
+
+    pub fn broken(&self) -> Vec<String> {
+        self.0.lock().unwrap().broken.clone()
+    }
+
+    pub fn writes(&self) -> Vec<String> {
+        self.0.lock().unwrap().writes.clone()
+    }
+}
+
+/// From which phase to which a FlinkSavepoint may go.
+fn is_drawn(from: SavepointPhase, to: SavepointPhase) -> bool {
+    use SavepointPhase::{Completed, Failed, InProgress, Pending, Triggering, Verifying};
+    from == to
+        || matches!(
+            (from, to),
+            (Pending, Triggering | Failed)
+                | (Triggering, InProgress | Verifying | Completed | Failed | Pending)
+                | (InProgress, Verifying | Completed | Failed | Pending)
+                | (Verifying, Completed | Failed)
+        )
+}
+
+fn broken_rules(old: &FlinkSavepointStatus, new: &FlinkSavepointStatus) -> Vec<String> {
+    let mut broken = Vec::new();
+    let (from, to) = (old.phase.unwrap_or(SavepointPhase::Pending), new.phase.unwrap_or(SavepointPhase::Pending));
+    if !is_drawn(from, to) {
+        broken.push(format!("no edge leads from {from} to {to}"));
+    }
+    if from.is_terminal() && old != new {
+        broken.push("a record that is complete was changed".to_owned());
+    }
+    if new.attempts.len() > old.attempts.len() + 1 {
+        broken.push("more than one attempt was begun at once".to_owned());
+    }
+    if new.attempts.len() > old.attempts.len() && old.attempts.last().is_some_and(|a| a.result.is_none()) {
+        broken.push("an attempt was begun while one was open".to_owned());
+    }
+    for (before, after) in old.attempts.iter().zip(&new.attempts) {
+        if before.result.is_some() && before != after {
+            broken.push(format!("attempt {} was over, and was changed", before.number));
+        }
+        let identity = |a: &flink_savepoint_operator::api::SavepointAttempt| {
+            (a.number, a.job_id.clone(), a.trigger_id.clone(), a.directory.clone(), a.job_manager_instance.clone())
+        };
+        if identity(before) != identity(after) {
+            broken.push(format!("what attempt {} asked for was changed", before.number));
+        }
+    }
+    let last = new.attempts.last();
+    if to == SavepointPhase::Completed && last.is_some_and(|a| a.result.as_deref() != Some("Completed")) {
+        broken.push("it is complete, and its last attempt is not".to_owned());
+    }
+    if to == SavepointPhase::Failed && last.is_some_and(|a| a.result.is_none()) {
+        broken.push("it has failed while an attempt is open".to_owned());
+    }
+    if to == SavepointPhase::Completed && new.location.is_none() {
+        broken.push("it is complete, and lies nowhere".to_owned());
+    }
+    broken
+}

@@ -1,0 +1,56 @@
+//! FlinkSavepoints in a simulated world: real reconcilers over the fakes, in virtual time, with a crash, a lost answer or a
+//! refused connection at every single call that leaves the process.
+//!
+//! A scenario is told once undisturbed, and then once for each call and each fault. It must come to the same end, and the
+//! invariants hold after every write.
+
+mod invariants;
+mod scenarios;
+mod storage;
+mod sweep;
+mod world;
+
+use sweep::{check, sweep};
+
+/// A scenario, undisturbed and with every fault at every call.
+macro_rules! scenarios {
+    ($($name:ident),+ $(,)?) => {
+        mod undisturbed {
+            $(#[test]
+            fn $name() {
+                super::check(super::scenarios::$name);
+            })+
+        }
+
+        mod with_every_fault {
+            $(#[test]
+            fn $name() {
+                super::sweep(stringify!($name), super::scenarios::$name);
+            })+
+        }
+    };
+}
+
+scenarios! {
+    a_cancel,
+    a_drain,
+    a_savepoint,
+    a_stop,
+    backpressure,
+    deleted_in_the_middle,
+    ha_savepoint_killed_in_the_middle,
+    ha_stop_killed_after_it_finished,
+    ha_stop_killed_after_it_finished_on_2_3,
+    ha_stop_killed_as_its_savepoint_is_whole,
+    ha_stop_killed_as_its_savepoint_is_whole_on_2_3,
+    ha_stop_killed_in_the_middle,
+    no_directory,
+    no_such_bucket,
+    of_a_job_that_is_starting,
+    snapshot_harms_the_job,
+    stop_fails_after_its_savepoint,
+    two_at_once,
+    unknown_scheme,
+    without_a_store,
+    without_sight_of_pods,
+}

@@ -1,0 +1,263 @@
+//! What may happen to a FlinkSavepoint of a foreign cluster's job.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use fakes::flink::{JobScript, Snapshots, Version};
+use flink_savepoint_operator::api::SavepointPhase::{self, Completed, Failed, InProgress};
+use flink_savepoint_operator::api::annotations::{ADOPT, RETRY};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use crate::sweep::{Act, End, Scenario, When};
+use crate::world::{JOB, Wish, World};
+
+fn script() -> JobScript {
+    JobScript { checkpoint_interval: Some(Duration::from_secs(20)), ..JobScript::new("orders", 1) }
+}
+
+async fn running(world: &World, job: JobScript) {
+    world.flink.start_job(JOB, job);
+    tokio::time::advance(Duration::from_secs(30)).await;
+}
+
+fn end(status: (SavepointPhase, &'static str), attempts: Option<usize>) -> Vec<End> {
+    vec![End { name: "daily", status: Some(status), attempts }]
+}
+
+fn scenario(begin: Act, status: (SavepointPhase, &'static str)) -> Scenario {
+    Scenario {
+        wish: Wish::default(),
+        begin,
+        acts: Vec::new(),
+        ends: end(status, Some(1)),
+        job: Some("RUNNING"),
+        whole: usize::from(status.0 == Completed),
+        optional: false,
+        settles: Duration::ZERO,
+    }
+}
+
+/// A user takes a savepoint of a running job.
+fn taken(world: World, job: JobScript, more: serde_json::Value) -> BoxFuture<'static, ()> {
+    async move {
+        running(&world, job).await;
+        world.savepoint("daily", more).await;
+    }
+    .boxed()
+}
+
+fn slow() -> JobScript {
+    JobScript { snapshot: Duration::from_secs(6), ..script() }
+}
+
+fn on(version: Version) -> Wish {
+    Wish { version, ..Wish::default() }
+}
+
+fn with_ha(version: Version) -> Wish {
+    Wish { high_availability: true, ..on(version) }
+}
+
+const BACK: Duration = Duration::from_secs(20);
+
+pub fn a_savepoint() -> Scenario {
+    scenario(|w| taken(w, script(), json!({})), (Completed, "Completed"))
+}
+
+/// No store serves the place: all depends on Flink's word.
+pub fn without_a_store() -> Scenario {
+    let mut it = scenario(|w| taken(w, script(), json!({})), (Completed, "Completed"));
+    it.wish.store = false;
+    // Who was away for longer than Flink keeps its results asks a person.
+    it.acts = vec![(When::Reason("daily", "AnswerLost"), |w| async move { adopt(&w).await }.boxed())];
+    it.optional = true;
+    it
+}
+
+/// As a person does who looks into the directory.
+async fn adopt(world: &World) {
+    match world.files("sp").await.iter().find(|file| file.ends_with("/_metadata")) {
+        Some(file) => world.annotate("daily", ADOPT, &format!("s3://flink/{file}")).await,
+        None => world.annotate("daily", RETRY, "1").await,
+    }
+}
+
+/// Which process answers can't be seen: nothing is repeated.
+pub fn without_sight_of_pods() -> Scenario {
+    let mut it = without_a_store();
+    it.wish = Wish { pods_visible: false, ..Wish::default() };
+    it
+}
+
+fn ending(then: &'static str, begin: Act) -> Scenario {
+    let job = if then == "Cancel" { "CANCELED" } else { "FINISHED" };
+    Scenario { job: Some(job), ..scenario(begin, (Completed, "Completed")) }
+}
+
+pub fn a_stop() -> Scenario {
+    ending("Stop", |w| taken(w, script(), json!({"then": "Stop"})))
+}
+
+pub fn a_drain() -> Scenario {
+    Scenario { wish: on(Version::V2_3), ..ending("Drain", |w| taken(w, script(), json!({"then": "Drain"}))) }
+}
+
+pub fn a_cancel() -> Scenario {
+    ending("Cancel", |w| taken(w, script(), json!({"then": "Cancel"})))
+}
+
+/// The JobManager is killed as the `_metadata` of a first savepoint appears.
+fn killed_at_metadata(world: &World) {
+    let first = AtomicBool::new(true);
+    world.flink.on_metadata(move |flink, _| {
+        if first.swap(false, Relaxed) {
+            flink.kill_job_manager(BACK);
+        }
+    });
+}
+
+fn kill(world: World) -> BoxFuture<'static, ()> {
+    world.flink.kill_job_manager(BACK);
+    async {}.boxed()
+}
+
+/// ha-facts C: a savepoint, in the middle.
+pub fn ha_savepoint_killed_in_the_middle() -> Scenario {
+    let mut it = scenario(|w| taken(w, slow(), json!({})), (Completed, "Completed"));
+    it.wish = with_ha(Version::V1_20);
+    it.acts = vec![(When::Phase("daily", InProgress), kill)];
+    it.optional = true;
+    it.ends[0].attempts = None;
+    it
+}
+
+/// ha-facts C: a stop, in the middle; the JobManager that comes back has forgotten it.
+pub fn ha_stop_killed_in_the_middle() -> Scenario {
+    let mut it = ending("Stop", |w| taken(w, slow(), json!({"then": "Stop"})));
+    it.wish = with_ha(Version::V1_20);
+    it.acts = vec![(When::Phase("daily", InProgress), kill)];
+    it.optional = true;
+    it.ends[0].attempts = None;
+    it
+}
+
+/// ha-facts C: a stop, as its savepoint becomes whole: the job runs on from the checkpoint before, and the savepoint is
+/// superseded by that of another stop.
+pub fn ha_stop_killed_as_its_savepoint_is_whole() -> Scenario {
+    let begin: Act = |w| {
+        killed_at_metadata(&w);
+        taken(w, script(), json!({"then": "Stop"}))
+    };
+    let mut it = ending("Stop", begin);
+    it.wish = with_ha(Version::V1_20);
+    it.ends[0].attempts = Some(2);
+    it
+}
+
+pub fn ha_stop_killed_as_its_savepoint_is_whole_on_2_3() -> Scenario {
+    Scenario { wish: with_ha(Version::V2_3), ..ha_stop_killed_as_its_savepoint_is_whole() }
+}
+
+/// ha-facts C: a stop, right after the job has FINISHED: 1.20 remembers that, 2.3 forgets the job.
+pub fn ha_stop_killed_after_it_finished() -> Scenario {
+    let mut it = ending("Stop", |w| taken(w, script(), json!({"then": "Stop"})));
+    it.wish = with_ha(Version::V1_20);
+    it.acts = vec![(When::Job("FINISHED"), kill)];
+    it.settles = Duration::from_secs(60);
+    it
+}
+
+pub fn ha_stop_killed_after_it_finished_on_2_3() -> Scenario {
+    Scenario { wish: with_ha(Version::V2_3), job: None, ..ha_stop_killed_after_it_finished() }
+}
+
+/// ha-facts F: a task fails as the savepoint of a stop is whole: the job fails for good, and the savepoint is its state.
+pub fn stop_fails_after_its_savepoint() -> Scenario {
+    let begin: Act = |w| taken(w, JobScript { fails_while_stopping: true, ..script() }, json!({"then": "Stop"}));
+    Scenario { job: Some("FAILED"), ..scenario(begin, (Completed, "Completed")) }
+}
+
+/// Without high availability the job is gone with its JobManager, and the savepoint with it.
+pub fn killed_in_the_middle_without_ha() -> Scenario {
+    let mut it = scenario(|w| taken(w, slow(), json!({"timeout": "5m"})), (Failed, "TimeoutExceeded"));
+    it.acts = vec![(When::Phase("daily", InProgress), kill)];
+    it.job = None;
+    it
+}
+
+/// A task fails in its snapshot, and the job restarts: no second attempt.
+pub fn snapshot_harms_the_job() -> Scenario {
+    let begin: Act = |w| {
+        let snapshots = Snapshots::Throw("boom in snapshotState".to_owned());
+        taken(w, JobScript { snapshots, checkpoint_interval: None, ..script() }, json!({}))
+    };
+    scenario(begin, (Failed, "SnapshotHarmsJob"))
+}
+
+/// The place can't be written to.
+pub fn no_such_bucket() -> Scenario {
+    let begin: Act = |w| taken(w, script(), json!({"targetDirectory": "s3://nowhere/sp", "backoffLimit": 1}));
+    let mut it = scenario(begin, (Failed, "StorageFailed"));
+    it.ends[0].attempts = Some(2);
+    it
+}
+
+pub fn unknown_scheme() -> Scenario {
+    scenario(|w| taken(w, script(), json!({"targetDirectory": "hdfs://nn/sp"})), (Failed, "UnknownFileSystem"))
+}
+
+pub fn no_directory() -> Scenario {
+    let begin: Act = |w| taken(w, script(), json!({"targetDirectory": null, "timeout": "1m"}));
+    let mut it = scenario(begin, (Failed, "TimeoutExceeded"));
+    it.ends[0].attempts = Some(0);
+    it
+}
+
+/// Taken as soon as all tasks run.
+pub fn of_a_job_that_is_starting() -> Scenario {
+    let begin: Act = |w| {
+        async move {
+            w.flink.start_job(JOB, JobScript { deployment: Duration::from_secs(3), ..script() });
+            w.savepoint("daily", json!({"then": "Stop"})).await;
+        }
+        .boxed()
+    };
+    ending("Stop", begin)
+}
+
+/// A stop hangs behind full buffers for minutes; nothing second is sent.
+pub fn backpressure() -> Scenario {
+    let begin: Act = |w| taken(w, JobScript { backpressure: true, ..script() }, json!({"then": "Stop", "timeout": "1m"}));
+    let mut it = ending("Stop", begin);
+    it.acts = vec![(When::At(Duration::from_secs(150)), |w| {
+        w.flink.release(JOB);
+        async {}.boxed()
+    })];
+    it
+}
+
+/// Deleted while Flink writes it: it goes when that is over.
+pub fn deleted_in_the_middle() -> Scenario {
+    let mut it = scenario(|w| taken(w, slow(), json!({})), (Completed, "Completed"));
+    it.acts = vec![(When::Phase("daily", InProgress), |w| async move { w.delete("daily").await }.boxed())];
+    it.ends = vec![End { name: "daily", status: None, attempts: None }];
+    it
+}
+
+/// Two of one job: one after the other.
+pub fn two_at_once() -> Scenario {
+    let begin: Act = |w| {
+        async move {
+            running(&w, script()).await;
+            w.savepoint("daily", json!({})).await;
+            w.savepoint("hourly", json!({})).await;
+        }
+        .boxed()
+    };
+    let mut it = scenario(begin, (Completed, "Completed"));
+    it.ends.push(End { name: "hourly", ..it.ends[0].clone() });
+    it.whole = 2;
+    it
+}

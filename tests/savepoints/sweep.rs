@@ -1,0 +1,275 @@
+//! Tells scenarios: undisturbed, and with each fault at each call.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fakes::faults::{Fault, Faults};
+use flink_savepoint_operator::api::condition::{self, types};
+use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase};
+use flink_savepoint_operator::reconcile::passes;
+use flink_savepoint_operator::savepoint::Savepoints;
+use futures::future::{BoxFuture, join_all};
+use kube::ResourceExt;
+use tokio::time::{Instant, sleep_until};
+
+use crate::world::{JOB, Wish, World};
+
+/// What somebody does.
+pub type Act = fn(World) -> BoxFuture<'static, ()>;
+
+/// When somebody does something.
+#[derive(Clone, Copy)]
+pub enum When {
+    /// So long after the beginning.
+    At(Duration),
+    /// As soon as a FlinkSavepoint is in this phase.
+    Phase(&'static str, SavepointPhase),
+    /// As soon as Ready of a FlinkSavepoint has this reason.
+    Reason(&'static str, &'static str),
+    /// As soon as the job is in this state.
+    Job(&'static str),
+}
+
+/// What a FlinkSavepoint comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    pub name: &'static str,
+    /// Its phase and the reason of its Ready; `None`: it is gone.
+    pub status: Option<(SavepointPhase, &'static str)>,
+    /// Attempts made; `None`: depends on when what happens.
+    pub attempts: Option<usize>,
+}
+
+/// A scenario.
+#[derive(Clone)]
+pub struct Scenario {
+    pub wish: Wish,
+    pub begin: Act,
+    pub acts: Vec<(When, Act)>,
+    pub ends: Vec<End>,
+    /// The job's state, by its JobManager's word; `None`: it is not known.
+    pub job: Option<&'static str>,
+    /// Savepoints that are there in the end.
+    pub whole: usize,
+    /// What somebody does need not come to pass: it depends on what is struck.
+    pub optional: bool,
+    /// How long after the end the job is looked at.
+    pub settles: Duration,
+}
+
+/// It must be over by then.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+/// Something is looked at at least so often, while it is not over.
+const OFTEN: Duration = Duration::from_secs(300);
+/// What follows an error.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// Calls of a scenario that each fault strikes; of further ones it strikes some.
+const ALL_OF: usize = 60;
+
+/// A scenario as it was told.
+struct Told {
+    world: World,
+    calls: Vec<String>,
+    struck: bool,
+}
+
+async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Told, String> {
+    let world = World::new(&scenario.wish).await;
+    (scenario.begin)(world.clone()).await;
+    let begin = Instant::now();
+    let mut acts = scenario.acts.clone();
+    let (mut operator, mut mortal) = (world.operator(&faults), faults.clone());
+    let (mut due, mut seen) = (BTreeMap::<String, Instant>::new(), BTreeMap::<String, Option<String>>::new());
+    loop {
+        let mut next_act = None;
+        let mut later = Vec::new();
+        for (when, act) in acts {
+            match when {
+                When::At(at) if begin.elapsed() < at => {
+                    next_act = Some(next_act.map_or(begin + at, |other: Instant| other.min(begin + at)));
+                    later.push((when, act));
+                }
+                _ if is_time(&world, when).await => act(world.clone()).await,
+                _ => later.push((when, act)),
+            }
+        }
+        acts = later;
+        let all = world.all_savepoints();
+        if (acts.is_empty() || scenario.optional) && all.iter().all(is_over) {
+            break;
+        }
+        if begin.elapsed() > PATIENCE {
+            return Err(format!("it is not over after {PATIENCE:?}: {:#?}", all.iter().map(|s| &s.status).collect::<Vec<_>>()));
+        }
+        // A change is seen at once, as by a watch.
+        for savepoint in &all {
+            let name = savepoint.name_any();
+            if seen.get(&name) != Some(&savepoint.resource_version()) {
+                due.insert(name, Instant::now());
+            }
+        }
+        due.retain(|name, _| all.iter().any(|s| &s.name_any() == name));
+        let next = due.values().copied().chain(next_act).min().unwrap_or_else(|| Instant::now() + OFTEN);
+        sleep_until(next).await;
+        let now: Vec<_> = all.iter().filter(|s| due.get(&s.name_any()).is_some_and(|at| *at <= Instant::now())).collect();
+        let ctx = &operator;
+        let each = now.iter().map(|s| async move { (s.name_any(), passes::<Savepoints>(s, ctx).await) });
+        let done = tokio::select! {
+            biased;
+            done = join_all(each) => done,
+            () = mortal.crash() => {
+                tokio::time::sleep(down).await;
+                mortal = Faults::none();
+                operator = world.operator(&mortal);
+                seen.clear();
+                continue;
+            }
+        };
+        for (name, outcome) in done {
+            let object = world.savepoint_now(&name);
+            let over = object.as_ref().is_none_or(is_over);
+            let wait = match outcome {
+                Ok(wait) if !over && wait > OFTEN => {
+                    return Err(format!("{name} is not over, and is looked at only after {wait:?}: {object:#?}"));
+                }
+                Ok(wait) => wait,
+                Err(_) => AFTER_ERROR,
+            };
+            due.insert(name.clone(), Instant::now() + wait);
+            seen.insert(name, object.and_then(|o| o.resource_version()));
+        }
+        twins(&world).await?;
+    }
+    tokio::time::sleep(scenario.settles).await;
+    rest(&world, &operator).await?;
+    Ok(Told { calls: faults.calls(), struck: faults.struck(), world })
+}
+
+async fn is_time(world: &World, when: When) -> bool {
+    match when {
+        When::At(_) => true,
+        When::Phase(name, phase) => {
+            world.savepoint_now(name).and_then(|s| s.status).and_then(|s| s.phase) == Some(phase)
+        }
+        When::Reason(name, reason) => world.savepoint_now(name).as_ref().and_then(ready) == Some(reason.to_owned()),
+        When::Job(state) => world.job_state(JOB).await.as_deref() == Some(state),
+    }
+}
+
+fn ready(savepoint: &FlinkSavepoint) -> Option<String> {
+    condition::find(&savepoint.status.as_ref()?.conditions, types::READY).map(|c| c.reason.clone())
+}
+
+fn is_over(savepoint: &FlinkSavepoint) -> bool {
+    let phase = savepoint.status.as_ref().and_then(|s| s.phase);
+    phase.is_some_and(SavepointPhase::is_terminal) && savepoint.finalizers().is_empty()
+}
+
+/// No attempt is ever made twice: each has a directory of its own, and there is one savepoint in it at most.
+async fn twins(world: &World) -> Result<(), String> {
+    let mut made: BTreeMap<String, String> = BTreeMap::new();
+    for file in world.files("sp").await {
+        let parts: Vec<&str> = file.split('/').collect();
+        let [_, _, savepoint, attempt, directory, ..] = parts.as_slice() else { continue };
+        let before = made.entry(format!("{savepoint}/{attempt}")).or_insert_with(|| (*directory).to_owned());
+        if before != directory {
+            return Err(format!("attempt {attempt} of {savepoint} was made twice: {before} and {directory}"));
+        }
+    }
+    Ok(())
+}
+
+/// What is over stays as it is, and what failed attempts have left is gone.
+async fn rest(world: &World, operator: &flink_savepoint_operator::runtime::Context) -> Result<(), String> {
+    let before = world.invariants.writes().len();
+    for _ in 0..2 {
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        for savepoint in world.all_savepoints() {
+            passes::<Savepoints>(&savepoint, operator).await.map_err(|e| e.to_string())?;
+        }
+    }
+    let writes = world.invariants.writes();
+    if writes.len() > before {
+        return Err(format!("at rest it writes: {:?}", &writes[before..]));
+    }
+    Ok(())
+}
+
+/// The end is the one that is expected, and no invariant was broken.
+async fn compare(scenario: &Scenario, told: &Told) -> Result<(), String> {
+    let world = &told.world;
+    if let Some(first) = world.invariants.broken().first() {
+        return Err(first.clone());
+    }
+    let mut whole: Vec<String> = world.files("sp").await;
+    whole.retain(|file| file.ends_with("/_metadata"));
+    for end in &scenario.ends {
+        let found = world.savepoint_now(end.name);
+        let status = found.as_ref().and_then(|s| Some((s.status.as_ref()?.phase?, ready(s)?)));
+        let expected = end.status.map(|(phase, reason)| (phase, reason.to_owned()));
+        if status != expected {
+            return Err(format!("{}: {status:?} instead of {expected:?}: {:#?}", end.name, found.and_then(|s| s.status)));
+        }
+        let Some(status) = found.and_then(|s| s.status) else { continue };
+        if end.attempts.is_some_and(|attempts| attempts != status.attempts.len()) {
+            return Err(format!("{}: {} attempts: {:#?}", end.name, status.attempts.len(), status.attempts));
+        }
+        if status.phase == Some(SavepointPhase::Completed) {
+            let location = status.location.unwrap_or_default();
+            let metadata = format!("{}/_metadata", location.trim_start_matches("s3://flink/"));
+            if !world.exists(&metadata).await {
+                return Err(format!("{}: {location} is not there", end.name));
+            }
+        }
+    }
+    if whole.len() != scenario.whole {
+        return Err(format!("{} savepoints instead of {}: {whole:?}", whole.len(), scenario.whole));
+    }
+    let job = world.job_state(JOB).await;
+    if job.as_deref() != scenario.job {
+        return Err(format!("the job is {job:?} instead of {:?}", scenario.job));
+    }
+    Ok(())
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(future)
+}
+
+/// Tells a scenario undisturbed.
+pub fn check(scenario: fn() -> Scenario) {
+    let scenario = scenario();
+    run(async {
+        let told = tell(&scenario, Faults::none(), Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
+        let outcome = compare(&scenario, &told).await;
+        assert!(outcome.is_ok(), "{}\ncalls: {:#?}", outcome.unwrap_err(), told.calls);
+    });
+}
+
+/// Tells a scenario with each fault at each call.
+pub fn sweep(name: &str, scenario: fn() -> Scenario) {
+    let scenario = scenario();
+    let told = run(tell(&scenario, Faults::none(), Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
+    let calls = told.calls;
+    let every = |n: &usize| *n < ALL_OF || n % (1 + calls.len() / ALL_OF) == 0;
+    let mut told = 0;
+    for at in (0..calls.len()).filter(every) {
+        for fault in Fault::ALL {
+            let crash = matches!(fault, Fault::CrashBefore | Fault::CrashAfter);
+            // Shortly, and longer than Flink keeps the results of triggers.
+            let downs: &[u64] = if crash { &[1, 600] } else { &[0] };
+            for down in downs {
+                let outcome = run(async {
+                    let told = tell(&scenario, Faults::at(at, fault), Duration::from_secs(*down)).await?;
+                    if told.struck { compare(&scenario, &told).await } else { Err("the fault never struck".to_owned()) }
+                });
+                let call = &calls[at];
+                assert!(outcome.is_ok(), "{name}: {fault:?} at call {at}, {call}, down for {down} s: {}", outcome.unwrap_err());
+                told += 1;
+            }
+        }
+    }
+    println!("{name}: {} calls, told {told} times", calls.len());
+    assert!(told > 40, "a scenario without calls");
+}

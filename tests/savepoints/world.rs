@@ -1,0 +1,334 @@
+//! The simulated world: Kubernetes, a Flink cluster behind a Service, an object store, and the operator's process.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use fakes::clock::Clock;
+use fakes::faults::{Faults, Lost};
+use fakes::flink::{Cluster, Settings, Version};
+use fakes::kube::{ApiServer, Kind};
+use flink_savepoint_operator::api::{self, FlinkSavepoint};
+use flink_savepoint_operator::flink::transport::Undelivered;
+use flink_savepoint_operator::flink::{Connector, Transport};
+use flink_savepoint_operator::runtime::backoff::Backoff;
+use flink_savepoint_operator::runtime::events::Events;
+use flink_savepoint_operator::runtime::lease::Claim;
+use flink_savepoint_operator::runtime::metrics::Metrics;
+use flink_savepoint_operator::runtime::readiness::Readiness;
+use flink_savepoint_operator::runtime::{Context, Settings as OperatorSettings};
+use flink_savepoint_operator::snapshot::store::Store;
+use flink_savepoint_operator::store::open::Open;
+use flink_savepoint_operator::{savepoint, time};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
+use kube::discovery::ApiResource;
+use kube::{Api, Client};
+use object_store::memory::InMemory;
+use object_store::ObjectStoreExt as _;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::invariants::Invariants;
+use crate::storage::Reached;
+
+pub const NAMESPACE: &str = "shop";
+pub const BUCKET: &str = "s3://flink";
+pub const JOB: &str = "000000000000000000000000000000aa";
+const POD: &str = "flink-jobmanager-0";
+const ADDRESS: &str = "10.0.0.1:8081";
+
+/// All that is outside of the operator's process.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Clock,
+    pub kube: ApiServer,
+    pub flink: Cluster,
+    pub storage: Arc<InMemory>,
+    pub invariants: Invariants,
+    /// The process of the JobManager and the ConfigMaps that Kubernetes shows.
+    shown: Arc<Mutex<(u32, Vec<String>)>>,
+}
+
+/// What is different in a scenario's world.
+#[derive(Clone)]
+pub struct Wish {
+    pub version: Version,
+    pub high_availability: bool,
+    /// Whether a FlinkSnapshotStore serves the bucket.
+    pub store: bool,
+    /// Whether the operator may see which pod is behind a Service.
+    pub pods_visible: bool,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { version: Version::V1_20, high_availability: false, store: true, pods_visible: true }
+    }
+}
+
+fn kinds() -> Vec<Kind> {
+    static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
+    let all = || {
+        let ours = api::crds().into_iter().map(|crd| Kind::of_definition(&serde_json::to_value(crd).unwrap()).unwrap());
+        let slices = Kind::built_in("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", &[]);
+        Kind::built_ins().into_iter().chain(ours).chain([slices]).collect()
+    };
+    KINDS.get_or_init(all).clone()
+}
+
+impl World {
+    pub async fn new(wish: &Wish) -> Self {
+        let clock = Clock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let storage = Arc::new(InMemory::new());
+        let mut settings = Settings::new(wish.version, storage.clone(), BUCKET, clock.clone());
+        settings.high_availability = wish.high_availability;
+        settings.namespace = NAMESPACE.to_owned();
+        settings.cluster_id = "flink".to_owned();
+        settings.task_managers = 2;
+        settings.slots = 2;
+        let world = Self {
+            kube: ApiServer::new(clock.clone(), kinds()),
+            flink: Cluster::new(settings),
+            storage,
+            invariants: Invariants::default(),
+            shown: Arc::default(),
+            clock,
+        };
+        world.furnish(wish).await;
+        let invariants = world.invariants.clone();
+        world.kube.on_change(Box::new(move |change| invariants.after_write(change)));
+        world
+    }
+
+    async fn furnish(&self, wish: &Wish) {
+        self.create("v1", "Namespace", None, json!({"metadata": {"name": NAMESPACE}})).await;
+        let ports = json!([{"name": "rest", "port": 8081}]);
+        let service = json!({"metadata": {"name": "flink"}, "spec": {"ports": ports}});
+        self.create("v1", "Service", Some(NAMESPACE), service).await;
+        let pod = json!({"metadata": {"name": POD}, "spec": {"containers": [{"name": "jobmanager", "image": "flink"}]}});
+        self.create("v1", "Pod", Some(NAMESPACE), pod).await;
+        let target = wish.pods_visible.then(|| json!({"kind": "Pod", "name": POD}));
+        let slice = json!({
+            "metadata": {"name": "flink-1", "labels": {"kubernetes.io/service-name": "flink"}},
+            "addressType": "IPv4", "ports": ports,
+            "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": target}],
+        });
+        self.create("discovery.k8s.io/v1", "EndpointSlice", Some(NAMESPACE), slice).await;
+        if wish.store {
+            let store = json!({"metadata": {"name": "s3"}, "spec": {"url": BUCKET}});
+            self.create("savepoints.dev/v1alpha1", "FlinkSnapshotStore", Some(NAMESPACE), store).await;
+        }
+        self.show().await;
+    }
+
+    /// A client of nobody's.
+    pub fn hands(&self) -> Client {
+        Client::new(self.kube.service(Faults::none()).named("hands"), NAMESPACE)
+    }
+
+    fn api(&self, api_version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let plural = kinds().into_iter().find(|k| k.kind == kind && k.group == group).unwrap().plural;
+        let resource = ApiResource {
+            group: group.to_owned(),
+            version: version.to_owned(),
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            plural,
+        };
+        match namespace {
+            Some(namespace) => Api::namespaced_with(self.hands(), namespace, &resource),
+            None => Api::all_with(self.hands(), &resource),
+        }
+    }
+
+    pub async fn create(&self, api_version: &str, kind: &str, namespace: Option<&str>, object: Value) {
+        let mut object = object;
+        object["apiVersion"] = api_version.into();
+        object["kind"] = kind.into();
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        self.api(api_version, kind, namespace).create(&PostParams::default(), &object).await.unwrap();
+    }
+
+    /// A user's savepoint of the job on the cluster.
+    pub async fn savepoint(&self, name: &str, more: Value) {
+        let mut spec = json!({"flinkCluster": {"service": "flink"}, "targetDirectory": format!("{BUCKET}/sp")});
+        merge(&mut spec, more);
+        let object = json!({"metadata": {"name": name}, "spec": spec});
+        self.create("savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), object).await;
+    }
+
+    pub async fn annotate(&self, name: &str, key: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        self.savepoints().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    pub async fn delete(&self, name: &str) {
+        self.savepoints().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    pub fn savepoints(&self) -> Api<FlinkSavepoint> {
+        Api::namespaced(self.hands(), NAMESPACE)
+    }
+
+    pub fn savepoint_now(&self, name: &str) -> Option<FlinkSavepoint> {
+        let object = self.kube.object("flinksavepoints.savepoints.dev", NAMESPACE, name)?;
+        Some(serde_json::from_value(object).unwrap())
+    }
+
+    pub fn all_savepoints(&self) -> Vec<FlinkSavepoint> {
+        let all = self.kube.objects("flinksavepoints.savepoints.dev");
+        all.into_iter().map(|object| serde_json::from_value(object).unwrap()).collect()
+    }
+
+    /// What the kubelet and Flink show in Kubernetes: the restarts of the JobManager's container, its ConfigMaps.
+    pub async fn show(&self) {
+        let now = (self.flink.instance(), self.flink.high_availability_maps());
+        let before = std::mem::replace(&mut *self.shown.lock().unwrap(), now.clone());
+        if before == now {
+            return;
+        }
+        if before.0 != now.0 {
+            let container = json!({
+                "name": "jobmanager", "image": "flink", "imageID": "", "ready": true, "restartCount": now.0,
+            });
+            let patch = json!({"status": {"containerStatuses": [container]}});
+            let pods = self.api("v1", "Pod", Some(NAMESPACE));
+            pods.patch_status(POD, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        }
+        let maps = self.api("v1", "ConfigMap", Some(NAMESPACE));
+        for gone in before.1.iter().filter(|name| !now.1.contains(name)) {
+            maps.delete(gone, &DeleteParams::default()).await.unwrap();
+        }
+        for new in now.1.iter().filter(|name| !before.1.contains(name)) {
+            self.create("v1", "ConfigMap", Some(NAMESPACE), json!({"metadata": {"name": new}})).await;
+        }
+    }
+
+    /// Files below a place in the bucket.
+    pub async fn files(&self, below: &str) -> Vec<String> {
+        use futures::TryStreamExt as _;
+        use object_store::ObjectStore as _;
+        let listed = self.storage.list(Some(&below.into())).map_ok(|file| file.location.to_string());
+        let mut files: Vec<String> = listed.try_collect().await.unwrap();
+        files.sort();
+        files
+    }
+
+    pub async fn exists(&self, file: &str) -> bool {
+        self.storage.head(&file.into()).await.is_ok()
+    }
+
+    /// The state of a job by its JobManager's word: none if it is not known, or nobody listens.
+    pub async fn job_state(&self, job: &str) -> Option<String> {
+        let request = http::Request::get(format!("http://{ADDRESS}/jobs/overview")).body(bytes::Bytes::new()).unwrap();
+        let answer = self.flink.handle(request).await.ok()?;
+        let answer: Value = serde_json::from_slice(answer.body()).ok()?;
+        let found = answer["jobs"].as_array()?.iter().find(|j| j["jid"] == job)?.clone();
+        Some(found["state"].as_str()?.to_owned())
+    }
+
+    /// Starts the operator's process.
+    pub fn operator(&self, faults: &Faults) -> Context {
+        let client = Client::new(Shown { world: self.clone(), inner: self.kube.service(faults.clone()).named("operator") }, NAMESPACE);
+        let (claim, held) = watch::channel(Claim::Held { until: far() });
+        // The Lease is another suite's.
+        std::mem::forget(claim);
+        let (events, _publisher) = Events::new(client.clone(), None);
+        let (objects, struck) = (self.storage.clone(), faults.clone());
+        let opener = move |settings: &flink_savepoint_operator::snapshot::store::Settings| {
+            Ok(Store::over(&settings.url, Arc::new(Reached { objects: objects.clone(), faults: struck.clone() })))
+        };
+        let clock = self.clock.clone();
+        Context {
+            client,
+            metrics: Metrics::new(),
+            events,
+            claim: held,
+            readiness: Readiness::new(),
+            clock: time::Clock::from(move || clock.now()),
+            backoff: Arc::new(Backoff::new()),
+            flink: Connector::over(Arc::new(Network { flink: self.flink.clone(), faults: faults.clone() })),
+            stores: Arc::new(Open::by(opener)),
+            checks: Arc::new(savepoint::checks()),
+            turns: Arc::default(),
+            helper_jar: Arc::from([]),
+            settings: Arc::new(OperatorSettings::default()),
+        }
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+}
+
+fn far() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs(1_000_000)
+}
+
+/// Fields of `more` are put into `into`, or with `null` taken out of it.
+fn merge(into: &mut Value, more: Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (key, value) in more {
+                if value.is_null() {
+                    into.remove(&key);
+                } else {
+                    merge(into.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, more) => *into = more,
+    }
+}
+
+/// Shows what Flink does before each request to Kubernetes.
+#[derive(Clone)]
+struct Shown {
+    world: World,
+    inner: fakes::kube::Service,
+}
+
+impl tower_service::Service<http::Request<kube::client::Body>> for Shown {
+    type Response = <fakes::kube::Service as tower_service::Service<http::Request<kube::client::Body>>>::Response;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<kube::client::Body>) -> Self::Future {
+        let Self { world, mut inner } = self.clone();
+        Box::pin(async move {
+            world.show().await;
+            inner.call(request).await
+        })
+    }
+}
+
+/// The way to JobManagers.
+#[derive(Debug)]
+struct Network {
+    flink: Cluster,
+    faults: Faults,
+}
+
+#[async_trait::async_trait]
+impl Transport for Network {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _limit: Duration,
+    ) -> Result<http::Response<Vec<u8>>, Undelivered> {
+        let name = format!("flink {} {}", request.method(), request.uri().path());
+        let answer = self.faults.around(&name, self.flink.handle(request.map(bytes::Bytes::from))).await;
+        match answer {
+            Ok(Ok(answer)) => Ok(answer.map(|body| body.to_vec())),
+            Ok(Err(down)) => Err(Undelivered::NotConnected(down.to_string())),
+            Err(lost @ Lost::Refused) => Err(Undelivered::NotConnected(lost.to_string())),
+            Err(lost @ Lost::Answer) => Err(Undelivered::Unanswered(lost.to_string())),
+        }
+    }
+}
