@@ -127,7 +127,7 @@ pub(super) async fn lease_replaced(w: &mut World) -> Result<()> {
     w.put("leases/a", lease).await?.is(422, "Invalid")?;
     w.delete("leases/a", json!({})).await?.is(200, "")?;
     w.put("leases/a", made.body).await?.is(409, "Conflict")?;
-    let versioned = json!({"metadata": {"name": "a", "resourceVersion": "7"}});
+    let versioned = json!({"metadata": {"name": "a", "resourceVersion": "7"}, "spec": {"holderIdentity": "two"}});
     w.put("leases/a", versioned).await?.is(201, "").map(drop)
 }
 
