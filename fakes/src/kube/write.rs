@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use json_patch::{Patch, PatchOperation};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::delete;
@@ -128,9 +130,7 @@ pub(super) fn patch(state: &mut State, request: &Request) -> Answer {
     if request.verb == Verb::MergePatch {
         json_patch::merge(&mut object, &request.body);
     } else {
-        let patch: json_patch::Patch =
-            serde_json::from_value(request.body.clone()).map_err(|error| Failure::bad_request(error.to_string()))?;
-        json_patch::patch(&mut object, &patch).map_err(|_| Failure::unfit_patch())?;
+        json_patch(&mut object, &request.body)?;
     }
     if !object.get("metadata").is_some_and(Value::is_object) {
         return Err(Failure::bad_request("metadata is not a JSON object"));
@@ -142,6 +142,16 @@ pub(super) fn patch(state: &mut State, request: &Request) -> Answer {
         return Err(immutable(kind, &request.name, "metadata.uid", uid));
     }
     update(state, request, key, &old, object)
+}
+
+/// RFC 6902, but for what is not there: to the real one it is null.
+fn json_patch(object: &mut Value, operations: &Value) -> Result<(), Failure> {
+    let mut patch: Patch = Patch::deserialize(operations).map_err(|error| Failure::bad_request(error.to_string()))?;
+    patch.0.retain(|operation| match operation {
+        PatchOperation::Test(test) => !(test.value.is_null() && object.pointer(test.path.as_str()).is_none()),
+        _ => true,
+    });
+    json_patch::patch(object, &patch).map_err(|_| Failure::unfit_patch())
 }
 
 /// Changes `old` to what is wanted of `object`.
