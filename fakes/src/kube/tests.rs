@@ -230,6 +230,7 @@ async fn times_are_the_clock_s_and_a_namespace_ends_with_its_objects() {
     let namespaces: Api<Namespace> = Api::all(client(server.service(Faults::none())));
     namespaces.delete("default", &DeleteParams::default()).await.unwrap();
     server.end_namespaces();
+    assert!(server.object("namespaces", "", "default").is_some(), "it still holds an object");
     assert!(api.get("a").await.unwrap().metadata.deletion_timestamp.is_some());
     let free = json!({"metadata": {"finalizers": null}});
     api.patch("a", &PatchParams::default(), &Patch::Merge(free)).await.unwrap();
