@@ -1,11 +1,12 @@
-//! Deleting objects: finalizers, grace periods and what a namespace holds.
+//! Deleting objects: preconditions, finalizers and grace periods.
 
 use chrono::TimeDelta;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::kind::{Kind, Trait};
 use super::meta;
+use super::namespaces;
 use super::request::Request;
 use super::state::State;
 use super::status::{self, Failure};
@@ -38,8 +39,8 @@ pub(super) fn delete(state: &mut State, request: &Request) -> Answer {
     let key = Key::new(kind, &request.namespace, &request.name);
     let old = state.store.get(&key).cloned().ok_or_else(|| Failure::not_found(kind, &key.name))?;
     check_preconditions(kind, &key.name, &request.body, &old)?;
-    if kind.resource() == "namespaces" {
-        return Ok((StatusCode::OK, terminate(state, key, &old)));
+    if kind.resource() == namespaces::RESOURCE {
+        return Ok((StatusCode::OK, namespaces::terminate(state, key, &old)));
     }
     let grace = grace(kind, &old, request.body.get("gracePeriodSeconds").and_then(Value::as_i64));
     let mut object = Value::clone(&old);
@@ -104,43 +105,4 @@ fn check_preconditions(kind: &Kind, name: &str, options: &Value, object: &Value)
         }
     }
     Ok(())
-}
-
-/// A namespace takes nothing new from now on.
-fn terminate(state: &mut State, key: Key, old: &Value) -> Value {
-    if meta::has(old, "deletionTimestamp") {
-        return old.clone();
-    }
-    let mut object = old.clone();
-    meta::set(&mut object, "deletionTimestamp", Some(meta::moment(state.clock.now())));
-    if let Some(fields) = object.as_object_mut() {
-        fields.insert("status".to_owned(), json!({"phase": "Terminating"}));
-    }
-    state.put(key, object)
-}
-
-/// One pass of the namespace controller: deletes what terminating namespaces hold, and those that hold nothing.
-pub(super) fn end_namespaces(state: &mut State) {
-    let terminating: Vec<Key> = state
-        .store
-        .objects()
-        .iter()
-        .filter(|(key, object)| key.resource == "namespaces" && meta::has(object, "deletionTimestamp"))
-        .map(|(key, _)| key.clone())
-        .collect();
-    for namespace in terminating {
-        let inside = |state: &State| -> Vec<Key> {
-            state.store.objects().keys().filter(|key| key.namespace == namespace.name).cloned().collect()
-        };
-        for key in inside(state) {
-            let kind = state.kinds.iter().find(|kind| kind.resource() == key.resource).cloned();
-            if let Some(kind) = kind {
-                // It is there, and there are no preconditions.
-                let _ = delete(state, &Request::deletion(kind, &key));
-            }
-        }
-        if inside(state).is_empty() {
-            state.remove(namespace);
-        }
-    }
 }

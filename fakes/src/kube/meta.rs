@@ -43,7 +43,7 @@ pub(super) fn moment(at: DateTime<Utc>) -> Value {
     at.to_rfc3339_opts(SecondsFormat::Secs, true).into()
 }
 
-/// The object without `metadata`, and without `status` where that is written apart: what `generation` counts changes of.
+/// What `generation` counts the changes of: the object without `metadata`, and without a `status` that is written apart.
 pub(super) fn wanted(object: &Value, status_apart: bool) -> Map<String, Value> {
     let mut fields = object.as_object().cloned().unwrap_or_default();
     fields.remove("metadata");

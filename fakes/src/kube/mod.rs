@@ -11,6 +11,7 @@ mod delete;
 mod kind;
 mod log;
 mod meta;
+mod namespaces;
 mod read;
 mod request;
 mod rules;
@@ -135,12 +136,13 @@ impl ApiServer {
         self.wake();
     }
 
-    /// One pass of the controller of namespaces: deletes what is in those that are terminating, and those that are empty.
+    /// One pass of the controller of namespaces: deletes what is in those that are terminating, and then those that are
+    /// empty.
     pub fn end_namespaces(&self) {
         {
             let mut state = self.state();
             "namespace-controller".clone_into(&mut state.client);
-            delete::end_namespaces(&mut state);
+            namespaces::end(&mut state);
         }
         self.wake();
     }

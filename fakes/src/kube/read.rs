@@ -22,13 +22,12 @@ pub(super) fn get(state: &State, request: &Request) -> Answer {
 pub(super) fn list(state: &State, request: &Request) -> Answer {
     let selector = selector(request)?;
     let limit = request.option("limit").parse::<usize>().ok().filter(|limit| *limit > 0);
-    let (version, after, limit) = match Token::parse(request.option("continue"))? {
-        Some(token) => (token.version, Some((token.namespace, token.name)), limit),
-        None => {
-            let (version, any) = version(state, request)?;
-            // A list of any version comes from the watch cache, which knows no pages.
-            (version, None, limit.filter(|_| !any))
-        }
+    let (version, after, limit) = if let Some(token) = Token::parse(request.option("continue"))? {
+        (token.version, Some((token.namespace, token.name)), limit)
+    } else {
+        let (version, any) = version(state, request)?;
+        // A list of any version comes from the watch cache, which knows no pages.
+        (version, None, limit.filter(|_| !any))
     };
     let objects = state.store.at(version).map_err(|failure| match after {
         Some(_) => Failure::expired(
@@ -91,11 +90,10 @@ pub(super) fn shown(request: &Request, object: &Value) -> Value {
 /// In a list of a built-in kind, its items do not say again what they are.
 fn item(request: &Request, object: &Value) -> Value {
     let mut item = shown(request, object);
-    if !request.metadata_only && !request.kind.is(Trait::Custom) {
-        if let Some(fields) = item.as_object_mut() {
-            fields.remove("kind");
-            fields.remove("apiVersion");
-        }
+    let says_itself = request.metadata_only || request.kind.is(Trait::Custom);
+    if let (false, Some(fields)) = (says_itself, item.as_object_mut()) {
+        fields.remove("kind");
+        fields.remove("apiVersion");
     }
     item
 }

@@ -27,10 +27,22 @@ impl Rules {
         Self(compile_schema(schema))
     }
 
-    /// What an object breaks: field and message of each rule.
+    /// What an object breaks: the field of each rule and why its value is refused.
     pub(super) fn broken(&self, new: &Value, old: Option<&Value>) -> Vec<(String, String)> {
         let outcome = VALIDATOR.with_borrow(|validator| validator.validate_compiled(&self.0, new, old));
         let errors = outcome.err().map(kube::core::cel::ValidationErrors::into_vec).unwrap_or_default();
-        errors.into_iter().map(|error| (error.field_path, error.message)).collect()
+        errors
+            .into_iter()
+            .map(|error| (error.field_path.clone(), why(new, &error.field_path, &error.message)))
+            .collect()
+    }
+}
+
+/// Texts and numbers are shown, whole objects are not.
+fn why(object: &Value, field: &str, message: &str) -> String {
+    let pointer = format!("/{}", field.replace(['.', '['], "/").replace(']', ""));
+    match object.pointer(&pointer) {
+        Some(value) if !value.is_object() && !value.is_array() => format!("Invalid value: {value}: {message}"),
+        _ => format!("Invalid value: {message}"),
     }
 }

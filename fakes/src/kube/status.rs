@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::kind::Kind;
+use super::kind::{Kind, Trait};
+use super::namespaces;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,10 +12,10 @@ pub(super) struct Failure {
     pub(super) code: StatusCode,
     reason: &'static str,
     message: String,
-    details: Map<String, Value>,
+    details: Option<Map<String, Value>>,
 }
 
-/// Whether an error names what it is about by kind or by resource: the real one does either.
+/// What an answer is about; `kind` is the kind or the resource: the real one names either.
 fn details(group: &str, kind: &str, name: &str, causes: &[Value]) -> Map<String, Value> {
     let mut details = Map::new();
     for (field, value) in [("name", name), ("group", group), ("kind", kind)] {
@@ -34,11 +35,17 @@ fn cause(reason: &str, message: &str, field: &str) -> Value {
 
 impl Failure {
     fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: Map::new() }
+        Self { code, reason, message: message.into(), details: None }
     }
 
     fn about(mut self, kind: &Kind, name: &str, causes: &[Value]) -> Self {
-        self.details = details(&kind.group, &kind.plural, name, causes);
+        self.details = Some(details(&kind.group, &kind.plural, name, causes));
+        self
+    }
+
+    /// Of a request that is not understood: about nothing.
+    fn about_nothing(mut self) -> Self {
+        self.details = Some(Map::new());
         self
     }
 
@@ -48,23 +55,23 @@ impl Failure {
 
     /// No such path.
     pub(super) fn no_resource() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource")
+        Self::new(StatusCode::NOT_FOUND, "NotFound", "the server could not find the requested resource").about_nothing()
     }
 
     pub(super) fn method_not_allowed() -> Self {
         let message = "the server does not allow this method on the requested resource";
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).about_nothing()
     }
 
     pub(super) fn unsupported_media_type() -> Self {
         let message = "415: Unsupported Media Type";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message).about_nothing()
     }
 
     /// A JSON patch whose operations do not fit.
     pub(super) fn unfit_patch() -> Self {
         let message = "the server rejected our request due to an error in our request";
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).about_nothing()
     }
 
     pub(super) fn version_on_create() -> Self {
@@ -79,7 +86,7 @@ impl Failure {
 
     pub(super) fn no_namespace(name: &str) -> Self {
         let mut failure = Self::new(StatusCode::NOT_FOUND, "NotFound", format!("namespaces \"{name}\" not found"));
-        failure.details = details("", "namespaces", name, &[]);
+        failure.details = Some(details("", namespaces::RESOURCE, name, &[]));
         failure
     }
 
@@ -113,11 +120,8 @@ impl Failure {
 
     /// A replacement is of an object of another UID.
     pub(super) fn other_uid(kind: &Kind, namespace: &str, name: &str, wanted: &str, found: &str) -> Self {
-        let folder = if kind.group.contains('.') && !kind.group.ends_with(".k8s.io") {
-            format!("{}/{}", kind.group, kind.plural)
-        } else {
-            kind.plural.clone()
-        };
+        let folder =
+            if kind.is(Trait::Custom) { format!("{}/{}", kind.group, kind.plural) } else { kind.plural.clone() };
         let why = format!(
             "StorageError: invalid object, Code: 4, Key: /registry/{folder}/{namespace}/{name}, ResourceVersion: 0, \
              AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
@@ -133,7 +137,7 @@ impl Failure {
              have been {hint}"
         );
         let mut failure = Self::cannot_be_fulfilled(&kind.qualified(), name, &why);
-        failure.details = details(&kind.group, &kind.kind, name, &[]);
+        failure.details = Some(details(&kind.group, &kind.kind, name, &[]));
         failure
     }
 
@@ -155,7 +159,7 @@ impl Failure {
         let text = if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) };
         let message = format!("{} \"{name}\" is invalid: {text}", kind.qualified());
         let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
-        failure.details = details(&kind.group, &kind.kind, name, &causes);
+        failure.details = Some(details(&kind.group, &kind.kind, name, &causes));
         failure
     }
 
@@ -163,7 +167,7 @@ impl Failure {
     pub(super) fn invalid_options(options: &str, reason: &str, field: &str, why: &str) -> Self {
         let message = format!("{options}.meta.k8s.io \"\" is invalid: {field}: {why}");
         let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message);
-        failure.details = details("meta.k8s.io", options, "", &[cause(reason, why, field)]);
+        failure.details = Some(details("meta.k8s.io", options, "", &[cause(reason, why, field)]));
         failure
     }
 
@@ -182,8 +186,8 @@ impl Failure {
             if !self.reason.is_empty() {
                 fields.insert("reason".to_owned(), self.reason.into());
             }
-            if !self.details.is_empty() {
-                fields.insert("details".to_owned(), Value::Object(self.details.clone()));
+            if let Some(details) = self.details.clone() {
+                fields.insert("details".to_owned(), Value::Object(details));
             }
         }
         body

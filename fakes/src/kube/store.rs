@@ -163,14 +163,12 @@ impl Store {
         new
     }
 
-    /// Takes an object away; answers how it was, with the resourceVersion of its end.
-    pub(super) fn remove(&mut self, client: &str, key: Key) -> Option<Value> {
-        let old = self.objects.remove(&key)?;
-        self.version += 1;
-        let write = Write { version: self.version, key, old: Some(Arc::clone(&old)), new: None };
-        let last = write.last();
-        self.written(client, write);
-        last
+    /// Takes an object away, which is a write as well.
+    pub(super) fn remove(&mut self, client: &str, key: Key) {
+        if let Some(old) = self.objects.remove(&key) {
+            self.version += 1;
+            self.written(client, Write { version: self.version, key, old: Some(old), new: None });
+        }
     }
 
     fn written(&mut self, client: &str, write: Write) {

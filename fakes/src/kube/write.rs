@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde_json::{Value, json};
+use json_patch::{Patch, PatchOperation};
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::delete;
 use super::kind::{Kind, Trait};
 use super::meta;
+use super::namespaces;
 use super::request::{Request, Verb};
 use super::state::State;
 use super::status::Failure;
@@ -18,6 +21,18 @@ pub(super) type Answer = Result<(StatusCode, Value), Failure>;
 
 /// The characters of generated names: none that could spell a word or be read as another.
 const NAME_CHARACTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+/// What no client changes in `metadata`.
+const KEPT: [&str; 8] = [
+    "name",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+];
 
 pub(super) fn create(state: &mut State, request: &Request) -> Answer {
     let kind = &request.kind;
@@ -32,54 +47,54 @@ pub(super) fn create(state: &mut State, request: &Request) -> Answer {
         ("", prefix) => format!("{prefix}{}", suffix(state.store.identity())),
         (name, _) => name.to_owned(),
     };
-    insert(state, kind, &request.namespace, name, object)
+    insert(state, kind, &request.namespace, &name, object)
 }
 
 /// Puts an object where none is.
-fn insert(state: &mut State, kind: &Kind, namespace: &str, name: String, mut object: Value) -> Answer {
-    check_name(kind, &name)?;
+fn insert(state: &mut State, kind: &Kind, namespace: &str, name: &str, mut object: Value) -> Answer {
+    check_name(kind, name)?;
     if !namespace.is_empty() {
-        match state.store.get(&Key {
-            resource: "namespaces".to_owned(),
-            namespace: String::new(),
-            name: namespace.to_owned(),
-        }) {
-            None => return Err(Failure::no_namespace(namespace)),
-            Some(found) if meta::has(found, "deletionTimestamp") => {
-                return Err(Failure::terminating(kind, &name, namespace));
-            }
-            Some(_) => meta::set(&mut object, "namespace", Some(namespace.into())),
-        }
+        namespaces::check_open(state, kind, namespace, name)?;
+        meta::set(&mut object, "namespace", Some(namespace.into()));
     }
-    let key = Key::new(kind, namespace, &name);
+    let versioned = meta::has(&object, "resourceVersion");
+    stamp(state, kind, name, &mut object);
+    check_rules(kind, name, &object, None)?;
+    if versioned {
+        return Err(Failure::version_on_create());
+    }
+    let key = Key::new(kind, namespace, name);
+    if let Some(found) = state.store.get(&key) {
+        return Err(Failure::already_exists(kind, name, meta::has(found, "deletionTimestamp")));
+    }
+    Ok((StatusCode::CREATED, state.put(key, object)))
+}
+
+/// What the server, and no client, says of a new object.
+fn stamp(state: &mut State, kind: &Kind, name: &str, object: &mut Value) {
     let uid = format!("00000000-0000-4000-8000-{:012x}", state.store.identity());
-    let given = meta::text(&object, "resourceVersion").to_owned();
-    meta::set(&mut object, "name", Some(name.as_str().into()));
-    meta::set(&mut object, "uid", Some(uid.into()));
-    meta::set(&mut object, "creationTimestamp", Some(meta::moment(state.clock.now())));
-    meta::set(&mut object, "generation", kind.is(Trait::Generation).then(|| 1.into()));
+    meta::set(object, "name", Some(name.into()));
+    meta::set(object, "uid", Some(uid.into()));
+    meta::set(object, "creationTimestamp", Some(meta::moment(state.clock.now())));
+    meta::set(object, "generation", kind.is(Trait::Generation).then(|| 1.into()));
     for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"] {
-        meta::set(&mut object, field, None);
+        meta::set(object, field, None);
     }
+    name_kind(kind, object);
+    if kind.is(Trait::Status) {
+        set_status(object, None);
+    }
+    if kind.resource() == namespaces::RESOURCE {
+        namespaces::furnish(object, name);
+    }
+}
+
+/// Built-in kinds may be written without.
+fn name_kind(kind: &Kind, object: &mut Value) {
     if let Some(fields) = object.as_object_mut() {
         fields.insert("apiVersion".to_owned(), kind.api_version().into());
         fields.insert("kind".to_owned(), kind.kind.clone().into());
-        if kind.is(Trait::Status) {
-            fields.remove("status");
-        }
-        if kind.resource() == "namespaces" {
-            fields.insert("spec".to_owned(), json!({"finalizers": ["kubernetes"]}));
-            fields.insert("status".to_owned(), json!({"phase": "Active"}));
-        }
     }
-    check_rules(kind, &name, &object, None)?;
-    if !given.is_empty() {
-        return Err(Failure::version_on_create());
-    }
-    if let Some(found) = state.store.get(&key) {
-        return Err(Failure::already_exists(kind, &name, meta::has(found, "deletionTimestamp")));
-    }
-    Ok((StatusCode::CREATED, state.put(key, object)))
 }
 
 pub(super) fn replace(state: &mut State, request: &Request) -> Answer {
@@ -98,7 +113,7 @@ pub(super) fn replace(state: &mut State, request: &Request) -> Answer {
             return Err(other_uid(""));
         }
         meta::set(&mut object, "resourceVersion", None);
-        return insert(state, kind, &request.namespace, request.name.clone(), object);
+        return insert(state, kind, &request.namespace, &request.name, object);
     };
     let found = meta::text(&old, "uid");
     if !uid.is_empty() && uid != found {
@@ -115,9 +130,7 @@ pub(super) fn patch(state: &mut State, request: &Request) -> Answer {
     if request.verb == Verb::MergePatch {
         json_patch::merge(&mut object, &request.body);
     } else {
-        let patch: json_patch::Patch =
-            serde_json::from_value(request.body.clone()).map_err(|error| Failure::bad_request(error.to_string()))?;
-        json_patch::patch(&mut object, &patch).map_err(|_| Failure::unfit_patch())?;
+        json_patch(&mut object, &request.body)?;
     }
     if !object.get("metadata").is_some_and(Value::is_object) {
         return Err(Failure::bad_request("metadata is not a JSON object"));
@@ -129,6 +142,16 @@ pub(super) fn patch(state: &mut State, request: &Request) -> Answer {
         return Err(immutable(kind, &request.name, "metadata.uid", uid));
     }
     update(state, request, key, &old, object)
+}
+
+/// RFC 6902, but for what is not there: to the real one it is null.
+fn json_patch(object: &mut Value, operations: &Value) -> Result<(), Failure> {
+    let mut patch: Patch = Patch::deserialize(operations).map_err(|error| Failure::bad_request(error.to_string()))?;
+    patch.0.retain(|operation| match operation {
+        PatchOperation::Test(test) => !(test.value.is_null() && object.pointer(test.path.as_str()).is_none()),
+        _ => true,
+    });
+    json_patch::patch(object, &patch).map_err(|_| Failure::unfit_patch())
 }
 
 /// Changes `old` to what is wanted of `object`.
@@ -153,16 +176,10 @@ fn update(state: &mut State, request: &Request, key: Key, old: &Arc<Value>, mut 
             set_status(&mut object, old.get("status").cloned());
         }
         check_deletion(kind, &key.name, old, &object)?;
-        for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+        for field in KEPT {
             meta::set(&mut object, field, old.pointer(&format!("/metadata/{field}")).cloned());
         }
-        for field in ["name", "namespace", "resourceVersion"] {
-            meta::set(&mut object, field, old.pointer(&format!("/metadata/{field}")).cloned());
-        }
-        if let Some(fields) = object.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), kind.api_version().into());
-            fields.insert("kind".to_owned(), kind.kind.clone().into());
-        }
+        name_kind(kind, &mut object);
         if kind.is(Trait::Generation) && meta::wanted(&object, status_apart) != meta::wanted(old, status_apart) {
             let generation = meta::number(old, "generation").unwrap_or_default() + 1;
             meta::set(&mut object, "generation", Some(generation.into()));
@@ -237,7 +254,8 @@ fn check_deletion(kind: &Kind, name: &str, old: &Value, object: &Value) -> Resul
     }
     let list = added.iter().map(|finalizer| format!("{finalizer:?}")).collect::<Vec<_>>().join(", ");
     let why = format!(
-        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{{{list}}}"
+        "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers \
+         []string{{{list}}}"
     );
     Err(Failure::invalid(kind, name, &vec![("FieldValueForbidden", "metadata.finalizers", why); 2]))
 }
@@ -252,10 +270,8 @@ fn check_rules(kind: &Kind, name: &str, object: &Value, old: Option<&Value>) -> 
     if broken.is_empty() {
         return Ok(());
     }
-    let errors: Vec<(&str, &str, String)> = broken
-        .iter()
-        .map(|(field, message)| ("FieldValueInvalid", field.as_str(), format!("Invalid value: {message}")))
-        .collect();
+    let errors: Vec<(&str, &str, String)> =
+        broken.iter().map(|(field, why)| ("FieldValueInvalid", field.as_str(), why.clone())).collect();
     Err(Failure::invalid(kind, name, &errors))
 }
 

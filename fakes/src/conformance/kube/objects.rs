@@ -127,7 +127,7 @@ pub(super) async fn lease_replaced(w: &mut World) -> Result<()> {
     w.put("leases/a", lease).await?.is(422, "Invalid")?;
     w.delete("leases/a", json!({})).await?.is(200, "")?;
     w.put("leases/a", made.body).await?.is(409, "Conflict")?;
-    let versioned = json!({"metadata": {"name": "a", "resourceVersion": "7"}});
+    let versioned = json!({"metadata": {"name": "a", "resourceVersion": "7"}, "spec": {"holderIdentity": "two"}});
     w.put("leases/a", versioned).await?.is(201, "").map(drop)
 }
 
@@ -187,5 +187,13 @@ pub(super) async fn json_patched(w: &mut World) -> Result<()> {
     w.send("PATCH", "configmaps/a", PATCH, JSON, patch("3")).await?.is(422, "Invalid")?;
     let patched = w.send("PATCH", "configmaps/a", PATCH, JSON, patch("1")).await?.is(200, "")?;
     ensure!(patched.at("/data/key") == "2", "{patched:?}");
-    Ok(())
+    // As kube's helper adds a first finalizer: what is not there is null.
+    let first = json!([
+        {"op": "test", "path": "/metadata/finalizers", "value": null},
+        {"op": "add", "path": "/metadata/finalizers", "value": ["savepoints.dev/held"]},
+    ]);
+    w.send("PATCH", "configmaps/a", PATCH, JSON, Some(first.clone())).await?.is(200, "")?;
+    w.send("PATCH", "configmaps/a", PATCH, JSON, Some(first)).await?.is(422, "Invalid")?;
+    let remove = json!([{"op": "remove", "path": "/metadata/finalizers/0"}]);
+    w.send("PATCH", "configmaps/a", PATCH, JSON, Some(remove)).await?.is(200, "").map(drop)
 }

@@ -63,7 +63,9 @@ impl Transcript {
             self.blank_metadata(metadata, is_list || pod);
         }
         if let Some(Value::Array(items)) = fields.get_mut("items") {
-            items.iter_mut().for_each(|item| self.blank(item));
+            for item in items {
+                self.blank(item);
+            }
         }
         if let Some(Value::Object(details)) = fields.get_mut("details") {
             self.name_uid(details);

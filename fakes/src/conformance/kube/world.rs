@@ -96,8 +96,8 @@ impl World {
         self.send("PUT", path, JSON, JSON, Some(body)).await
     }
 
-    pub(super) async fn merge(&mut self, path: &str, patch: Value) -> Result<Answer> {
-        self.send("PATCH", path, MERGE, JSON, Some(patch)).await
+    pub(super) async fn merge(&mut self, path: &str, changes: Value) -> Result<Answer> {
+        self.send("PATCH", path, MERGE, JSON, Some(changes)).await
     }
 
     pub(super) async fn delete(&mut self, path: &str, options: Value) -> Result<Answer> {
@@ -105,8 +105,8 @@ impl World {
     }
 
     /// A patch whose answer is not always the same.
-    pub(super) async fn merge_unrecorded(&mut self, path: &str, patch: Value) -> Result<()> {
-        answer(self.request("PATCH", path, MERGE, JSON, Some(patch)).await?).await?.is(200, "").map(drop)
+    pub(super) async fn merge_unrecorded(&mut self, path: &str, changes: Value) -> Result<()> {
+        answer(self.request("PATCH", path, MERGE, JSON, Some(changes)).await?).await?.is(200, "").map(drop)
     }
 
     /// A read whose answer, or path, is not always the same.
@@ -153,7 +153,7 @@ impl World {
         let path = format!("{path}{}watch=true&timeoutSeconds=2", if path.contains('?') { '&' } else { '?' });
         let response = self.request("GET", &path, JSON, accept, None).await?;
         // Versions differ from run to run.
-        let shown = path.split("&resourceVersion=").next().unwrap_or_default().to_owned();
+        let shown = path.split("resourceVersion=").next().unwrap_or_default().trim_end_matches(['?', '&']).to_owned();
         Ok(Watch { shown, response })
     }
 
