@@ -107,6 +107,8 @@ pub(super) struct State {
     pub settings: Settings,
     /// The moment at which something happens.
     pub now: Instant,
+    /// No event is applied, so that what is done now is done at the moment of the last one.
+    pub holds_still: bool,
     agenda: BTreeMap<(Instant, u64), Event>,
     /// How often something was put on the agenda or a name was made: makes each differ, always in the same way.
     count: u64,
@@ -134,6 +136,7 @@ impl State {
         Self {
             settings,
             now: Instant::now(),
+            holds_still: false,
             agenda: BTreeMap::new(),
             count: 0,
             outbox: Outbox::new(),
@@ -151,6 +154,9 @@ impl State {
 
     /// Applies the first event that is due, if one is.
     pub fn next(&mut self) -> Due {
+        if self.holds_still {
+            return Due::Nothing;
+        }
         let real = Instant::now();
         let due = self.agenda.first_entry().filter(|entry| entry.key().0 <= real);
         let Some(due) = due else {
