@@ -41,10 +41,6 @@ impl State {
             JobStep::Initialized => {
                 job.change(JobState::Created, at);
                 self.run(id);
-                let interval = self.job(id).and_then(|job| job.script().checkpoint_interval);
-                if let Some(interval) = interval {
-                    self.job_after(interval, id, JobStep::Checkpoint);
-                }
             }
             JobStep::Schedule => self.deploy_waiting(),
             JobStep::Deployed => {
@@ -54,16 +50,11 @@ impl State {
                 }
             }
             JobStep::Checkpoint => self.periodic_checkpoint(id),
-            JobStep::Restart => {
-                self.run(id);
-                if let Some(interval) = self.job(id).and_then(|job| job.script().checkpoint_interval) {
-                    self.job_after(interval, id, JobStep::Checkpoint);
-                }
-            }
+            JobStep::Restart => self.run(id),
             JobStep::Cancelled => self.end(id, JobState::Canceled, Tasks::Canceled),
             JobStep::LossNoticed => {
-                job.lost_tasks = false;
-                self.task_failed(id, &Exception::TaskManager("10.0.0.7:6122-fa4e00".to_owned()), &Cause::Suspending);
+                let gone = Exception::TaskManager("10.0.0.7:6122-fa4e00".to_owned());
+                self.task_failed(id, &gone, &Cause::Suspending);
             }
             JobStep::Stopped => self.stopped(id),
             JobStep::Failed => self.end(id, JobState::Failed, Tasks::Failed),
@@ -88,7 +79,11 @@ impl State {
         }
         job.change(JobState::Running, at);
         job.set_tasks(Tasks::Scheduled, at);
+        let interval = job.script().checkpoint_interval;
         self.job_after(SCHEDULING, id, JobStep::Schedule);
+        if let Some(interval) = interval {
+            self.job_after(interval, id, JobStep::Checkpoint);
+        }
     }
 
     /// A task failed; `cause` is what pending snapshots say.
@@ -98,33 +93,30 @@ impl State {
         if let Some(savepoint) = job.stopped_at.take() {
             let location = savepoint.location.unwrap_or_default();
             self.conclude(savepoint.operation.as_ref(), Operation::Failed(Cause::Stopping { location }, self.now));
-            self.fail_over(id, Exception::WhileStopping(Box::new(exception.clone())), None);
-            return;
+            let what = Exception::WhileStopping(Box::new(exception.clone()));
+            return self.fail_over(id, what, RestartStrategy::Never);
         }
         if job.state == JobState::Cancelling {
             return;
         }
         let restart = job.script().restart;
-        let delay = match restart {
-            RestartStrategy::After(delay) => Some(delay),
-            RestartStrategy::Never => None,
-        };
-        self.fail_over(id, exception.clone(), delay);
+        self.fail_over(id, exception.clone(), restart);
     }
 
-    /// Ends this execution attempt; another one follows after a delay, or none.
-    fn fail_over(&mut self, id: &str, what: Exception, delay: Option<Duration>) {
+    /// Ends this execution attempt; another one follows, or none.
+    fn fail_over(&mut self, id: &str, what: Exception, next: RestartStrategy) {
         let at = self.timestamp();
-        self.free_slots(|(of, _)| of == id);
+        self.free_slots_of(id);
         let Some(job) = self.job_mut(id) else { return };
         job.thrown.insert(0, Thrown { at, what });
         job.thrown.truncate(EXCEPTIONS);
         job.attempt += 1;
+        job.lost_tasks = false;
         job.change(JobState::Restarting, at);
         job.set_tasks(Tasks::Canceled, at);
-        match delay {
-            Some(delay) => self.job_after(delay, id, JobStep::Restart),
-            None => self.job_after(GIVING_UP, id, JobStep::Failed),
+        match next {
+            RestartStrategy::After(delay) => self.job_after(delay, id, JobStep::Restart),
+            RestartStrategy::Never => self.job_after(GIVING_UP, id, JobStep::Failed),
         }
         self.deploy_waiting();
     }
@@ -158,7 +150,7 @@ impl State {
     fn end(&mut self, id: &str, state: JobState, tasks: Tasks) {
         let at = self.timestamp();
         self.abort_pending(id, &Cause::Suspending);
-        self.free_slots(|(of, _)| of == id);
+        self.free_slots_of(id);
         let Some(job) = self.job_mut(id) else { return };
         job.change(state, at);
         job.set_tasks(tasks, at);
