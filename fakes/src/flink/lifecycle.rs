@@ -16,7 +16,7 @@ const SCHEDULING: Duration = Duration::from_millis(200);
 const CANCELLING: Duration = Duration::from_millis(50);
 /// `web.exception-history-size`.
 const EXCEPTIONS: usize = 16;
-/// A job that can't be recovered says RESTARTING for so long.
+/// From the last failure of a job until it has failed.
 const GIVING_UP: Duration = Duration::from_millis(30);
 
 impl State {
@@ -107,12 +107,14 @@ impl State {
     fn fail_over(&mut self, id: &str, what: Exception, next: RestartStrategy) {
         let at = self.timestamp();
         self.free_slots_of(id);
+        // A stop whose job can't be recovered was seen to pass through RESTARTING.
+        let restarts = next != RestartStrategy::Never || matches!(what, Exception::WhileStopping(_));
         let Some(job) = self.job_mut(id) else { return };
         job.thrown.insert(0, Thrown { at, what });
         job.thrown.truncate(EXCEPTIONS);
         job.attempt += 1;
         job.lost_tasks = false;
-        job.change(JobState::Restarting, at);
+        job.change(if restarts { JobState::Restarting } else { JobState::Failing }, at);
         job.set_tasks(Tasks::Canceled, at);
         match next {
             RestartStrategy::After(delay) => self.job_after(delay, id, JobStep::Restart),
