@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::hands::{Hands, RECOVERS};
+use super::hands::{Hands, RECOVERS, SOON};
 use super::run::case;
 use super::savepoint::TRIGGER;
 use super::{Case, NoAnswer, Snapshots, Target, Version, When, World};
@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
     case!(killed_as_the_savepoint_of_a_stop_is_whole, HighAvailability),
     case!(killed_as_a_stopped_job_has_finished, HighAvailability),
     case!(killed_after_a_stopped_job_has_finished, HighAvailability),
+    case!(high_availability_forgets_jobs_that_ended, HighAvailability),
 ];
 
 /// A savepoint takes so long that the kill comes in its middle.
@@ -143,6 +144,27 @@ async fn killed_as_a_stopped_job_has_finished(world: &dyn World) -> Result<()> {
 
 async fn killed_after_a_stopped_job_has_finished(world: &dyn World) -> Result<()> {
     finished_and_killed(world, Duration::from_millis(450)).await
+}
+
+async fn high_availability_forgets_jobs_that_ended(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    for stops in [true, false] {
+        let job = hands.running_job(1, Snapshots::Fast).await?;
+        hands.has_checkpoint(&job).await?;
+        ensure!(world.has_high_availability_map(&job).await?, "no ConfigMap of the job");
+        if stops {
+            hands.asks_stop(&job, TRIGGER, &world.directory("ended"), false).await?;
+            hands.outcome(&job, TRIGGER).await?.savepoint()?;
+        } else {
+            hands.cancel(&job).await?.of(202)?;
+        }
+        let forgotten = async || Ok((!world.has_high_availability_map(&job).await?).then_some(()));
+        hands.until("its ConfigMap is gone", SOON, forgotten).await?;
+        // The process that saw it end knows it on.
+        let state = hands.state(&job).await;
+        ensure!(state.as_deref() == Some(if stops { "FINISHED" } else { "CANCELED" }), "{state:?}");
+    }
+    Ok(())
 }
 
 /// 1.20 remembers for more than a second that the job finished. 2.3 was seen to have forgotten it after half a second; it
