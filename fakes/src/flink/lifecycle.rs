@@ -6,7 +6,7 @@ use super::cause::{Cause, Exception, Thrown};
 use super::files::{FileEffect, key};
 use super::job::{Durable, Job, JobState, Restored, Tasks};
 use super::settings::{JobScript, RestartStrategy};
-use super::state::{JobStep, Operation, State};
+use super::state::{Event, JobStep, Operation, State};
 
 /// From a submit to a graph.
 const INITIALIZATION: Duration = Duration::from_millis(80);
@@ -14,6 +14,8 @@ const INITIALIZATION: Duration = Duration::from_millis(80);
 const SCHEDULING: Duration = Duration::from_millis(200);
 /// Tasks are cancelled.
 const CANCELLING: Duration = Duration::from_millis(50);
+/// From the end of a job, which REST tells at once, until its result is in the storage of high availability.
+const RESULT_STORED: Duration = Duration::from_millis(20);
 /// `web.exception-history-size`.
 const EXCEPTIONS: usize = 16;
 /// From the last failure of a job until it has failed.
@@ -156,7 +158,15 @@ impl State {
         let Some(job) = self.job_mut(id) else { return };
         job.change(state, at);
         job.set_tasks(tasks, at);
-        let kept = match state {
+        let stored = if self.settings.high_availability { RESULT_STORED } else { Duration::ZERO };
+        self.after(stored, Event::ResultStored(id.to_owned()));
+        self.deploy_waiting();
+    }
+
+    /// From here on no JobManager will run the job again, so its checkpoints can go.
+    pub(super) fn result_stored(&mut self, id: &str) {
+        let Some(job) = self.job_mut(id) else { return };
+        let kept = match job.state {
             JobState::Finished => false,
             JobState::Canceled => job.script().retain_on_cancellation,
             _ => true,
@@ -168,17 +178,17 @@ impl State {
             self.outbox.extend(directories.map(FileEffect::Delete));
         }
         self.forget_soon(id);
-        self.deploy_waiting();
     }
 
     /// A cancel is asked for; the state of a job that has ended comes back.
     pub fn cancel(&mut self, id: &str) -> Option<Result<(), JobState>> {
         let at = self.timestamp();
         let job: &mut Job = self.job_mut(id)?;
-        if job.state.is_terminal() {
+        // A job that is cancelled can be cancelled again.
+        if job.state.is_terminal() && job.state != JobState::Canceled {
             return Some(Err(job.state));
         }
-        if job.state != JobState::Cancelling {
+        if !matches!(job.state, JobState::Cancelling | JobState::Canceled) {
             job.attempt += 1;
             job.change(JobState::Cancelling, at);
             job.set_tasks(Tasks::Canceling, at);

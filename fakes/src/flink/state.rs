@@ -28,6 +28,8 @@ pub(super) enum Event {
     TaskManagerBack(usize),
     /// TaskManagers end the tasks that they had from this instance.
     HeartbeatTimeout(u32),
+    /// The end of a job outlives the JobManager's process.
+    ResultStored(String),
     /// What high availability kept of a job that ended goes.
     CleanedUp(String),
 }
@@ -182,6 +184,7 @@ impl State {
             Event::Leads => self.leads(),
             Event::TaskManagerBack(number) => self.task_manager_back(number),
             Event::HeartbeatTimeout(instance) => self.heartbeat_timeout(instance),
+            Event::ResultStored(job) => self.result_stored(&job),
             Event::CleanedUp(job) => {
                 self.durable.remove(&job);
             }
