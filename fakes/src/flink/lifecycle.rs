@@ -165,7 +165,7 @@ impl State {
 
     /// From here on no JobManager will run the job again, so its checkpoints can go.
     pub(super) fn result_stored(&mut self, id: &str) {
-        let Some(job) = self.job_mut(id) else { return };
+        let Some(job) = self.job_mut(id).filter(|job| job.state.is_terminal()) else { return };
         let kept = match job.state {
             JobState::Finished => false,
             JobState::Canceled => job.script().retain_on_cancellation,
