@@ -44,6 +44,7 @@ scenarios! {
     ha_stop_killed_as_its_savepoint_is_whole,
     ha_stop_killed_as_its_savepoint_is_whole_on_2_3,
     ha_stop_killed_in_the_middle,
+    killed_in_the_middle_without_ha,
     no_directory,
     no_such_bucket,
     of_a_job_that_is_starting,

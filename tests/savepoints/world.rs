@@ -257,10 +257,6 @@ impl World {
             settings: Arc::new(OperatorSettings::default()),
         }
     }
-
-    pub fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
-    }
 }
 
 fn far() -> tokio::time::Instant {

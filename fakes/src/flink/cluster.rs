@@ -175,11 +175,13 @@ impl Cluster {
                 Due::Nothing => return state,
                 Due::Done => {}
                 Due::Written(location) => {
+                    state.holds_still = true;
                     drop(state);
                     let hooks = self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
                     for hook in hooks {
                         hook(self, &location);
                     }
+                    self.state().holds_still = false;
                 }
             }
         }

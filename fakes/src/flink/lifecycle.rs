@@ -6,7 +6,7 @@ use super::cause::{Cause, Exception, Thrown};
 use super::files::{FileEffect, key};
 use super::job::{Durable, Job, JobState, Restored, Tasks};
 use super::settings::{JobScript, RestartStrategy};
-use super::state::{JobStep, Operation, State};
+use super::state::{Event, JobStep, Operation, State};
 
 /// From a submit to a graph.
 const INITIALIZATION: Duration = Duration::from_millis(80);
@@ -14,9 +14,11 @@ const INITIALIZATION: Duration = Duration::from_millis(80);
 const SCHEDULING: Duration = Duration::from_millis(200);
 /// Tasks are cancelled.
 const CANCELLING: Duration = Duration::from_millis(50);
+/// From the end of a job, which REST tells at once, until its result is in the storage of high availability.
+const RESULT_STORED: Duration = Duration::from_millis(20);
 /// `web.exception-history-size`.
 const EXCEPTIONS: usize = 16;
-/// A job that can't be recovered says RESTARTING for so long.
+/// From the last failure of a job until it has failed.
 const GIVING_UP: Duration = Duration::from_millis(30);
 
 impl State {
@@ -41,10 +43,6 @@ impl State {
             JobStep::Initialized => {
                 job.change(JobState::Created, at);
                 self.run(id);
-                let interval = self.job(id).and_then(|job| job.script().checkpoint_interval);
-                if let Some(interval) = interval {
-                    self.job_after(interval, id, JobStep::Checkpoint);
-                }
             }
             JobStep::Schedule => self.deploy_waiting(),
             JobStep::Deployed => {
@@ -54,16 +52,11 @@ impl State {
                 }
             }
             JobStep::Checkpoint => self.periodic_checkpoint(id),
-            JobStep::Restart => {
-                self.run(id);
-                if let Some(interval) = self.job(id).and_then(|job| job.script().checkpoint_interval) {
-                    self.job_after(interval, id, JobStep::Checkpoint);
-                }
-            }
+            JobStep::Restart => self.run(id),
             JobStep::Cancelled => self.end(id, JobState::Canceled, Tasks::Canceled),
             JobStep::LossNoticed => {
-                job.lost_tasks = false;
-                self.task_failed(id, &Exception::TaskManager("10.0.0.7:6122-fa4e00".to_owned()), &Cause::Suspending);
+                let gone = Exception::TaskManager("10.0.0.7:6122-fa4e00".to_owned());
+                self.task_failed(id, &gone, &Cause::Suspending);
             }
             JobStep::Stopped => self.stopped(id),
             JobStep::Failed => self.end(id, JobState::Failed, Tasks::Failed),
@@ -88,7 +81,11 @@ impl State {
         }
         job.change(JobState::Running, at);
         job.set_tasks(Tasks::Scheduled, at);
+        let interval = job.script().checkpoint_interval;
         self.job_after(SCHEDULING, id, JobStep::Schedule);
+        if let Some(interval) = interval {
+            self.job_after(interval, id, JobStep::Checkpoint);
+        }
     }
 
     /// A task failed; `cause` is what pending snapshots say.
@@ -98,33 +95,32 @@ impl State {
         if let Some(savepoint) = job.stopped_at.take() {
             let location = savepoint.location.unwrap_or_default();
             self.conclude(savepoint.operation.as_ref(), Operation::Failed(Cause::Stopping { location }, self.now));
-            self.fail_over(id, Exception::WhileStopping(Box::new(exception.clone())), None);
-            return;
+            let what = Exception::WhileStopping(Box::new(exception.clone()));
+            return self.fail_over(id, what, RestartStrategy::Never);
         }
         if job.state == JobState::Cancelling {
             return;
         }
         let restart = job.script().restart;
-        let delay = match restart {
-            RestartStrategy::After(delay) => Some(delay),
-            RestartStrategy::Never => None,
-        };
-        self.fail_over(id, exception.clone(), delay);
+        self.fail_over(id, exception.clone(), restart);
     }
 
-    /// Ends this execution attempt; another one follows after a delay, or none.
-    fn fail_over(&mut self, id: &str, what: Exception, delay: Option<Duration>) {
+    /// Ends this execution attempt; another one follows, or none.
+    fn fail_over(&mut self, id: &str, what: Exception, next: RestartStrategy) {
         let at = self.timestamp();
-        self.free_slots(|(of, _)| of == id);
+        self.free_slots_of(id);
+        // A stop whose job can't be recovered was seen to pass through RESTARTING.
+        let restarts = next != RestartStrategy::Never || matches!(what, Exception::WhileStopping(_));
         let Some(job) = self.job_mut(id) else { return };
         job.thrown.insert(0, Thrown { at, what });
         job.thrown.truncate(EXCEPTIONS);
         job.attempt += 1;
-        job.change(JobState::Restarting, at);
+        job.lost_tasks = false;
+        job.change(if restarts { JobState::Restarting } else { JobState::Failing }, at);
         job.set_tasks(Tasks::Canceled, at);
-        match delay {
-            Some(delay) => self.job_after(delay, id, JobStep::Restart),
-            None => self.job_after(GIVING_UP, id, JobStep::Failed),
+        match next {
+            RestartStrategy::After(delay) => self.job_after(delay, id, JobStep::Restart),
+            RestartStrategy::Never => self.job_after(GIVING_UP, id, JobStep::Failed),
         }
         self.deploy_waiting();
     }
@@ -158,11 +154,19 @@ impl State {
     fn end(&mut self, id: &str, state: JobState, tasks: Tasks) {
         let at = self.timestamp();
         self.abort_pending(id, &Cause::Suspending);
-        self.free_slots(|(of, _)| of == id);
+        self.free_slots_of(id);
         let Some(job) = self.job_mut(id) else { return };
         job.change(state, at);
         job.set_tasks(tasks, at);
-        let kept = match state {
+        let stored = if self.settings.high_availability { RESULT_STORED } else { Duration::ZERO };
+        self.after(stored, Event::ResultStored(id.to_owned()));
+        self.deploy_waiting();
+    }
+
+    /// From here on no JobManager will run the job again, so its checkpoints can go.
+    pub(super) fn result_stored(&mut self, id: &str) {
+        let Some(job) = self.job_mut(id).filter(|job| job.state.is_terminal()) else { return };
+        let kept = match job.state {
             JobState::Finished => false,
             JobState::Canceled => job.script().retain_on_cancellation,
             _ => true,
@@ -174,17 +178,17 @@ impl State {
             self.outbox.extend(directories.map(FileEffect::Delete));
         }
         self.forget_soon(id);
-        self.deploy_waiting();
     }
 
     /// A cancel is asked for; the state of a job that has ended comes back.
     pub fn cancel(&mut self, id: &str) -> Option<Result<(), JobState>> {
         let at = self.timestamp();
         let job: &mut Job = self.job_mut(id)?;
-        if job.state.is_terminal() {
+        // A job that is cancelled can be cancelled again.
+        if job.state.is_terminal() && job.state != JobState::Canceled {
             return Some(Err(job.state));
         }
-        if job.state != JobState::Cancelling {
+        if !matches!(job.state, JobState::Cancelling | JobState::Canceled) {
             job.attempt += 1;
             job.change(JobState::Cancelling, at);
             job.set_tasks(Tasks::Canceling, at);

@@ -149,10 +149,16 @@ impl State {
         (slots().count(), slots().filter(|slot| slot.is_none()).count())
     }
 
-    pub(super) fn free_slots(&mut self, which: impl Fn(&(String, u32)) -> bool) {
+    fn free_slots(&mut self, which: impl Fn(&(String, u32)) -> bool) {
         for slot in self.task_managers.iter_mut().flat_map(|one| &mut one.slots) {
             slot.take_if(|task| which(task));
         }
+    }
+
+    /// A job's tasks of this instance end; those that a dead one has sent go on.
+    pub(super) fn free_slots_of(&mut self, job: &str) {
+        let instance = self.instance;
+        self.free_slots(|(of, by)| of == job && *by == instance);
     }
 
     fn allocate(&mut self, job: &str, wanted: usize) -> bool {

@@ -168,11 +168,13 @@ impl State {
         if !std::mem::take(&mut job.held) {
             return;
         }
+        job.durable.script.backpressure = false;
         let takes = job.script().snapshot;
         let waiting: Vec<i64> = job.snapshots.pending.iter().map(|snapshot| snapshot.id).collect();
         for snapshot in waiting {
             self.snapshot_after(takes / 2, id, snapshot, SnapshotStep::StateWritten);
         }
+        self.persist(id);
     }
 
     pub(super) fn snapshot_step(&mut self, id: &str, number: i64, step: SnapshotStep) -> Option<String> {

@@ -28,6 +28,8 @@ pub(super) enum Event {
     TaskManagerBack(usize),
     /// TaskManagers end the tasks that they had from this instance.
     HeartbeatTimeout(u32),
+    /// The end of a job outlives the JobManager's process.
+    ResultStored(String),
     /// What high availability kept of a job that ended goes.
     CleanedUp(String),
 }
@@ -107,6 +109,8 @@ pub(super) struct State {
     pub settings: Settings,
     /// The moment at which something happens.
     pub now: Instant,
+    /// No event is applied, so that what is done now is done at the moment of the last one.
+    pub holds_still: bool,
     agenda: BTreeMap<(Instant, u64), Event>,
     /// How often something was put on the agenda or a name was made: makes each differ, always in the same way.
     count: u64,
@@ -134,6 +138,7 @@ impl State {
         Self {
             settings,
             now: Instant::now(),
+            holds_still: false,
             agenda: BTreeMap::new(),
             count: 0,
             outbox: Outbox::new(),
@@ -151,6 +156,9 @@ impl State {
 
     /// Applies the first event that is due, if one is.
     pub fn next(&mut self) -> Due {
+        if self.holds_still {
+            return Due::Nothing;
+        }
         let real = Instant::now();
         let due = self.agenda.first_entry().filter(|entry| entry.key().0 <= real);
         let Some(due) = due else {
@@ -176,6 +184,7 @@ impl State {
             Event::Leads => self.leads(),
             Event::TaskManagerBack(number) => self.task_manager_back(number),
             Event::HeartbeatTimeout(instance) => self.heartbeat_timeout(instance),
+            Event::ResultStored(job) => self.result_stored(&job),
             Event::CleanedUp(job) => {
                 self.durable.remove(&job);
             }

@@ -32,7 +32,7 @@ const JOBS: [(&str, Option<JobState>); 11] = [
     ("CANCELED", Some(JobState::Canceled)),
     ("FAILED", Some(JobState::Failed)),
     ("FINISHED", Some(JobState::Finished)),
-    ("FAILING", None),
+    ("FAILING", Some(JobState::Failing)),
     ("SUSPENDED", None),
     ("RECONCILING", None),
 ];

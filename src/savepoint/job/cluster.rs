@@ -280,9 +280,9 @@ fn holds(savepoint: &FlinkSavepoint, attempt: &SavepointAttempt) -> bool {
     attempt.result.is_none() || (savepoint.spec.then() == Then::Cancel && savepoint.status.as_ref().is_some_and(|s| s.location.is_some()))
 }
 
-/// What to make of a job that its JobManager does not know. With Kubernetes HA a JobManager recovers every job that
-/// still has a ConfigMap; without HA none comes back by itself.
-pub async fn unknown(ctx: &Context, namespace: &str, flink: &flink::Client, job: &JobId) -> JobNow {
+/// Whether a job that has ended, or that its JobManager does not know, may come back by itself. With Kubernetes HA a
+/// JobManager recovers every job that still has a ConfigMap; without HA none comes back.
+pub async fn may_return(ctx: &Context, namespace: &str, flink: &flink::Client, job: &JobId) -> JobNow {
     let configuration = match flink.configuration().await {
         Ok(configuration) => configuration,
         Err(e) => return JobNow::CantTell(e.to_string()),
@@ -295,7 +295,7 @@ pub async fn unknown(ctx: &Context, namespace: &str, flink: &flink::Client, job:
         kind.eq_ignore_ascii_case("kubernetes") || kind.ends_with("KubernetesHaServicesFactory");
     let (true, Some(cluster_id)) = (kubernetes, config::CLUSTER_ID.get(&configuration)) else {
         return JobNow::MayReturn(format!(
-            "the JobManager does not know the job, and its high availability ({kind}) can't be looked into"
+            "the JobManager's high availability ({kind}) can't be looked into, and it might recover the job"
         ));
     };
     let maps: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), config::NAMESPACE.get(&configuration).unwrap_or(namespace));
@@ -303,7 +303,7 @@ pub async fn unknown(ctx: &Context, namespace: &str, flink: &flink::Client, job:
     match within("get ConfigMap", maps.get_metadata_opt(&name)).await {
         Ok(None) => JobNow::Gone,
         Ok(Some(_)) => JobNow::MayReturn(format!(
-            "the JobManager does not know the job, and ConfigMap {name}, from which it would recover it, is still there"
+            "ConfigMap {name}, from which the JobManager would recover the job, is still there"
         )),
         Err(e) => JobNow::CantTell(e.to_string()),
     }

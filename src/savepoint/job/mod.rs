@@ -46,9 +46,14 @@ pub async fn now(ctx: &Context, namespace: &str, flink: &flink::Client, job: &Jo
         Err(e) => return JobNow::CantTell(e.to_string()),
     };
     match jobs.into_iter().find(|j| &j.id == job) {
-        Some(j) if j.state.is_terminal() => JobNow::Ended(j.state),
+        // With high availability a job that was seen FINISHED has been seen to run again: its JobManager was killed before
+        // it had stored the result. What it would be recovered from goes only after that.
+        Some(j) if j.state.is_terminal() => match cluster::may_return(ctx, namespace, flink, job).await {
+            JobNow::Gone => JobNow::Ended(j.state),
+            other => other,
+        },
         Some(j) => JobNow::Lives { all_tasks_running: j.tasks.all_running(), state: j.state },
-        None => cluster::unknown(ctx, namespace, flink, job).await,
+        None => cluster::may_return(ctx, namespace, flink, job).await,
     }
 }
 

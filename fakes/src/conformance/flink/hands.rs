@@ -152,10 +152,13 @@ impl Hands<'_> {
         Ok(job)
     }
 
-    /// Waits until a job has a retained checkpoint.
+    /// Waits until a job has a retained checkpoint, and the JobManager knows it: files alone can be those of one that no
+    /// other JobManager would find.
     pub async fn has_checkpoint(self, job: &str) -> Result<()> {
-        let has = async || Ok((!self.0.retained_checkpoints(job).await?.is_empty()).then_some(()));
-        self.until("a checkpoint", SOON, has).await
+        let known = |body: &Value| body.pointer("/latest/completed").filter(|one| one.is_object()).map(drop);
+        self.checkpoints_show("a checkpoint", job, known).await?;
+        ensure!(!self.0.retained_checkpoints(job).await?.is_empty(), "a checkpoint without files");
+        Ok(())
     }
 
     /// Asks for a savepoint, which is taken as asked for.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::hands::{Hands, RECOVERS};
+use super::hands::{Hands, RECOVERS, SOON};
 use super::run::case;
 use super::savepoint::TRIGGER;
-use super::{Case, NoAnswer, Snapshots, Target, Version, When, World};
+use super::{Case, NoAnswer, Snapshots, Target, When, World};
 
 pub(super) const CASES: &[Case] = &[
     case!(killed_without_high_availability, NoHighAvailability),
@@ -18,6 +18,7 @@ pub(super) const CASES: &[Case] = &[
     case!(killed_as_the_savepoint_of_a_stop_is_whole, HighAvailability),
     case!(killed_as_a_stopped_job_has_finished, HighAvailability),
     case!(killed_after_a_stopped_job_has_finished, HighAvailability),
+    case!(high_availability_forgets_jobs_that_ended, HighAvailability),
 ];
 
 /// A savepoint takes so long that the kill comes in its middle.
@@ -145,8 +146,30 @@ async fn killed_after_a_stopped_job_has_finished(world: &dyn World) -> Result<()
     finished_and_killed(world, Duration::from_millis(450)).await
 }
 
-/// 1.20 remembers for more than a second that the job finished. 2.3 was seen to have forgotten it after half a second; it
-/// is unknown then, and its ConfigMap is gone.
+async fn high_availability_forgets_jobs_that_ended(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    for stops in [true, false] {
+        let job = hands.running_job(1, Snapshots::Fast).await?;
+        hands.has_checkpoint(&job).await?;
+        ensure!(world.has_high_availability_map(&job).await?, "no ConfigMap of the job");
+        if stops {
+            hands.asks_stop(&job, TRIGGER, &world.directory("ended"), false).await?;
+            hands.outcome(&job, TRIGGER).await?.savepoint()?;
+        } else {
+            hands.cancel(&job).await?.of(202)?;
+        }
+        let forgotten = async || Ok((!world.has_high_availability_map(&job).await?).then_some(()));
+        hands.until("its ConfigMap is gone", SOON, forgotten).await?;
+        // The process that saw it end knows it on.
+        let state = hands.state(&job).await;
+        ensure!(state.as_deref() == Some(if stops { "FINISHED" } else { "CANCELED" }), "{state:?}");
+    }
+    Ok(())
+}
+
+/// That a job has finished is told before it is stored, and stored until it is cleaned up. So the next JobManager knows that
+/// the job finished; or knows nothing of it, and its ConfigMap is gone; or, where the last one was killed in the moment
+/// between, runs it again.
 async fn finished_and_killed(world: &dyn World, after: Duration) -> Result<()> {
     let hands = Hands(world);
     let job = hands.running_job(1, Snapshots::Fast).await?;
@@ -157,16 +180,19 @@ async fn finished_and_killed(world: &dyn World, after: Duration) -> Result<()> {
     tokio::time::sleep(after).await;
     world.strike(Target::JobManager, When::Now).await?;
     let first = next_leader(hands).await?;
-    let answer = hands.get(&format!("/jobs/{job}/status")).await?;
-    if answer.status == 200 {
-        ensure!(answer.body == json!({"status": "FINISHED"}), "{}", answer.body);
-        let overview = hands.overview(&job).await?.context("not in the overview")?;
-        ensure!(overview.pointer("/tasks/total") == Some(&json!(0)), "{overview}");
-    } else {
-        ensure!(world.version() == Version::V2_3, "1.20 has forgotten the job: {first:?}");
-        ensure!(first.is_empty(), "{first:?}");
-        answer.refuses(500, "FlinkJobNotFoundException")?;
-        ensure!(!world.has_high_availability_map(&job).await?, "its ConfigMap is there");
+    match first.iter().find(|(id, _)| *id == job).map(|(_, state)| state.as_str()) {
+        Some("FINISHED") => {
+            let overview = hands.overview(&job).await?.context("not in the overview")?;
+            ensure!(overview.pointer("/tasks/total") == Some(&json!(0)), "{overview}");
+        }
+        None => {
+            hands.get(&format!("/jobs/{job}/status")).await?.refuses(500, "FlinkJobNotFoundException")?;
+            ensure!(!world.has_high_availability_map(&job).await?, "its ConfigMap is there");
+        }
+        Some(_) => {
+            ensure!(after.is_zero(), "it has not stored the job's end for {} ms: {first:?}", after.as_millis());
+            runs_again(hands, &first, &job).await?;
+        }
     }
     trigger_is_forgotten(hands, &job).await?;
     let files = world.files(&directory).await?;

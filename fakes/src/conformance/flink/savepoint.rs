@@ -198,7 +198,12 @@ async fn savepoint_while_tasks_wait_for_slots(world: &dyn World) -> Result<()> {
     let hands = Hands(world);
     // One slot more than there are.
     let job = world.start_job(&JobWish { parallelism: 3, snapshots: Snapshots::Fast }).await?;
-    hands.comes_to(&job, "RUNNING", SOON).await?;
+    // A JobManager that is older than five minutes restarts such a job again and again, a younger one waits.
+    let scheduled = async || {
+        let state = hands.state(&job).await;
+        Ok(matches!(state.as_deref(), Some("RUNNING" | "RESTARTING")).then_some(()))
+    };
+    hands.until("the job is scheduled", SOON, scheduled).await?;
     let not_running = "Not all required tasks are currently running.";
     hands.asks_savepoint(&job, TRIGGER, &world.directory("waiting")).await?;
     hands.outcome(&job, TRIGGER).await?.fails_with(not_running)?;

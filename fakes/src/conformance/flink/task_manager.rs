@@ -1,6 +1,8 @@
 //! A TaskManager's process is killed.
 
-use anyhow::{Context as _, Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
 use super::hands::{Hands, Outcome, SOON};
@@ -12,19 +14,35 @@ pub(super) const CASES: &[Case] = &[case!(killed_as_the_savepoint_of_a_stop_is_w
 
 /// The savepoint can be used, and the job does not run on.
 async fn killed_as_the_savepoint_of_a_stop_is_whole_elsewhere(world: &dyn World) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        if strikes_in_time(world).await? {
+            return Ok(());
+        }
+    }
+    bail!("{ATTEMPTS} times the TaskManager was killed too early or too late")
+}
+
+/// All that a case needs between the savepoint and the end of the last task are some milliseconds, which a real kill can
+/// miss: false.
+const ATTEMPTS: usize = 6;
+
+async fn strikes_in_time(world: &dyn World) -> Result<bool> {
     let hands = Hands(world);
     // A slow snapshot, so that not all tasks have ended as the TaskManager dies.
-    let job = hands.running_job(2, Snapshots::Take(std::time::Duration::from_secs(2))).await?;
+    let job = hands.running_job(2, Snapshots::Take(Duration::from_secs(2))).await?;
     hands.has_checkpoint(&job).await?;
     let directory = world.directory("task-manager");
     world.strike(Target::TaskManager, When::AsMetadataAppears { below: directory.clone() }).await?;
     hands.asks_stop(&job, TRIGGER, &directory, false).await?;
-    let Outcome::Failure(trace) = hands.outcome(&job, TRIGGER).await? else {
-        anyhow::bail!("the job ended before the TaskManager was killed");
-    };
+    let Outcome::Failure(trace) = hands.outcome(&job, TRIGGER).await? else { return Ok(false) };
     let told = trace.split("StopWithSavepointStoppingException: A savepoint has been created at: ").nth(1);
-    let location =
-        told.and_then(|rest| rest.split(", but the corresponding job ").next()).with_context(|| trace.clone())?;
+    let Some(location) = told.and_then(|rest| rest.split(", but the corresponding job ").next()) else {
+        let early = ["Checkpoint Coordinator is suspending.", "Not all required tasks are currently running."];
+        ensure!(early.iter().any(|text| trace.contains(text)), "{trace}");
+        let _gone = hands.cancel(&job).await;
+        hands.comes_to(&job, "CANCELED", SOON).await?;
+        return Ok(false);
+    };
     hands.is_whole(location).await?;
     hands.comes_to(&job, "FAILED", SOON).await?;
     ensure!(!world.retained_checkpoints(&job).await?.is_empty(), "its checkpoints are gone");
@@ -42,5 +60,5 @@ async fn killed_as_the_savepoint_of_a_stop_is_whole_elsewhere(world: &dyn World)
         })
         .await?;
     ensure!(known == location, "{known}, not {location}");
-    Ok(())
+    Ok(true)
 }
