@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use fakes::clock::Clock;
 use fakes::faults::{Faults, Lost};
 use fakes::flink::{Cluster, Settings, Version};
-use fakes::kube::{ApiServer, Kind};
+use fakes::kube::{ApiServer, Kind, Trait};
 use flink_savepoint_operator::api::{self, FlinkSavepoint};
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::flink::{Connector, Transport};
@@ -70,7 +70,12 @@ impl Default for Wish {
 fn kinds() -> Vec<Kind> {
     static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
     let all = || {
-        let ours = api::crds().into_iter().map(|crd| Kind::of_definition(&serde_json::to_value(crd).unwrap()).unwrap());
+        // Without their rules, which would be evaluated at every write: what users may write is another suite's.
+        let custom = &[Trait::Custom, Trait::Status, Trait::Generation];
+        let ours = api::crds().into_iter().map(|crd| {
+            let names = &crd.spec.names;
+            Kind::built_in(api::GROUP, api::VERSION, &names.plural, &names.kind, custom)
+        });
         let slices = Kind::built_in("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", &[]);
         Kind::built_ins().into_iter().chain(ours).chain([slices]).collect()
     };
