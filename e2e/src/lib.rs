@@ -15,4 +15,5 @@ pub mod operator;
 pub mod proxy;
 pub mod records;
 pub mod s3;
+pub mod session;
 pub mod wait;

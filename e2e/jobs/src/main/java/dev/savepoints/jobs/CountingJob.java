@@ -1,6 +1,7 @@
 package dev.savepoints.jobs;
 
 import java.io.FileOutputStream;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -107,6 +108,7 @@ public final class CountingJob {
     private transient ValueState<Long> count;
     private transient FileOutputStream out;
     private transient String lineEnd;
+    private transient boolean counted;
 
     Count(String file) {
       this.file = file;
@@ -122,22 +124,34 @@ public final class CountingJob {
     @Override
     public void processElement(Long number, Context context, Collector<Long> next)
         throws Exception {
+      while (Files.exists(beside("held"))) {
+        Thread.sleep(20);
+      }
       Long before = count.value();
       long now = before == null ? 1 : before + 1;
       count.update(now);
+      counted = true;
       // One write(2) a line: a killed TaskManager leaves whole lines only.
       String line = System.currentTimeMillis() + " " + number + " " + now + lineEnd;
       out.write(line.getBytes(StandardCharsets.UTF_8));
       next.collect(now);
     }
 
-    /** If FILE.slow exists, a snapshot takes as many milliseconds as it says. */
+    /** FILE.slow says how many milliseconds it takes where there are data; with FILE.fails it fails. */
     @Override
     public void snapshotState(FunctionSnapshotContext context) throws Exception {
-      Path slow = Path.of(file + ".slow");
-      if (Files.exists(slow)) {
+      Path slow = beside("slow");
+      if (counted && Files.exists(slow)) {
         Thread.sleep(Long.parseLong(Files.readString(slow).trim()));
       }
+      Path fails = beside("fails");
+      if (Files.exists(fails)) {
+        throw new IOException("counting job: snapshotState() throws, as " + fails + " asks");
+      }
+    }
+
+    private Path beside(String word) {
+      return Path.of(file + "." + word);
     }
 
     @Override
