@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod conformance_flink;
 mod dump;
 pub mod env;
 pub mod flink;

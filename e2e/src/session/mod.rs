@@ -299,25 +299,24 @@ impl SessionCluster {
         self.aim(&format!("{}-{number}", objects::task_manager(&self.name))).await
     }
 
-    /// The number of a TaskManager that runs a task of a job.
+    /// The number of a TaskManager of which a slot is taken.
     ///
     /// # Errors
-    /// None does.
-    pub async fn task_manager_of(&self, job: &str) -> Result<u32> {
-        let details = self.flink.get(&format!("/jobs/{job}")).await?;
-        let vertex = details.pointer("/vertices/0/id").and_then(Value::as_str).context("a job without vertices")?;
-        let vertex = self.flink.get(&format!("/jobs/{job}/vertices/{vertex}")).await?;
-        let id = vertex.pointer("/subtasks/0/taskmanager-id").and_then(Value::as_str);
-        let id = id.with_context(|| format!("no TaskManager in {vertex}"))?;
+    /// There is none.
+    pub async fn busy_task_manager(&self) -> Result<u32> {
+        let answer = self.flink.get("/taskmanagers").await?;
+        let known = answer.get("taskmanagers").and_then(Value::as_array).context("no TaskManagers in the answer")?;
+        let busy = known.iter().filter(|one| one.get("freeSlots") != one.get("slotsNumber"));
+        // `<address>:<port>-<random>`
+        let address = |one: &Value| one.get("id")?.as_str()?.split(':').next().map(str::to_owned);
+        let busy: Vec<String> = busy.filter_map(address).collect();
         for number in 0..self.wish.task_managers {
             let pod = self.pod(&format!("{}-{number}", objects::task_manager(&self.name))).await?;
-            let address = pod.status.and_then(|status| status.pod_ip).context("a pod without an address")?;
-            // `<address>:<port>-<random>`
-            if id.split(':').next() == Some(&address) {
+            if pod.status.and_then(|status| status.pod_ip).is_some_and(|address| busy.contains(&address)) {
                 return Ok(number);
             }
         }
-        anyhow::bail!("TaskManager {id} has no pod")
+        anyhow::bail!("no TaskManager with a task has a pod: {answer}")
     }
 
     /// The names of the ConfigMaps that high availability has.
