@@ -22,6 +22,8 @@ use crate::{
     session::{Behaviour, Run, SessionCluster, Wish},
 };
 
+/// As the cases expect it.
+const TASK_MANAGERS: u32 = 2;
 /// How long after it was asked for a strike may wait for its moment.
 const MOMENT: Duration = Duration::from_secs(120);
 
@@ -45,8 +47,12 @@ impl RealFlink {
             ("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION".to_owned()),
             ("execution.checkpointing.num-retained", "2".to_owned()),
         ];
-        let wish =
-            Wish { high_availability, task_managers: 2, configuration: configuration.into(), ..Wish::of(version) };
+        let wish = Wish {
+            high_availability,
+            task_managers: TASK_MANAGERS,
+            configuration: configuration.into(),
+            ..Wish::of(version)
+        };
         let name = if high_availability { "available" } else { "plain" };
         let cluster = sandbox.session_cluster(name, wish).await?;
         let s3 = sandbox.env.s3.clone();

@@ -7,11 +7,12 @@ mod process;
 
 use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, api::ListParams};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
 
 pub use self::{aim::Aim, process::Process};
 
@@ -160,37 +161,40 @@ impl SessionCluster {
         self.wish.high_availability
     }
 
-    /// Waits until the JobManager answers and has all slots of all TaskManagers.
+    /// Waits until the JobManager answers and has all slots of all TaskManagers, and of none that is dead: it believes
+    /// in one for some 15 s more.
     ///
     /// # Errors
     /// Not within three minutes.
     pub async fn complete(&self) -> Result<()> {
-        let expected = [self.wish.task_managers, self.wish.task_managers * self.wish.slots].map(Some);
-        self.overview("complete", |overview| {
-            let number = |field: &str| overview.get(field).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
-            [number("taskmanagers"), number("slots-total")] == expected
-        })
-        .await
+        self.has_slots("complete", |_| true).await
     }
 
-    /// Waits until it is complete and nothing has a slot.
+    /// Waits until it is complete and no slot is taken.
     ///
     /// # Errors
     /// Not within three minutes.
     pub async fn idle(&self) -> Result<()> {
-        self.complete().await?;
-        self.overview("idle", |overview| overview.get("slots-total") == overview.get("slots-available")).await
+        self.has_slots("idle", |known| known.get("freeSlots") == known.get("slotsNumber")).await
     }
 
-    async fn overview(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<()> {
+    async fn has_slots(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<()> {
         wait::until(&format!("session cluster {} {what}", self.name), START, async || {
-            Ok(match self.flink.get("/overview").await {
-                Ok(overview) if holds(&overview) => Seen::Yes(()),
-                Ok(overview) => Seen::NotYet(overview.to_string()),
-                Err(e) => Seen::NotYet(format!("{e:#}")),
-            })
+            let known = self.task_managers().await?;
+            let slots = |known: &Value| known.get("slotsNumber") == Some(&json!(self.wish.slots));
+            let mut good = known.len() == usize::try_from(self.wish.task_managers)?;
+            for one in &known {
+                good = good && slots(one) && holds(one) && TcpStream::connect(address(one)).await.is_ok();
+            }
+            Ok(if good { Seen::Yes(()) } else { Seen::NotYet(format!("{known:?}")) })
         })
         .await
+    }
+
+    async fn task_managers(&self) -> Result<Vec<Value>> {
+        let mut answer = self.flink.get("/taskmanagers").await?;
+        let known = answer.get_mut("taskmanagers").and_then(Value::as_array_mut);
+        known.map(std::mem::take).context("no TaskManagers in the answer")
     }
 
     /// Submits the counting job, and returns its id.
@@ -304,19 +308,16 @@ impl SessionCluster {
     /// # Errors
     /// There is none.
     pub async fn busy_task_manager(&self) -> Result<u32> {
-        let answer = self.flink.get("/taskmanagers").await?;
-        let known = answer.get("taskmanagers").and_then(Value::as_array).context("no TaskManagers in the answer")?;
+        let known = self.task_managers().await?;
         let busy = known.iter().filter(|one| one.get("freeSlots") != one.get("slotsNumber"));
-        // `<address>:<port>-<random>`
-        let address = |one: &Value| one.get("id")?.as_str()?.split(':').next().map(str::to_owned);
-        let busy: Vec<String> = busy.filter_map(address).collect();
+        let busy: Vec<&str> = busy.filter_map(|one| address(one).split(':').next()).collect();
         for number in 0..self.wish.task_managers {
             let pod = self.pod(&format!("{}-{number}", objects::task_manager(&self.name))).await?;
-            if pod.status.and_then(|status| status.pod_ip).is_some_and(|address| busy.contains(&address)) {
+            if pod.status.and_then(|status| status.pod_ip).is_some_and(|address| busy.contains(&address.as_str())) {
                 return Ok(number);
             }
         }
-        anyhow::bail!("no TaskManager with a task has a pod: {answer}")
+        bail!("no TaskManager with a task has a pod: {known:?}")
     }
 
     /// The names of the ConfigMaps that high availability has.
@@ -352,6 +353,12 @@ impl SessionCluster {
         let pods = Api::namespaced(self.client.clone(), &self.namespace);
         Aim::at(pod, pods, self.s3.clone())
     }
+}
+
+/// Where a TaskManager that the JobManager knows listens: its id is `<address>:<port>-<random>`.
+fn address(known: &Value) -> &str {
+    let id = known.get("id").and_then(Value::as_str).unwrap_or_default();
+    id.rsplit_once('-').map_or(id, |(address, _)| address)
 }
 
 fn prefix(namespace: &str, cluster: &str) -> String {
