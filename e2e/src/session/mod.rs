@@ -180,7 +180,10 @@ impl SessionCluster {
 
     async fn has_slots(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Result<()> {
         wait::until(&format!("session cluster {} {what}", self.name), START, async || {
-            let known = self.task_managers().await?;
+            let known = match self.task_managers().await {
+                Ok(known) => known,
+                Err(e) => return Ok(Seen::NotYet(format!("{e:#}"))),
+            };
             let slots = |known: &Value| known.get("slotsNumber") == Some(&json!(self.wish.slots));
             let mut good = known.len() == usize::try_from(self.wish.task_managers)?;
             for one in &known {

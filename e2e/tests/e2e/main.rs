@@ -5,6 +5,7 @@
 //! whose name begins with `alone_` must run when nothing else does.
 
 mod alone;
+mod conformance_flink;
 mod crash;
 mod failed_upgrade;
 mod life;
