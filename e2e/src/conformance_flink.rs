@@ -24,6 +24,8 @@ use crate::{
 
 /// As the cases expect it.
 const TASK_MANAGERS: u32 = 2;
+/// How long the slow jobs take to commit a snapshot.
+const COMMIT: Duration = Duration::from_secs(1);
 /// How long after it was asked for a strike may wait for its moment.
 const MOMENT: Duration = Duration::from_secs(120);
 
@@ -124,7 +126,11 @@ impl World for RealFlink {
         let records = self.unique("job");
         match wish.snapshots {
             Snapshots::Fast => (),
-            Snapshots::Take(time) => self.cluster.behave(&records, Behaviour::SnapshotsTake(time))?,
+            Snapshots::Take(time) => {
+                self.cluster.behave(&records, Behaviour::SnapshotsTake(time))?;
+                // Else its tasks have ended before a busy machine can strike as the savepoint of a stop is whole.
+                self.cluster.behave(&records, Behaviour::CommitsTake(COMMIT))?;
+            }
             Snapshots::Fail => self.cluster.behave(&records, Behaviour::SnapshotsFail)?,
         }
         self.cluster.run(&Run { parallelism: wish.parallelism, ..Run::of(&records) }).await

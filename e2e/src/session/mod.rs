@@ -81,6 +81,8 @@ impl Run {
 pub enum Behaviour {
     /// Each snapshot takes so long on the task that has data.
     SnapshotsTake(Duration),
+    /// Each task takes so long to commit a snapshot; the tasks of a job that is stopped end only after that.
+    CommitsTake(Duration),
     /// Each snapshot fails.
     SnapshotsFail,
     /// No record is processed: as behind a sink that is stuck, a barrier does not get through.
@@ -91,6 +93,7 @@ impl Behaviour {
     fn file(self, records: &str) -> String {
         let word = match self {
             Self::SnapshotsTake(_) => "slow",
+            Self::CommitsTake(_) => "commit",
             Self::SnapshotsFail => "fails",
             Self::Held => "held",
         };
@@ -244,7 +247,7 @@ impl SessionCluster {
     pub fn behave(&self, records: &str, behaviour: Behaviour) -> Result<()> {
         let file = self.records.join(behaviour.file(records));
         let text = match behaviour {
-            Behaviour::SnapshotsTake(time) => time.as_millis().to_string(),
+            Behaviour::SnapshotsTake(time) | Behaviour::CommitsTake(time) => time.as_millis().to_string(),
             Behaviour::SnapshotsFail | Behaviour::Held => String::new(),
         };
         // Whole or not at all: the job may read it at any time.

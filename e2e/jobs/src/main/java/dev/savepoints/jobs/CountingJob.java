@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.state.CheckpointListener;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -103,7 +104,7 @@ public final class CountingJob {
 
   /** Counts, and writes the record file. */
   private static final class Count extends KeyedProcessFunction<Long, Long, Long>
-      implements CheckpointedFunction {
+      implements CheckpointedFunction, CheckpointListener {
     private final String file;
     private transient ValueState<Long> count;
     private transient FileOutputStream out;
@@ -137,16 +138,28 @@ public final class CountingJob {
       next.collect(now);
     }
 
-    /** FILE.slow says how many milliseconds it takes where there are data; with FILE.fails it fails. */
+    /** FILE.slow: how many milliseconds it takes where there are data. FILE.fails: it fails. */
     @Override
     public void snapshotState(FunctionSnapshotContext context) throws Exception {
-      Path slow = beside("slow");
-      if (counted && Files.exists(slow)) {
-        Thread.sleep(Long.parseLong(Files.readString(slow).trim()));
+      if (counted) {
+        pause("slow");
       }
       Path fails = beside("fails");
       if (Files.exists(fails)) {
         throw new IOException("counting job: snapshotState() throws, as " + fails + " asks");
+      }
+    }
+
+    /** FILE.commit: how many milliseconds it takes. */
+    @Override
+    public void notifyCheckpointComplete(long checkpoint) throws Exception {
+      pause("commit");
+    }
+
+    private void pause(String word) throws Exception {
+      Path milliseconds = beside(word);
+      if (Files.exists(milliseconds)) {
+        Thread.sleep(Long.parseLong(Files.readString(milliseconds).trim()));
       }
     }
 
