@@ -123,7 +123,8 @@ impl World for RealFlink {
     }
 
     async fn start_job(&self, wish: &JobWish) -> Result<String> {
-        let records = self.unique("job");
+        // The record volume is that of all clusters of the test.
+        let records = self.unique(&self.cluster.name);
         match wish.snapshots {
             Snapshots::Fast => (),
             Snapshots::Take(time) => {
