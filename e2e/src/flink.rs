@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
+use reqwest::Method;
 use serde_json::Value;
 
 use crate::wait::{self, Seen};
@@ -35,10 +36,7 @@ impl Flink {
     /// # Errors
     /// There is no such Service, it has no address, or nobody answers.
     pub async fn behind(client: &Client, namespace: &str, service: &str) -> Result<Self> {
-        let api: Api<Service> = Api::namespaced(client.clone(), namespace);
-        let ip = api.get(service).await?.spec.and_then(|spec| spec.cluster_ip).filter(|ip| ip != "None");
-        let ip = ip.with_context(|| format!("Service {service} has no cluster IP"))?;
-        let flink = Self { base: format!("http://{ip}:{PORT}"), http: reqwest::Client::new() };
+        let flink = Self::of(client, namespace, service).await?;
         wait::until(&format!("Service {service} answers"), ANSWERS, async || {
             Ok(match flink.get("/overview").await {
                 Ok(_) => Seen::Yes(()),
@@ -49,19 +47,46 @@ impl Flink {
         Ok(flink)
     }
 
+    /// The JobManager behind a Service, whether it answers or not.
+    ///
+    /// # Errors
+    /// There is no such Service, or it has no address.
+    pub async fn of(client: &Client, namespace: &str, service: &str) -> Result<Self> {
+        let api: Api<Service> = Api::namespaced(client.clone(), namespace);
+        let ip = api.get(service).await?.spec.and_then(|spec| spec.cluster_ip).filter(|ip| ip != "None");
+        let ip = ip.with_context(|| format!("Service {service} has no cluster IP"))?;
+        // A connection that is kept leads to the pod that was behind the Service when it was made.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
+        Ok(Self { base: format!("http://{ip}:{PORT}"), http })
+    }
+
     /// A GET below the REST root, `path` with its leading slash.
     ///
     /// # Errors
     /// Flink does not answer, or not with 200.
     pub async fn get(&self, path: &str) -> Result<Value> {
+        let (status, body) = self.request(Method::GET, path, None).await?;
+        ensure!((200..300).contains(&status), "GET {}{path}: {status}: {body}", self.base);
+        Ok(body)
+    }
+
+    /// A request below the REST root, `path` with its leading slash: the status code, and the body as JSON or, if it is
+    /// none, as one JSON string.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(u16, Value)> {
         let url = format!("{}{path}", self.base);
-        let answer = self.http.get(&url).timeout(Duration::from_secs(10)).send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if !status.is_success() {
-            bail!("GET {url}: {status}: {text}");
+        // The first submit to a JobManager takes seconds.
+        let timeout = if method == Method::GET { Duration::from_secs(10) } else { Duration::from_secs(60) };
+        let mut request = self.http.request(method, &url).timeout(timeout);
+        if let Some(body) = body {
+            request = request.json(body);
         }
-        serde_json::from_str(&text).with_context(|| format!("GET {url}: {text}"))
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
     /// Id and state of every job that this JobManager knows, the throw-away one of the warm-up included.

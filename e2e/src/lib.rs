@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod conformance_flink;
 mod dump;
 pub mod env;
 pub mod flink;
@@ -15,4 +16,5 @@ pub mod operator;
 pub mod proxy;
 pub mod records;
 pub mod s3;
+pub mod session;
 pub mod wait;

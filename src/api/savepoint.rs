@@ -241,8 +241,8 @@ pub struct FlinkSavepointSpec {
     /// created may stop it; to stop such a job set its `job.state` to suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub then: Option<Then>,
-    /// How long the savepoint may take. When exceeded it is Overdue, and nothing new is sent: Flink cannot abort a
-    /// savepoint. One of which nothing is under way by then fails, if the timeout is given. Left out: 10m.
+    /// How long the savepoint may take. When exceeded it is Overdue: Flink cannot abort a savepoint. If the
+    /// timeout is given, nothing new is sent then, and one of which nothing is under way fails. Left out: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = longer_than_zero())]
     pub timeout: Option<Duration>,

@@ -25,9 +25,9 @@ pub fn mark(o: &Observed, draft: &mut FlinkSavepointStatus) {
     let mut conditions = Conditions::new(&mut draft.conditions, o.savepoint.metadata.generation, o.now);
     if overdue {
         let limit = o.savepoint.spec.timeout().as_secs();
+        let given = if o.savepoint.spec.timeout.is_some() { ", and nothing new is sent" } else { "" };
         let message = format!(
-            "it takes longer than spec.timeout ({limit} s); Flink can't abort a savepoint, so it is waited for, and \
-             nothing new is sent"
+            "it takes longer than spec.timeout ({limit} s); Flink can't abort a savepoint, so it is waited for{given}"
         );
         conditions.set(types::OVERDUE, true, Reason::TimeoutExceeded, message);
     } else {

@@ -119,7 +119,7 @@ pub fn failed(
         Some("no other is made, as the resource is being deleted".to_owned())
     } else if next == Next::Never {
         Some("no other is made".to_owned())
-    } else if overdue::is_overdue(o, draft) && next != Next::Asked {
+    } else if o.savepoint.spec.timeout.is_some() && overdue::is_overdue(o, draft) && next != Next::Asked {
         Some("no other is made, as spec.timeout is over".to_owned())
     } else if made > o.savepoint.spec.backoff_limit() && next != Next::Asked {
         Some(format!("spec.backoffLimit allows no more than {made} attempts"))

@@ -43,6 +43,7 @@ scenarios! {
     ha_stop_killed_after_it_finished_on_2_3,
     ha_stop_killed_as_its_savepoint_is_whole,
     ha_stop_killed_as_its_savepoint_is_whole_on_2_3,
+    ha_stop_killed_before_its_end_is_stored,
     ha_stop_killed_in_the_middle,
     killed_in_the_middle_without_ha,
     no_directory,

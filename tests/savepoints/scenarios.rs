@@ -13,8 +13,14 @@ use serde_json::json;
 use crate::sweep::{Act, End, Scenario, When};
 use crate::world::{JOB, Wish, World};
 
+/// A job without checkpoints, which nothing here depends on unless a JobManager recovers it.
 fn script() -> JobScript {
-    JobScript { checkpoint_interval: Some(Duration::from_secs(20)), ..JobScript::new("orders", 1) }
+    JobScript { checkpoint_interval: None, ..JobScript::new("orders", 1) }
+}
+
+/// A job that a JobManager can recover.
+fn recoverable() -> JobScript {
+    JobScript { checkpoint_interval: Some(Duration::from_secs(20)), ..script() }
 }
 
 async fn running(world: &World, job: JobScript) {
@@ -33,7 +39,7 @@ fn scenario(begin: Act, status: (SavepointPhase, &'static str)) -> Scenario {
         acts: Vec::new(),
         ends: end(status, Some(1)),
         job: Some("RUNNING"),
-        whole: usize::from(status.0 == Completed),
+        whole: Some(usize::from(status.0 == Completed)),
         optional: false,
         settles: Duration::ZERO,
     }
@@ -70,9 +76,14 @@ pub fn a_savepoint() -> Scenario {
 pub fn without_a_store() -> Scenario {
     let mut it = scenario(|w| taken(w, script(), json!({})), (Completed, "Completed"));
     it.wish.store = false;
-    // Who was away for longer than Flink keeps its results asks a person.
+    asks_a_person(it)
+}
+
+/// Who was away for longer than Flink keeps its results, and has no store to look into, asks a person.
+fn asks_a_person(mut it: Scenario) -> Scenario {
     it.acts = vec![(When::Reason("daily", "AnswerLost"), |w| async move { adopt(&w).await }.boxed())];
     it.optional = true;
+    it.ends[0].attempts = None;
     it
 }
 
@@ -125,7 +136,7 @@ fn kill(world: World) -> BoxFuture<'static, ()> {
 
 /// ha-facts C: a savepoint, in the middle.
 pub fn ha_savepoint_killed_in_the_middle() -> Scenario {
-    let mut it = scenario(|w| taken(w, slow(), json!({})), (Completed, "Completed"));
+    let mut it = scenario(|w| taken(w, JobScript { checkpoint_interval: Some(Duration::from_secs(20)), ..slow() }, json!({})), (Completed, "Completed"));
     it.wish = with_ha(Version::V1_20);
     it.acts = vec![(When::Phase("daily", InProgress), kill)];
     it.optional = true;
@@ -135,7 +146,7 @@ pub fn ha_savepoint_killed_in_the_middle() -> Scenario {
 
 /// ha-facts C: a stop, in the middle; the JobManager that comes back has forgotten it.
 pub fn ha_stop_killed_in_the_middle() -> Scenario {
-    let mut it = ending("Stop", |w| taken(w, slow(), json!({"then": "Stop"})));
+    let mut it = ending("Stop", |w| taken(w, JobScript { checkpoint_interval: Some(Duration::from_secs(20)), ..slow() }, json!({"then": "Stop"})));
     it.wish = with_ha(Version::V1_20);
     it.acts = vec![(When::Phase("daily", InProgress), kill)];
     it.optional = true;
@@ -148,7 +159,7 @@ pub fn ha_stop_killed_in_the_middle() -> Scenario {
 pub fn ha_stop_killed_as_its_savepoint_is_whole() -> Scenario {
     let begin: Act = |w| {
         killed_at_metadata(&w);
-        taken(w, script(), json!({"then": "Stop"}))
+        taken(w, recoverable(), json!({"then": "Stop"}))
     };
     let mut it = ending("Stop", begin);
     it.wish = with_ha(Version::V1_20);
@@ -162,15 +173,29 @@ pub fn ha_stop_killed_as_its_savepoint_is_whole_on_2_3() -> Scenario {
 
 /// ha-facts C: a stop, right after the job has FINISHED: 1.20 remembers that, 2.3 forgets the job.
 pub fn ha_stop_killed_after_it_finished() -> Scenario {
-    let mut it = ending("Stop", |w| taken(w, script(), json!({"then": "Stop"})));
+    let mut it = ending("Stop", |w| taken(w, recoverable(), json!({"then": "Stop"})));
     it.wish = with_ha(Version::V1_20);
-    it.acts = vec![(When::Job("FINISHED"), kill)];
+    it.acts = vec![(When::Job("FINISHED"), |w| {
+        async move {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            kill(w).await;
+        }
+        .boxed()
+    })];
     it.settles = Duration::from_secs(60);
     it
 }
 
 pub fn ha_stop_killed_after_it_finished_on_2_3() -> Scenario {
     Scenario { wish: with_ha(Version::V2_3), job: None, ..ha_stop_killed_after_it_finished() }
+}
+
+/// A job that was seen FINISHED runs again, as its JobManager was killed before it had stored that.
+pub fn ha_stop_killed_before_its_end_is_stored() -> Scenario {
+    let mut it = ha_stop_killed_after_it_finished();
+    it.acts = vec![(When::Job("FINISHED"), kill)];
+    it.ends[0].attempts = None;
+    it
 }
 
 /// ha-facts F: a task fails as the savepoint of a stop is whole: the job fails for good, and the savepoint is its state.
@@ -191,7 +216,7 @@ pub fn killed_in_the_middle_without_ha() -> Scenario {
 pub fn snapshot_harms_the_job() -> Scenario {
     let begin: Act = |w| {
         let snapshots = Snapshots::Throw("boom in snapshotState".to_owned());
-        taken(w, JobScript { snapshots, checkpoint_interval: None, ..script() }, json!({}))
+        taken(w, JobScript { snapshots, ..script() }, json!({}))
     };
     scenario(begin, (Failed, "SnapshotHarmsJob"))
 }
@@ -201,11 +226,12 @@ pub fn no_such_bucket() -> Scenario {
     let begin: Act = |w| taken(w, script(), json!({"targetDirectory": "s3://nowhere/sp", "backoffLimit": 1}));
     let mut it = scenario(begin, (Failed, "StorageFailed"));
     it.ends[0].attempts = Some(2);
-    it
+    asks_a_person(it)
 }
 
 pub fn unknown_scheme() -> Scenario {
-    scenario(|w| taken(w, script(), json!({"targetDirectory": "hdfs://nn/sp"})), (Failed, "UnknownFileSystem"))
+    let begin: Act = |w| taken(w, script(), json!({"targetDirectory": "hdfs://nn/sp"}));
+    asks_a_person(scenario(begin, (Failed, "UnknownFileSystem")))
 }
 
 pub fn no_directory() -> Scenario {
@@ -229,7 +255,7 @@ pub fn of_a_job_that_is_starting() -> Scenario {
 
 /// A stop hangs behind full buffers for minutes; nothing second is sent.
 pub fn backpressure() -> Scenario {
-    let begin: Act = |w| taken(w, JobScript { backpressure: true, ..script() }, json!({"then": "Stop", "timeout": "1m"}));
+    let begin: Act = |w| taken(w, JobScript { backpressure: true, ..script() }, json!({"then": "Stop"}));
     let mut it = ending("Stop", begin);
     it.acts = vec![(When::At(Duration::from_secs(150)), |w| {
         w.flink.release(JOB);
@@ -241,8 +267,10 @@ pub fn backpressure() -> Scenario {
 /// Deleted while Flink writes it: it goes when that is over.
 pub fn deleted_in_the_middle() -> Scenario {
     let mut it = scenario(|w| taken(w, slow(), json!({})), (Completed, "Completed"));
-    it.acts = vec![(When::Phase("daily", InProgress), |w| async move { w.delete("daily").await }.boxed())];
+    it.acts = vec![(When::At(Duration::from_secs(3)), |w| async move { w.delete("daily").await }.boxed())];
     it.ends = vec![End { name: "daily", status: None, attempts: None }];
+    // None if it is deleted before the request.
+    it.whole = None;
     it
 }
 
@@ -258,6 +286,6 @@ pub fn two_at_once() -> Scenario {
     };
     let mut it = scenario(begin, (Completed, "Completed"));
     it.ends.push(End { name: "hourly", ..it.ends[0].clone() });
-    it.whole = 2;
+    it.whole = Some(2);
     it
 }

@@ -49,8 +49,8 @@ pub struct Scenario {
     pub ends: Vec<End>,
     /// The job's state, by its JobManager's word; `None`: it is not known.
     pub job: Option<&'static str>,
-    /// Savepoints that are there in the end.
-    pub whole: usize,
+    /// Savepoints that are there in the end; `None`: depends on when what happens.
+    pub whole: Option<usize>,
     /// What somebody does need not come to pass: it depends on what is struck.
     pub optional: bool,
     /// How long after the end the job is looked at.
@@ -64,7 +64,7 @@ const OFTEN: Duration = Duration::from_secs(300);
 /// What follows an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Calls of a scenario that each fault strikes; of further ones it strikes some.
-const ALL_OF: usize = 60;
+const ALL_OF: usize = 40;
 
 /// A scenario as it was told.
 struct Told {
@@ -182,11 +182,9 @@ async fn twins(world: &World) -> Result<(), String> {
 /// What is over stays as it is, and what failed attempts have left is gone.
 async fn rest(world: &World, operator: &flink_savepoint_operator::runtime::Context) -> Result<(), String> {
     let before = world.invariants.writes().len();
-    for _ in 0..2 {
-        tokio::time::advance(Duration::from_secs(3600)).await;
-        for savepoint in world.all_savepoints() {
-            passes::<Savepoints>(&savepoint, operator).await.map_err(|e| e.to_string())?;
-        }
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    for savepoint in world.all_savepoints() {
+        passes::<Savepoints>(&savepoint, operator).await.map_err(|e| e.to_string())?;
     }
     let writes = world.invariants.writes();
     if writes.len() > before {
@@ -222,8 +220,8 @@ async fn compare(scenario: &Scenario, told: &Told) -> Result<(), String> {
             }
         }
     }
-    if whole.len() != scenario.whole {
-        return Err(format!("{} savepoints instead of {}: {whole:?}", whole.len(), scenario.whole));
+    if scenario.whole.is_some_and(|expected| expected != whole.len()) {
+        return Err(format!("{} savepoints instead of {:?}: {whole:?}", whole.len(), scenario.whole));
     }
     let job = world.job_state(JOB).await;
     if job.as_deref() != scenario.job {

@@ -6,8 +6,10 @@
 
 mod alone;
 mod conformance_kube;
+mod conformance_flink;
 mod crash;
 mod failed_upgrade;
+mod foreign;
 mod life;
 mod matrix;
 mod savepoint;

@@ -10,7 +10,7 @@ use e2e::{
     namespace::Sandbox,
 };
 
-use crate::{crash, failed_upgrade, life, start, store};
+use crate::{conformance_flink, crash, failed_upgrade, foreign, life, start, store};
 
 /// Makes a test of each row: its name, where it runs, and what it does.
 macro_rules! scenarios {
@@ -39,7 +39,10 @@ scenarios! {
     // The longest first: two run at a time, in the order of their names.
     a_jobs_life on V1_20: life::from_start_to_end;
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
+    conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
+    foreign_clusters on V1_20: foreign::clusters;
+    job_manager_killed on V1_20: foreign::killed;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;

@@ -1,6 +1,7 @@
 package dev.savepoints.jobs;
 
 import java.io.FileOutputStream;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -8,6 +9,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.OpenContext;
+import org.apache.flink.api.common.state.CheckpointListener;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.api.common.typeinfo.Types;
@@ -102,11 +104,12 @@ public final class CountingJob {
 
   /** Counts, and writes the record file. */
   private static final class Count extends KeyedProcessFunction<Long, Long, Long>
-      implements CheckpointedFunction {
+      implements CheckpointedFunction, CheckpointListener {
     private final String file;
     private transient ValueState<Long> count;
     private transient FileOutputStream out;
     private transient String lineEnd;
+    private transient boolean counted;
 
     Count(String file) {
       this.file = file;
@@ -122,22 +125,46 @@ public final class CountingJob {
     @Override
     public void processElement(Long number, Context context, Collector<Long> next)
         throws Exception {
+      while (Files.exists(beside("held"))) {
+        Thread.sleep(20);
+      }
       Long before = count.value();
       long now = before == null ? 1 : before + 1;
       count.update(now);
+      counted = true;
       // One write(2) a line: a killed TaskManager leaves whole lines only.
       String line = System.currentTimeMillis() + " " + number + " " + now + lineEnd;
       out.write(line.getBytes(StandardCharsets.UTF_8));
       next.collect(now);
     }
 
-    /** If FILE.slow exists, a snapshot takes as many milliseconds as it says. */
+    /** FILE.slow: how many milliseconds it takes where there are data. FILE.fails: it fails. */
     @Override
     public void snapshotState(FunctionSnapshotContext context) throws Exception {
-      Path slow = Path.of(file + ".slow");
-      if (Files.exists(slow)) {
-        Thread.sleep(Long.parseLong(Files.readString(slow).trim()));
+      if (counted) {
+        pause("slow");
       }
+      Path fails = beside("fails");
+      if (Files.exists(fails)) {
+        throw new IOException("counting job: snapshotState() throws, as " + fails + " asks");
+      }
+    }
+
+    /** FILE.commit: how many milliseconds it takes. */
+    @Override
+    public void notifyCheckpointComplete(long checkpoint) throws Exception {
+      pause("commit");
+    }
+
+    private void pause(String word) throws Exception {
+      Path milliseconds = beside(word);
+      if (Files.exists(milliseconds)) {
+        Thread.sleep(Long.parseLong(Files.readString(milliseconds).trim()));
+      }
+    }
+
+    private Path beside(String word) {
+      return Path.of(file + "." + word);
     }
 
     @Override
