@@ -67,6 +67,8 @@ pub mod annotations {
     pub const RETRY: &str = "savepoints.dev/retry";
     /// FlinkSavepoint: the directory of the savepoint that the attempt whose answer is lost has made.
     pub const ADOPT: &str = "savepoints.dev/adopt";
+    /// Label of a Secret: the Service of a foreign Flink cluster that its content may be sent to.
+    pub const FLINK_SERVICE: &str = "savepoints.dev/flink-service";
 }
 
 #[cfg(test)]

@@ -44,8 +44,9 @@ pub(super) fn refusal(call: &str, about: About, status: u16, body: &[u8]) -> Err
         return foreign(call, status, body);
     };
     let cause = Cause::of_errors(&errors);
-    // 503: no leader yet. `EndpointNotStartedException` is seen as 500 and 503 while 2.3 recovers by HA.
-    if status == 503 || (about != About::Run && cause.has_class("EndpointNotStartedException")) {
+    // 503: no leader yet. The others are seen as 500 while 2.3 recovers by HA, between two leaders.
+    let no_leader = cause.has_class("EndpointNotStartedException") || cause.has_class("FencingTokenException");
+    if status == 503 || (about != About::Run && no_leader) {
         return Error::Starting { cause };
     }
     // A call inside Flink that timed out may still be carried out.

@@ -146,6 +146,8 @@ fn forgotten(
         }
         _ if known.in_progress && process != Process::Another => in_progress(o, draft, attempt, None),
         Found::Nothing | Found::NoStore(_) | Found::Trouble(_) if remembers => send(o, draft, attempt, known),
+        // The request has just arrived; the next look knows its trigger.
+        Found::Unfinished if remembers => in_progress(o, draft, attempt, None),
         Found::Trouble(failure) => {
             let message = format!("attempt {}: {}", attempt.number, failure.message);
             match failure.again {
@@ -167,7 +169,10 @@ fn forgotten(
                 status::under_way(o, draft, Reason::JobManagerUnreachable, &message);
                 return (None, Next::After(WAITING));
             }
-            let message = "the JobManager was lost while it wrote the savepoint";
+            let message = match process {
+                Process::Another => "the JobManager was lost before it had written the savepoint",
+                Process::Same | Process::Unseen => "the JobManager has given up the savepoint, and forgotten why",
+            };
             settle::failed(o, draft, attempt, Reason::JobManagerLost, message, settle::Next::Retry)
         }
     }

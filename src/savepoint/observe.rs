@@ -25,13 +25,18 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
     let mut seen = Seen::default();
     if phase.is_some_and(SavepointPhase::is_terminal) {
         seen.leftovers = leftovers(ctx, &savepoint).await?;
-    } else if not_yet.is_empty() && phase != Some(SavepointPhase::Unknown) {
+    } else if (not_yet.is_empty() || begun(&savepoint)) && phase != Some(SavepointPhase::Unknown) {
         seen = Box::pin(see(ctx, &savepoint)).await?;
     }
     let Seen { job, job_manager, answer, job_now, check, leftovers } = seen;
     // Only now: what was waited for has just happened.
     let now = ctx.clock.now();
     Ok(Observed { now, savepoint, not_yet, job, job_manager, answer, job_now, check, leftovers })
+}
+
+/// A request may be under way, whatever the spec asks for by now.
+fn begun(savepoint: &FlinkSavepoint) -> bool {
+    savepoint.status.as_ref().is_some_and(|s| !s.attempts.is_empty())
 }
 
 /// What a pass sees beside the resource itself.

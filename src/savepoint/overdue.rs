@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::observed::Observed;
-use super::settle::since;
+use super::settle::{self, since};
 use crate::api::condition::{Conditions, Reason, types};
 use crate::api::{FlinkSavepointStatus, SavepointAttempt, SavepointPhase};
 
@@ -40,7 +40,7 @@ pub fn mark(o: &Observed, draft: &mut FlinkSavepointStatus) {
 pub fn gives_up(o: &Observed, last: Option<&SavepointAttempt>) -> Option<String> {
     let status = o.savepoint.status.clone().unwrap_or_default();
     let limit = o.savepoint.spec.timeout.as_ref()?;
-    if !is_overdue(o, &status) {
+    if !is_overdue(o, &status) || last.is_some_and(settle::was_asked_for) {
         return None;
     }
     let waited_for = status.message.unwrap_or_else(|| "nothing was begun".to_owned());

@@ -71,6 +71,10 @@ pub struct Plan {
     pub next: Next,
 }
 
+/// For so long the end of a resource waits until what it left behind is removed.
+const SWEPT_FIRST: Duration = Duration::from_secs(60);
+/// After files were removed, or could not be.
+const SWEPT_AGAIN: Duration = Duration::from_secs(20);
 /// While something is awaited that no watch reports.
 pub const WAITING: Duration = Duration::from_secs(2);
 
@@ -83,7 +87,7 @@ pub fn plan(o: &Observed) -> Plan {
         // Of a later version: hold still.
         Some(SavepointPhase::Unknown) => (None, Next::After(SETTLED)),
         Some(phase) if phase.is_terminal() => settled(o),
-        _ if !o.not_yet.is_empty() => {
+        _ if !o.not_yet.is_empty() && draft.attempts.is_empty() => {
             status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
             (None, Next::After(SETTLED))
         }
@@ -108,13 +112,17 @@ fn open(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
 
 /// Nothing more will come: what is left is to clean up.
 fn settled(o: &Observed) -> Decision {
-    if !o.leftovers.files.is_empty() {
-        return (Some(Effect::Sweep(o.leftovers.files.clone())), Next::Again);
+    let sweep = || Some(Effect::Sweep(o.leftovers.files.clone())).filter(|_| !o.leftovers.files.is_empty());
+    // Nothing acts any more, so it may go; but one that is about to go is swept first, where that is possible.
+    let goes = o.savepoint.metadata.deletion_timestamp.as_ref().is_some_and(|at| settle::since(o, at) < SWEPT_FIRST);
+    if has_finalizer(o) && !(goes && sweep().is_some()) {
+        return (Some(Effect::RemoveFinalizer), Next::Again);
     }
-    if has_finalizer(o) {
-        return (Some(Effect::RemoveFinalizer), Next::After(SETTLED));
+    match sweep() {
+        // A store that refuses is asked again, now and then.
+        Some(sweep) => (Some(sweep), Next::After(SWEPT_AGAIN)),
+        None => (None, Next::After(SETTLED)),
     }
-    (None, Next::After(SETTLED))
 }
 
 /// Whether the resource has the finalizer.

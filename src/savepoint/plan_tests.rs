@@ -186,6 +186,7 @@ fn a_job_that_fails_while_it_is_stopped(#[case] job: JobNow, #[case] phase: &str
 #[case::lost_in_the_middle(None, Found::Unfinished, lives(), "pod-a/1", 9, ("-", "Pending", "JobManagerLost"))]
 #[case::lost_and_no_store(None, no_store(), lives(), "pod-a/1", 9, ("-", "InProgress", "AnswerLost"))]
 #[case::lost_and_store_silent(None, silent(), lives(), "pod-a/1", 9, ("-", "Triggering", "TimedOut"))]
+#[case::just_arrived(None, Found::Unfinished, lives(), "pod-a/0", 9, ("-", "InProgress", "InProgress"))]
 #[case::given_up_by_the_same_process(None, Found::Unfinished, lives(), "pod-a/0", 600, ("-", "Pending", "JobManagerLost"))]
 #[case::process_unseen(None, Found::Nothing, lives(), "", 9, ("-", "InProgress", "AnswerLost"))]
 #[case::job_has_ended(None, Found::Nothing, JobNow::Ended(JobState::Finished), "pod-a/0", 9, ("-", "Pending", "JobEnded"))]
@@ -268,17 +269,32 @@ fn a_field_that_is_not_built_yet_is_named() {
 }
 
 #[test]
-fn what_failed_attempts_left_is_swept_and_only_then_the_finalizer_goes() {
+fn what_failed_attempts_left_is_swept() {
     let mut failed = triggered(savepoint(None), 9);
     failed.status.as_mut().unwrap().phase = Some(SavepointPhase::Failed);
     let mut o = observed(failed, job(), Answer::NotAsked);
     let files = vec![(DIRECTORY.to_owned(), vec!["savepoints/x/1".to_owned()])];
     o.leftovers = Leftovers { files: files.clone(), trouble: None };
-    assert_eq!(plan(&o).effect, Some(Effect::Sweep(files)));
-    o.leftovers = Leftovers::default();
+    assert_eq!(plan(&o).effect, Some(Effect::RemoveFinalizer), "a store that refuses keeps nobody");
+    // One that is being deleted is swept before it goes; but that is not waited for without end.
+    o.savepoint.metadata.deletion_timestamp = Some(crate::time::to_k8s(o.now));
+    assert_eq!(plan(&o).effect, Some(Effect::Sweep(files.clone())));
+    o.now += chrono::TimeDelta::seconds(60);
     assert_eq!(plan(&o).effect, Some(Effect::RemoveFinalizer));
     o.savepoint.metadata.finalizers = None;
+    let swept = plan(&o);
+    assert_eq!(swept.effect, Some(Effect::Sweep(files)));
+    assert_ne!(swept.next, Next::Again, "a store that refuses is not asked at once again");
+    o.leftovers = Leftovers::default();
     assert_eq!(plan(&o).effect, None);
+}
+
+/// The one field that may change asks for something that is not built; what was begun goes on.
+#[test]
+fn what_is_under_way_is_followed_whatever_the_spec_asks_for() {
+    let mut o = observed(triggered(savepoint(None), 1), job(), done(JobNow::NotAsked, false));
+    o.not_yet = vec!["spec.deletionPolicy=Delete".to_owned()];
+    assert_eq!(outcome(&plan(&o)), ("-", "Completed", "Completed"));
 }
 
 #[rstest]

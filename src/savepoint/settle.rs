@@ -144,6 +144,12 @@ pub fn harms(words: &str) -> String {
     format!("taking a savepoint makes the job restart: {words}; mend the operator that fails in its snapshot")
 }
 
+/// A person has asked for another attempt after this one.
+#[must_use]
+pub fn was_asked_for(last: &SavepointAttempt) -> bool {
+    last.result.as_deref().is_some_and(|result| result.starts_with(Reason::AnswerLost.as_str()))
+}
+
 /// A failed attempt is not followed by the next one at once.
 pub fn wait_before_next(
     o: &Observed,
@@ -151,7 +157,7 @@ pub fn wait_before_next(
     last: Option<&SavepointAttempt>,
 ) -> Option<Decision> {
     let last = last?;
-    if last.result.as_deref().is_some_and(|result| result.starts_with(Reason::AnswerLost.as_str())) {
+    if was_asked_for(last) {
         return None;
     }
     let waited = last.completion_time.as_ref().map_or(Duration::MAX, |t| since(o, t));

@@ -14,6 +14,8 @@ use crate::naming;
 use crate::reconcile::{Next, SETTLED};
 use crate::time;
 
+/// For so long a job that does not run yet is looked at often.
+const YOUNG: Duration = Duration::from_secs(60);
 /// While the job comes up: it may be the one that an upgrade waits for.
 const SOON: Duration = Duration::from_millis(250);
 
@@ -54,7 +56,8 @@ pub fn start(o: &Observed, draft: &mut FlinkSavepointStatus, last: Option<&Savep
     };
     if let Some(why) = &job.not_ready {
         status::under_way(o, draft, Reason::JobNotRunning, why);
-        return (None, Next::After(SOON));
+        let age = o.savepoint.metadata.creation_timestamp.as_ref().map_or(Duration::MAX, |t| settle::since(o, t));
+        return (None, Next::After(if age < YOUNG { SOON } else { WAITING }));
     }
     let chosen = match format::choose(o.savepoint.spec.format_type, &job.setting) {
         Ok(chosen) => chosen,

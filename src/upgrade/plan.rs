@@ -253,7 +253,8 @@ pub fn release_lock(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
     let settled = match &o.savepoint {
         None => true,
         Some(s) => s.status.as_ref().is_some_and(|s| {
-            let flink_is_done = s.attempts.last().is_some_and(|attempt| attempt.result.is_some());
+            // One that failed may be followed by another: the lock is kept, or two would hold it.
+            let flink_is_done = s.location.is_some() && s.attempts.last().is_some_and(|a| a.result.is_some());
             let settled = [SavepointPhase::Completed, SavepointPhase::Failed, SavepointPhase::Superseded];
             flink_is_done || s.phase.is_some_and(|phase| settled.contains(&phase))
         }),

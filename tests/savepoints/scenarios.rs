@@ -257,7 +257,7 @@ pub fn of_a_job_that_is_starting() -> Scenario {
 pub fn backpressure() -> Scenario {
     let begin: Act = |w| taken(w, JobScript { backpressure: true, ..script() }, json!({"then": "Stop"}));
     let mut it = ending("Stop", begin);
-    it.acts = vec![(When::At(Duration::from_secs(150)), |w| {
+    it.acts = vec![(When::At(Duration::from_secs(40)), |w| {
         w.flink.release(JOB);
         async {}.boxed()
     })];

@@ -12,8 +12,8 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::{JobManager, harmed, not_ready};
-use crate::api::condition::Reason;
-use crate::api::{FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then};
+use crate::api::condition::{self, Reason, types};
+use crate::api::{annotations, labels, FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then};
 use crate::flink::{self, JobId, JobOverview, config};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
@@ -48,9 +48,16 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
              JobManager's REST endpoint"
         )));
     };
+    if let Some(job) = service.labels().get(labels::JOB) {
+        let message = format!(
+            "spec.flinkCluster.service: Service {name} belongs to the FlinkJobUpgrade {job}, whose lock would be passed \
+             by; name it by spec.jobRef"
+        );
+        return Ok(Found::Blocked(Reason::InvalidSpec, message));
+    }
     let authorization = match &cluster.auth_secret_ref {
         None => None,
-        Some(secret) => match authorization(ctx, namespace, &secret.name).await? {
+        Some(secret) => match authorization(ctx, namespace, &secret.name, name).await? {
             Ok(header) => Some(header),
             Err(message) => return Ok(Found::Blocked(Reason::SecretMalformed, message)),
         },
@@ -129,20 +136,32 @@ fn instance(pod: &Pod) -> Option<String> {
 }
 
 /// The header for the credentials in a Secret; the inner error is for the user.
-async fn authorization(ctx: &Context, namespace: &str, name: &str) -> Result<Result<HeaderValue, String>, Error> {
+async fn authorization(
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+    service: &str,
+) -> Result<Result<HeaderValue, String>, Error> {
     let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
-    let secret = within("get Secret", secrets.get_opt(name)).await?;
-    Ok(header(secret.and_then(|s| s.data).unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect()).ok_or_else(
-        || {
-            format!(
-                "spec.flinkCluster.authSecretRef.name: Secret {name} must exist and hold username and password, or \
-                 token, as plain text without a line break"
-            )
-        },
-    ))
+    let secret = within("get Secret", secrets.get_opt(name)).await?.unwrap_or_default();
+    // Who may create a FlinkSavepoint need not be one who may read Secrets: the Secret itself says where it may be sent.
+    if secret.labels().get(annotations::FLINK_SERVICE).map(String::as_str) != Some(service) {
+        return Ok(Err(format!(
+            "spec.flinkCluster.authSecretRef.name: Secret {name} must exist and have the label {}: {service}, which \
+             allows that it is sent there",
+            annotations::FLINK_SERVICE
+        )));
+    }
+    let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
+    Ok(header(&data).ok_or_else(|| {
+        format!(
+            "spec.flinkCluster.authSecretRef.name: Secret {name} must hold username and password, or token, as plain \
+             text without a line break"
+        )
+    }))
 }
 
-fn header(data: BTreeMap<String, Vec<u8>>) -> Option<HeaderValue> {
+fn header(data: &BTreeMap<String, Vec<u8>>) -> Option<HeaderValue> {
     let text = |key: &str| data.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let value = match (text("token"), text("username"), text("password")) {
         (Some(token), _, _) => format!("Bearer {token}"),
@@ -182,6 +201,15 @@ pub async fn job(
         Ok(job) => job,
         Err(other) => return Ok((other, None)),
     };
+    if savepoint.spec.then() != Then::Continue
+        && let Err(kind) = high_availability(&configuration)
+    {
+        let message = format!(
+            "spec.then: whether a job of this cluster has really ended can't be told, as its high availability ({kind}) \
+             can't be looked into; leave it out, and stop the job by hand"
+        );
+        return Ok((Job::Blocked { reason: Reason::NotPossible, message }, None));
+    }
     let not_ready = not_ready(Some(job));
     let option = |key: config::Key| key.get(&configuration).map(str::to_owned);
     let savepoint_directory = option(config::SAVEPOINT_DIRECTORY);
@@ -276,7 +304,12 @@ async fn queue(
 }
 
 /// An attempt keeps others from its job until Flink's part is done or, where the job is cancelled after it, to the end.
+/// Not one whose answer is lost, as that may last.
 fn holds(savepoint: &FlinkSavepoint, attempt: &SavepointAttempt) -> bool {
+    let ready = savepoint.status.as_ref().and_then(|s| condition::find(&s.conditions, types::READY));
+    if ready.is_some_and(|c| c.reason == Reason::AnswerLost.as_str()) {
+        return false;
+    }
     attempt.result.is_none() || (savepoint.spec.then() == Then::Cancel && savepoint.status.as_ref().is_some_and(|s| s.location.is_some()))
 }
 
@@ -287,16 +320,14 @@ pub async fn may_return(ctx: &Context, namespace: &str, flink: &flink::Client, j
         Ok(configuration) => configuration,
         Err(e) => return JobNow::CantTell(e.to_string()),
     };
-    let kind = config::HIGH_AVAILABILITY.get(&configuration).unwrap_or("NONE");
-    if kind.eq_ignore_ascii_case("NONE") {
-        return JobNow::Gone;
-    }
-    let kubernetes =
-        kind.eq_ignore_ascii_case("kubernetes") || kind.ends_with("KubernetesHaServicesFactory");
-    let (true, Some(cluster_id)) = (kubernetes, config::CLUSTER_ID.get(&configuration)) else {
-        return JobNow::MayReturn(format!(
-            "the JobManager's high availability ({kind}) can't be looked into, and it might recover the job"
-        ));
+    let cluster_id = match high_availability(&configuration) {
+        Ok(None) => return JobNow::Gone,
+        Ok(Some(cluster_id)) => cluster_id,
+        Err(kind) => {
+            return JobNow::MayReturn(format!(
+                "the JobManager's high availability ({kind}) can't be looked into, and it might recover the job"
+            ));
+        }
     };
     let maps: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), config::NAMESPACE.get(&configuration).unwrap_or(namespace));
     let name = format!("{cluster_id}-{job}-config-map");
@@ -307,6 +338,17 @@ pub async fn may_return(ctx: &Context, namespace: &str, flink: &flink::Client, j
         )),
         Err(e) => JobNow::CantTell(e.to_string()),
     }
+}
+
+/// By which id a cluster's ConfigMaps are named; `None` without high availability, an error with one that is not
+/// Kubernetes'.
+fn high_availability(configuration: &BTreeMap<String, String>) -> Result<Option<&str>, &str> {
+    let kind = config::HIGH_AVAILABILITY.get(configuration).unwrap_or("NONE");
+    if kind.eq_ignore_ascii_case("NONE") {
+        return Ok(None);
+    }
+    let kubernetes = kind.eq_ignore_ascii_case("kubernetes") || kind.ends_with("KubernetesHaServicesFactory");
+    config::CLUSTER_ID.get(configuration).filter(|_| kubernetes).map(Some).ok_or(kind)
 }
 
 #[cfg(test)]

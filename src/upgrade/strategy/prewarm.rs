@@ -182,15 +182,19 @@ fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     let taken = savepoint.status.clone().unwrap_or_default();
     match (taken.phase, taken.location) {
         (Some(SavepointPhase::Completed), Some(location)) => {
-            let old = draft.active.as_ref().and_then(|a| o.job(from, &a.submission.job_id));
+            let id = draft.active.as_ref().map(|a| a.submission.job_id.clone()).unwrap_or_default();
+            let old = o.job(from, &id);
             // The savepoint is complete only once its job ended; this is the fence, asked of the old JobManager itself.
-            let Some(old) = old.filter(|j| j.state.is_terminal()) else {
+            // One that was restarted meanwhile does not know the job, and can't start it: the tasks that are left stand
+            // still behind the barrier of the stop (seen on Flink 1.20) until they miss its heartbeat.
+            let forgotten = o.up(from).is_some_and(|up| up.jobs.keys().all(|known| known.as_str() != id));
+            if !(forgotten || old.is_some_and(|j| j.state.is_terminal())) {
                 set_message(draft, "the old job's end is not confirmed by its JobManager");
                 return (None, Next::After(FAST));
-            };
+            }
             if let Some(u) = &mut draft.upgrade {
                 u.savepoint_location = Some(location.clone());
-                u.stopped_at = old.end_time.map(time::to_k8s_precise);
+                u.stopped_at = old.and_then(|j| j.end_time).map(time::to_k8s_precise);
             }
             status::savepoint_taken(o, draft, &location);
             intend_submit(o, draft, upgrade, Some(&location))
