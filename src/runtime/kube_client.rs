@@ -78,16 +78,18 @@ pub async fn connect() -> Result<Client, Error> {
     } else {
         Config::infer().await.map_err(|error| Error::KubeConfig(error.to_string()))?
     };
-    client(&tuned(config)).map_err(Error::KubeClient)
+    client(&config).map_err(Error::KubeClient)
 }
 
-/// As kube builds it, but for what an idle connection costs.
-fn client(config: &Config) -> kube::Result<Client> {
+/// As kube builds it, but for what an idle connection costs, and that nothing is sent again: kube would do so, POSTs included,
+/// and hide for minutes that it does. Retries are the controllers' work.
+pub(super) fn client(config: &Config) -> kube::Result<Client> {
     let mut timed = TimeoutConnector::new(config.rustls_https_connector()?);
-    timed.set_connect_timeout(config.connect_timeout);
-    timed.set_read_timeout(config.read_timeout);
-    timed.set_write_timeout(config.write_timeout);
-    timed.set_reset_reader_on_write(config.reset_reader_on_write);
+    timed.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    timed.set_read_timeout(Some(SILENCE));
+    timed.set_write_timeout(Some(CALL_TIMEOUT));
+    // Without this the time a pooled connection was idle counts as silence of the next answer.
+    timed.set_reset_reader_on_write(true);
     let http: Http<_, Body> = Http::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE)
         .pool_timer(TokioTimer::new())
@@ -100,15 +102,4 @@ fn client(config: &Config) -> kube::Result<Client> {
         .map_err(BoxError::from)
         .service(http);
     Ok(Client::new(service, config.default_namespace.clone()))
-}
-
-fn tuned(mut config: Config) -> Config {
-    // kube would send a request again, POSTs included, and hide for minutes that it does. Retries are the controllers' work.
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(SILENCE);
-    config.write_timeout = Some(CALL_TIMEOUT);
-    // Without this the time a pooled connection was idle counts as silence of the next answer.
-    config.reset_reader_on_write = true;
-    config
 }
