@@ -1,10 +1,12 @@
 //! The controllers and what each of them watches.
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::PartialObjectMeta;
 use kube::runtime::controller::Controller;
-use kube::runtime::watcher;
+use kube::runtime::{WatchStreamExt as _, reflector, watcher};
+use kube::{Api, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
 
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, labels};
 use crate::reconcile;
@@ -21,8 +23,7 @@ const PAGE: u32 = 100;
 
 /// Starts every controller as a task of its own.
 pub fn spawn(tasks: &mut Tasks, ctx: &Context, stop: &Shutdown) {
-    let schedules = Controller::new(ctx.watched(), everything());
-    let stores = Controller::new(ctx.watched(), everything());
+    let (schedules, stores) = (controller(ctx), controller(ctx));
     tasks.spawn(
         "the FlinkSavepointSchedule controller",
         reconcile::run::<Schedules>(ctx.clone(), schedules, stop.clone()),
@@ -42,16 +43,28 @@ fn everything() -> watcher::Config {
     watcher::Config::default().page_size(PAGE)
 }
 
+/// As [`Controller::new`] makes it, but nothing is kept of who wrote which field: that is the larger part of an object, and
+/// nobody asks the cache for it.
+fn controller<K>(ctx: &Context) -> Controller<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    K: Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (reader, writer) = reflector::store();
+    let events = watcher(ctx.watched(), everything()).modify(|object: &mut K| object.managed_fields_mut().clear());
+    Controller::for_stream(reflector(writer, events).applied_objects(), reader)
+}
+
 fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {
     let pods: Api<PartialObjectMeta<Pod>> = ctx.watched();
     let ours = everything().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
-    Controller::new(ctx.watched::<FlinkJobUpgrade>(), everything())
+    controller::<FlinkJobUpgrade>(ctx)
         .watches(ctx.watched::<FlinkSavepoint>(), everything(), |s: FlinkSavepoint| upgrade::job_of_savepoint(&s))
         .watches(pods, ours, |p: PartialObjectMeta<Pod>| upgrade::job_of_pod(&p))
 }
 
 fn savepoints(ctx: &Context) -> Controller<FlinkSavepoint> {
-    let controller = Controller::new(ctx.watched::<FlinkSavepoint>(), everything());
+    let controller = controller::<FlinkSavepoint>(ctx);
     let known = controller.store();
     controller
         .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), |j: FlinkJobUpgrade| savepoint::named_by(&j))

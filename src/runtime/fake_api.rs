@@ -11,6 +11,8 @@ use axum::{
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
+use super::kube_client;
+
 /// A request as the function gets it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -36,9 +38,7 @@ pub(crate) async fn serve(answer: impl FnMut(Asked) -> (StatusCode, Value) + Sen
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(handle)).await });
-    let mut config = Config::new(uri.parse().unwrap());
-    config.default_retry = false;
-    Client::try_from(config).unwrap()
+    kube_client::client(&Config::new(uri.parse().unwrap())).unwrap()
 }
 
 /// A refusal in the API server's words.

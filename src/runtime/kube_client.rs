@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client as Http;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
 
 use super::Error;
 
@@ -11,6 +16,11 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The last defence against a connection that is silently dead: longer than a watch is open (kube's watcher asks for 290 s).
 const SILENCE: Duration = Duration::from_secs(360);
+/// How long an idle connection is kept: enough for a job's passes. Between them there are few, as each has its buffers.
+const IDLE: Duration = Duration::from_secs(10);
+/// The most that a connection reads at once, in bytes: what TLS brings at once. Without it a connection that has once brought a
+/// long list keeps a buffer as large as that.
+const READ: usize = 16 * 1024;
 
 /// Why a call to the API server has no result.
 #[derive(Debug, thiserror::Error)]
@@ -68,16 +78,28 @@ pub async fn connect() -> Result<Client, Error> {
     } else {
         Config::infer().await.map_err(|error| Error::KubeConfig(error.to_string()))?
     };
-    Client::try_from(tuned(config)).map_err(Error::KubeClient)
+    client(&config).map_err(Error::KubeClient)
 }
 
-fn tuned(mut config: Config) -> Config {
-    // kube would send a request again, POSTs included, and hide for minutes that it does. Retries are the controllers' work.
-    config.default_retry = false;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(SILENCE);
-    config.write_timeout = Some(CALL_TIMEOUT);
+/// As kube builds it, but for what an idle connection costs, and that nothing is sent again: kube would do so, POSTs included,
+/// and hide for minutes that it does. Retries are the controllers' work.
+pub(super) fn client(config: &Config) -> kube::Result<Client> {
+    let mut timed = TimeoutConnector::new(config.rustls_https_connector()?);
+    timed.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    timed.set_read_timeout(Some(SILENCE));
+    timed.set_write_timeout(Some(CALL_TIMEOUT));
     // Without this the time a pooled connection was idle counts as silence of the next answer.
-    config.reset_reader_on_write = true;
-    config
+    timed.set_reset_reader_on_write(true);
+    let http: Http<_, Body> = Http::builder(TokioExecutor::new())
+        .pool_idle_timeout(IDLE)
+        .pool_timer(TokioTimer::new())
+        .http1_max_buf_size(READ)
+        .build(timed);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(Client::new(service, config.default_namespace.clone()))
 }
