@@ -303,6 +303,7 @@ const NOT_FOUND: &str = "<Exception on server side:\norg.apache.flink.runtime.me
                          not find Flink job (00000000000000000000000000000001)\n\tat a.B.c(B.java:1)\n\nEnd of exception \
                          on server side>";
 const NOT_STARTED: &str = "org.apache.flink.runtime.rpc.exceptions.EndpointNotStartedException: Discard message";
+const FENCED: &str = "org.apache.flink.runtime.rpc.exceptions.FencingTokenException: Fencing token mismatch: Ignoring.";
 const ASK: &str = "java.util.concurrent.TimeoutException: Invocation of [RemoteRpcInvocation(stop)] at recipient [x] \
                    timed out.";
 const NO_LEADER: &str = "Service temporarily unavailable due to an ongoing leader election. Please refresh.";
@@ -312,6 +313,7 @@ const NO_LEADER: &str = "Service temporarily unavailable due to an ongoing leade
 #[case(500, errors(&["Internal server error.", NOT_FOUND]), "JobNotFound", false)]
 #[case(503, errors(&[NO_LEADER]), "JobManagerStarting", false)]
 #[case(500, errors(&["Internal server error.", NOT_STARTED]), "JobManagerStarting", false)]
+#[case(500, errors(&["Internal server error.", FENCED]), "JobManagerStarting", false)]
 #[case(500, errors(&["Internal server error.", ASK]), "JobManagerUnanswered", true)]
 #[case(500, errors(&["Internal server error."]), "Refused", true)]
 #[case(403, "<html>no</html>".to_owned(), "Refused", false)]
