@@ -97,7 +97,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
     let key = format!("{}/{}", observed.savepoint.namespace().unwrap_or_default(), observed.savepoint.name_any());
     let plan = plan::plan(&observed);
     let mut live = observed.savepoint.clone();
-    if live.status.as_ref() != Some(&plan.status) {
+    if live.status.clone().unwrap_or_default() != plan.status {
         let before = live.status.as_ref().and_then(|s| s.phase);
         let (at, done) = failpoint_of(before, plan.status.phase);
         failpoint::hit(at, &key);

@@ -22,7 +22,9 @@ impl Invariants {
             return;
         }
         let mut seen = self.0.lock().unwrap();
-        seen.writes.push(format!("{} {}", change.key.resource, change.key.name));
+        let at = |path: &str| change.new.and_then(|new| new.pointer(path)).map_or_else(|| "-".to_owned(), Value::to_string);
+        let (phase, message, finalizers) = (at("/status/phase"), at("/status/message"), at("/metadata/finalizers"));
+        seen.writes.push(format!("{} {}: {phase} {message} {finalizers}", change.key.resource, change.key.name));
         if change.key.resource != "flinksavepoints.savepoints.dev" {
             return;
         }

@@ -49,6 +49,7 @@ scenarios! {
     no_directory,
     no_such_bucket,
     of_a_job_that_is_starting,
+    of_a_managed_job,
     snapshot_harms_the_job,
     stop_fails_after_its_savepoint,
     two_at_once,

@@ -8,7 +8,7 @@ use fakes::clock::Clock;
 use fakes::faults::{Faults, Lost};
 use fakes::flink::{Cluster, Settings, Version};
 use fakes::kube::{ApiServer, Kind, Trait};
-use flink_savepoint_operator::api::{self, FlinkSavepoint};
+use flink_savepoint_operator::api::{self, FlinkSavepoint, SavepointPhase};
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::flink::{Connector, Transport};
 use flink_savepoint_operator::runtime::backoff::Backoff;
@@ -36,6 +36,7 @@ pub const NAMESPACE: &str = "shop";
 pub const BUCKET: &str = "s3://flink";
 pub const JOB: &str = "000000000000000000000000000000aa";
 const POD: &str = "flink-jobmanager-0";
+const MANAGED_POD: &str = "orders-1-jobmanager-0";
 const ADDRESS: &str = "10.0.0.1:8081";
 
 /// All that is outside of the operator's process.
@@ -164,6 +165,40 @@ impl World {
         self.create("savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), object).await;
     }
 
+    /// A FlinkJobUpgrade whose first revision runs the job on the same cluster, as its own controller would have it.
+    pub async fn managed_job(&self) {
+        let container = json!({"name": "flink-main-container", "image": "flink"});
+        let pod = json!({"metadata": {"name": MANAGED_POD}, "spec": {"containers": [container]}});
+        self.create("v1", "Pod", Some(NAMESPACE), pod).await;
+        let spec = json!({"image": "flink", "job": {"jarURI": "local:///job.jar", "parallelism": 1}});
+        let job = json!({"metadata": {"name": "orders"}, "spec": spec});
+        self.create("savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE), job).await;
+        let active = json!({"revision": 1, "submission": {"jobId": JOB, "revision": 1}});
+        let patch = json!({"status": {"phase": "Running", "active": active}});
+        self.jobs().patch_status("orders", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+        *self.shown.lock().unwrap() = Default::default();
+        self.show().await;
+    }
+
+    /// The job's own controller: a savepoint that is settled holds no lock.
+    pub async fn release_lock(&self) {
+        let Some(job) = self.kube.object("flinkjobupgrades.savepoints.dev", NAMESPACE, "orders") else { return };
+        let Some(name) = job.pointer("/status/operation/savepoint/name").and_then(Value::as_str) else { return };
+        let settled = self.savepoint_now(name).is_none_or(|s| {
+            let status = s.status.unwrap_or_default();
+            let over = status.phase.is_some_and(SavepointPhase::is_terminal);
+            over || (status.location.is_some() && status.attempts.last().is_some_and(|a| a.result.is_some()))
+        });
+        if settled {
+            let patch = Patch::Merge(json!({"status": {"operation": null}}));
+            self.jobs().patch_status("orders", &PatchParams::default(), &patch).await.unwrap();
+        }
+    }
+
+    fn jobs(&self) -> Api<DynamicObject> {
+        self.api("savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE))
+    }
+
     pub async fn annotate(&self, name: &str, key: &str, value: &str) {
         let patch = json!({"metadata": {"annotations": {key: value}}});
         self.savepoints().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
@@ -201,6 +236,14 @@ impl World {
             let patch = json!({"status": {"containerStatuses": [container]}});
             let pods = self.api("v1", "Pod", Some(NAMESPACE));
             pods.patch_status(POD, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+            if self.kube.object("pods", NAMESPACE, MANAGED_POD).is_some() {
+                let container = json!({
+                    "name": "flink-main-container", "image": "flink", "imageID": "", "ready": true,
+                    "restartCount": now.0, "state": {"running": {}},
+                });
+                let patch = json!({"status": {"podIP": "10.0.0.1", "containerStatuses": [container]}});
+                pods.patch_status(MANAGED_POD, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+            }
         }
         let maps = self.api("v1", "ConfigMap", Some(NAMESPACE));
         for gone in before.1.iter().filter(|name| !now.1.contains(name)) {

@@ -93,15 +93,22 @@ fn a_change_waits_for_a_savepoint_only_up_to_its_timeout(#[case] overdue: bool) 
 
 /// A user's savepoint whose files can't be looked at keeps no job from its upgrades.
 #[rstest]
-#[case::flink_writes(None, true)]
-#[case::flink_is_done(Some("Completed"), false)]
-fn the_lock_is_held_while_flink_is_at_it(#[case] result: Option<&str>, #[case] held: bool) {
+#[case::flink_writes(None, SavepointPhase::InProgress, true)]
+#[case::another_attempt_follows(Some("StorageFailed: disk full"), SavepointPhase::Pending, true)]
+#[case::flink_is_done(Some("Completed"), SavepointPhase::Verifying, false)]
+#[case::none_follows(Some("StorageFailed: disk full"), SavepointPhase::Failed, false)]
+fn the_lock_is_held_while_flink_is_at_it(
+    #[case] result: Option<&str>,
+    #[case] phase: SavepointPhase,
+    #[case] held: bool,
+) {
     let mut world = running();
     world.take_savepoint("daily");
     let mut o = observe(&world).unwrap();
     let attempt = SavepointAttempt { number: 1, result: result.map(str::to_owned), ..SavepointAttempt::default() };
     o.savepoint.as_mut().unwrap().status = Some(FlinkSavepointStatus {
-        phase: Some(SavepointPhase::Verifying),
+        phase: Some(phase),
+        location: (result == Some("Completed")).then(|| "s3://bucket/savepoint-1".to_owned()),
         attempts: vec![attempt],
         ..FlinkSavepointStatus::default()
     });
