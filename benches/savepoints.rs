@@ -5,6 +5,8 @@
 //! for a write.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -46,19 +48,26 @@ fn main() -> Result<()> {
         alone.extend(runtime.block_on(round(1, 1))?.0);
         together.push(runtime.block_on(round(JOBS, SAVEPOINTS))?);
     }
-    alone.sort();
-    println!("one savepoint of one job, apply to Completed: median {:.0?} (min {:.0?}, max {:.0?})", alone[alone.len() / 2], alone[0], alone[alone.len() - 1]);
-    for (each, writes, all) in &together {
-        let mut each = each.clone();
-        each.sort();
-        println!(
-            "{SAVEPOINTS} savepoints of {JOBS} jobs: all Completed after {all:.2?}; each after {:.0?} (median), {:.0?} (last); {:.1} writes each",
-            each[each.len() / 2],
-            each[each.len() - 1],
-            *writes as f64 / SAVEPOINTS as f64,
-        );
+    let (least, median, most) = spread(alone);
+    let mut told = format!("one savepoint, apply to Completed: {median:.0?} ({least:.0?} to {most:.0?})\n");
+    for (each, writes, all) in together {
+        let (least, median, most) = spread(each);
+        let writes = writes.div_ceil(SAVEPOINTS);
+        writeln!(
+            told,
+            "{SAVEPOINTS} savepoints of {JOBS} jobs: all Completed after {all:.2?}; each after {median:.0?} ({least:.0?} to \
+             {most:.0?}), with at most {writes} writes on average"
+        )?;
     }
+    std::io::stdout().write_all(told.as_bytes())?;
     Ok(())
+}
+
+/// The least, the median, and the most.
+fn spread(mut all: Vec<Duration>) -> (Duration, Duration, Duration) {
+    all.sort();
+    let at = |n: usize| all.get(n).copied().unwrap_or_default();
+    (at(0), at(all.len() / 2), at(all.len().saturating_sub(1)))
 }
 
 /// How long each took, all writes to them, and how long all took.
@@ -67,7 +76,12 @@ async fn round(jobs: usize, savepoints: usize) -> Result<(Vec<Duration>, usize, 
     let storage = Arc::new(InMemory::new());
     let server = ApiServer::new(clock.clone(), kinds());
     let hands = Client::new(server.service(Faults::none()).named("hands"), NAMESPACE);
-    put(&hands, "/api/v1/namespaces", json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": NAMESPACE}})).await?;
+    put(
+        &hands,
+        "/api/v1/namespaces",
+        json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": NAMESPACE}}),
+    )
+    .await?;
     let mut clusters = Vec::new();
     for n in 0..jobs {
         clusters.push(cluster(&hands, n, &storage, &clock).await?);
@@ -99,11 +113,13 @@ async fn round(jobs: usize, savepoints: usize) -> Result<(Vec<Duration>, usize, 
 
     let began = Instant::now();
     for n in 0..savepoints {
-        let spec = json!({"flinkCluster": {"service": format!("flink-{}", n % jobs)}, "targetDirectory": "s3://flink/sp"});
+        let spec =
+            json!({"flinkCluster": {"service": format!("flink-{}", n % jobs)}, "targetDirectory": "s3://flink/sp"});
         let object = json!({"kind": "FlinkSavepoint", "apiVersion": api::API_VERSION, "metadata": {"name": format!("s-{n}")}, "spec": spec});
         put(&hands, &custom("flinksavepoints"), object).await?;
     }
-    let finished = || seen.lock().map(|seen| seen.values().filter(|(_, end, _)| end.is_some()).count()).unwrap_or_default();
+    let finished =
+        || seen.lock().map(|seen| seen.values().filter(|(_, end, _)| end.is_some()).count()).unwrap_or_default();
     while finished() < savepoints {
         anyhow::ensure!(began.elapsed() < PATIENCE, "{} of {savepoints} are Completed", finished());
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -120,9 +136,9 @@ async fn round(jobs: usize, savepoints: usize) -> Result<(Vec<Duration>, usize, 
 
 fn kinds() -> Vec<Kind> {
     let traits = &[Trait::Custom, Trait::Status, Trait::Generation];
-    let ours = api::crds().into_iter().map(|crd| {
-        Kind::built_in(api::GROUP, api::VERSION, &crd.spec.names.plural, &crd.spec.names.kind, traits)
-    });
+    let ours = api::crds()
+        .into_iter()
+        .map(|crd| Kind::built_in(api::GROUP, api::VERSION, &crd.spec.names.plural, &crd.spec.names.kind, traits));
     let slices = Kind::built_in("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", &[]);
     Kind::built_ins().into_iter().chain(ours).chain([slices]).collect()
 }
@@ -149,7 +165,12 @@ async fn cluster(hands: &Client, n: usize, storage: &Arc<InMemory>, clock: &Cloc
     let core = format!("/api/v1/namespaces/{NAMESPACE}");
     let (name, pod) = (format!("flink-{n}"), format!("flink-{n}-0"));
     let ports = json!([{"name": "rest", "port": 8081}]);
-    put(hands, &format!("{core}/services"), json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": name}, "spec": {"ports": ports}})).await?;
+    put(
+        hands,
+        &format!("{core}/services"),
+        json!({"kind": "Service", "apiVersion": "v1", "metadata": {"name": name}, "spec": {"ports": ports}}),
+    )
+    .await?;
     let container = json!({"name": "jobmanager", "image": "flink", "imageID": "", "ready": true, "restartCount": 0});
     let object = json!({
         "kind": "Pod", "apiVersion": "v1", "metadata": {"name": pod},

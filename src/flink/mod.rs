@@ -24,8 +24,8 @@ pub use model::{
     Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, ExceptionEntry, Job, JobOverview,
     JobState, LatestCheckpoints, Overview, RestoredCheckpoint, SavepointOperation, TaskCounts, TaskState, Vertex,
 };
-pub use transport::Transport;
 pub use request::{ClaimMode, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
+pub use transport::Transport;
 
 #[cfg(test)]
 mod cause_tests;

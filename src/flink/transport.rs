@@ -66,11 +66,7 @@ impl Transport for Http {
         let mut request = reqwest::Request::try_from(request).map_err(|e| Undelivered::NotConnected(chain(&e)))?;
         *request.timeout_mut() = Some(limit);
         let mut response = self.0.execute(request).await.map_err(|e| {
-            if e.is_connect() || e.is_builder() {
-                Undelivered::NotConnected(chain(&e))
-            } else {
-                unanswered(&e, limit)
-            }
+            if e.is_connect() || e.is_builder() { Undelivered::NotConnected(chain(&e)) } else { unanswered(&e, limit) }
         })?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|e| unanswered(&e, limit))? {

@@ -3,9 +3,9 @@
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
+use super::check::{self, Serving};
 use super::observed::Observed;
 use super::plan::Effect;
-use super::check::{self, Serving};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{self, Cause};
 use crate::reconcile::{Error, must_lead, set_finalizer, within};

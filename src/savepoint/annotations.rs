@@ -26,7 +26,10 @@ pub fn obey(
         return None;
     }
     if number != attempt.number.to_string() {
-        let message = format!("annotation {RETRY}: {number:?} is not the number of the attempt whose answer is lost; set it to {}", attempt.number);
+        let message = format!(
+            "annotation {RETRY}: {number:?} is not the number of the attempt whose answer is lost; set it to {}",
+            attempt.number
+        );
         return Some(refuse(o, draft, &message));
     }
     let message = format!("its answer is lost, and annotation {RETRY} asks for another attempt");
@@ -41,13 +44,18 @@ fn adopt(
     path: &str,
 ) -> Decision {
     if location::scheme(path).is_none() {
-        let message = format!("annotation {ADOPT}: {path:?} is no location; write the savepoint's directory, such as s3://bucket/savepoints/savepoint-1a2b3c");
+        let message = format!(
+            "annotation {ADOPT}: {path:?} is no location; write the savepoint's directory, such as s3://bucket/savepoints/savepoint-1a2b3c"
+        );
         return refuse(o, draft, &message);
     }
     if let JobNow::Lives { state, .. } = job
         && !follow::is_over(o.savepoint.spec.then(), job)
     {
-        let message = format!("annotation {ADOPT}: the job that the savepoint should have ended is {state}: what it processes is not in {path}; take the annotation away, or set {RETRY}: \"{}\"", attempt.number);
+        let message = format!(
+            "annotation {ADOPT}: the job that the savepoint should have ended is {state}: what it processes is not in {path}; take the annotation away, or set {RETRY}: \"{}\"",
+            attempt.number
+        );
         return refuse(o, draft, &message);
     }
     settle::completed(o, draft, attempt, path, false)

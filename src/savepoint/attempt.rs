@@ -76,13 +76,14 @@ impl Asked<'_> {
         Ok(match flink.savepoint_status(&job, &trigger).await {
             Ok(SavepointOperation::InProgress) => Answer::InProgress(self.written(flink, &job).await),
             Ok(SavepointOperation::Completed { location }) => self.completed(flink, &job, location, false).await,
-            Ok(SavepointOperation::Failed { cause }) => match cause.savepoint_location() {
-                Some(location) => self.completed(flink, &job, location.to_owned(), true).await,
-                None => {
+            Ok(SavepointOperation::Failed { cause }) => {
+                if let Some(location) = cause.savepoint_location() {
+                    self.completed(flink, &job, location.to_owned(), true).await
+                } else {
                     let since = self.attempt.start_time.as_ref().map(time::from_k8s).unwrap_or_default();
                     Answer::Failed { cause, harmed: job::harmed(flink, &job, since).await }
                 }
-            },
+            }
             Err(flink::Error::UnknownTrigger { .. } | flink::Error::JobNotFound { .. }) => {
                 return self.forgotten(Some(flink), &job).await;
             }

@@ -190,10 +190,11 @@ pub async fn trouble(ctx: &Context, savepoint: &FlinkSavepoint, target: &str) ->
     Ok(match store_of(ctx, savepoint, target).await? {
         Serving::Nobody(_) => None,
         Serving::Refused(failure) => Some(failure),
-        Serving::By(store) => store.probe().await.err().map(|e| Failure {
-            message: format!("the store at {}: {e}", store.url()),
-            ..Failure::of(&e.source)
-        }),
+        Serving::By(store) => store
+            .probe()
+            .await
+            .err()
+            .map(|e| Failure { message: format!("the store at {}: {e}", store.url()), ..Failure::of(&e.source) }),
     })
 }
 

@@ -33,12 +33,7 @@ pub fn follow(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &Savepoin
 }
 
 /// Nothing is known, so nothing is sent and nothing is over; unless a person knows more.
-fn unreachable(
-    o: &Observed,
-    draft: &mut FlinkSavepointStatus,
-    attempt: &SavepointAttempt,
-    message: &str,
-) -> Decision {
+fn unreachable(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAttempt, message: &str) -> Decision {
     if let Some(decision) = annotations::obey(o, draft, attempt, &JobNow::CantTell(message.to_owned())) {
         return decision;
     }
@@ -96,12 +91,7 @@ pub fn is_over(then: Then, job: &JobNow) -> bool {
     }
 }
 
-fn completed(
-    o: &Observed,
-    draft: &mut FlinkSavepointStatus,
-    attempt: &SavepointAttempt,
-    done: &Completed,
-) -> Decision {
+fn completed(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAttempt, done: &Completed) -> Decision {
     if is_over(o.savepoint.spec.then(), &done.job) {
         draft.checkpoint_id = done.checkpoint_id.or(draft.checkpoint_id);
         draft.size_bytes = done.size_bytes.or(draft.size_bytes);
@@ -231,12 +221,7 @@ fn whole(
 
 /// Sends the request: for the first time, or once more under the same trigger id, which a JobManager that has seen it
 /// takes for the same request.
-fn send(
-    o: &Observed,
-    draft: &mut FlinkSavepointStatus,
-    attempt: &SavepointAttempt,
-    known: &Forgotten,
-) -> Decision {
+fn send(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAttempt, known: &Forgotten) -> Decision {
     if let JobNow::Ended(state) = known.job {
         let message = format!("the job has ended without it: it is {state}");
         return settle::failed(o, draft, attempt, Reason::JobEnded, &message, settle::Next::Retry);

@@ -136,13 +136,11 @@ async fn job_manager(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Locate
     let namespace = savepoint.namespace().unwrap_or_default();
     let revision = savepoint.status.as_ref().and_then(|s| s.source.as_ref()?.revision);
     Ok(match (&savepoint.spec.job_ref, &savepoint.spec.flink_cluster, revision) {
-        (Some(job), _, Some(revision)) => {
-            match upgrade::job_manager(ctx, &namespace, &job.name, revision).await? {
-                upgrade::Found::Here(found) => Located::Here(found),
-                upgrade::Found::NotRunning => Located::NotNow("its JobManager's pod is not running".to_owned()),
-                upgrade::Found::Removed => Located::Removed,
-            }
-        }
+        (Some(job), _, Some(revision)) => match upgrade::job_manager(ctx, &namespace, &job.name, revision).await? {
+            upgrade::Found::Here(found) => Located::Here(found),
+            upgrade::Found::NotRunning => Located::NotNow("its JobManager's pod is not running".to_owned()),
+            upgrade::Found::Removed => Located::Removed,
+        },
         (None, Some(cluster), _) => match cluster::job_manager(ctx, &namespace, cluster).await? {
             cluster::Found::Here(found) => Located::Here(found),
             cluster::Found::NotNow(why) | cluster::Found::Blocked(_, why) => Located::NotNow(why),

@@ -45,7 +45,9 @@ pub fn gives_up(o: &Observed, last: Option<&SavepointAttempt>) -> Option<String>
     }
     let waited_for = status.message.unwrap_or_else(|| "nothing was begun".to_owned());
     Some(match last {
-        Some(_) => format!("spec.timeout ({limit}) is over, and no attempt is under way; the last word was: {waited_for}"),
+        Some(_) => {
+            format!("spec.timeout ({limit}) is over, and no attempt is under way; the last word was: {waited_for}")
+        }
         None => format!("spec.timeout ({limit}) is over, and nothing was sent; it waited for: {waited_for}"),
     })
 }

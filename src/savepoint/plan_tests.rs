@@ -6,8 +6,8 @@ use super::super::check::{Again, Failure};
 use super::super::format::Setting;
 use super::super::observed::{Answer, Completed, JobNow, Leftovers, Submitted, Turn};
 use super::super::testing::{
-    DIRECTORY, JOB_ID, UID, foreign, forgotten, job, lives, locked_by, observed, outcome, process, reason,
-    savepoint, triggered, whole,
+    DIRECTORY, JOB_ID, UID, foreign, forgotten, job, lives, locked_by, observed, outcome, process, reason, savepoint,
+    triggered, whole,
 };
 use super::*;
 use crate::api::condition::types;
@@ -113,10 +113,7 @@ fn a_job_is_not_stopped_without_a_place_for_its_state() {
 
 #[test]
 fn nothing_is_sent_while_tasks_do_not_run() {
-    let mine = Submitted {
-        not_ready: Some("the job is RESTARTING".to_owned()),
-        ..job()
-    };
+    let mine = Submitted { not_ready: Some("the job is RESTARTING".to_owned()), ..job() };
     let plan = plan(&observed(savepoint(None), mine, Answer::NotAsked));
     assert_eq!(reason(&plan), "JobNotRunning");
     assert!(plan.status.attempts.is_empty());

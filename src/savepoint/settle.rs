@@ -89,7 +89,9 @@ pub fn failed_by_flink(
         ),
         SavepointFailure::Io => (
             Next::Retry,
-            format!("see that Flink's pods may write to {directory}: bucket, credentials, endpoint in its configuration"),
+            format!(
+                "see that Flink's pods may write to {directory}: bucket, credentials, endpoint in its configuration"
+            ),
         ),
         SavepointFailure::JobNotFound => (Next::Retry, "the job has ended, or its JobManager has lost it".to_owned()),
         SavepointFailure::DirectoryMissing => (Next::Never, "set spec.targetDirectory".to_owned()),

@@ -7,9 +7,7 @@ use super::observed::{Job, Observed, Submitted, Turn};
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::{follow, overdue, settle, status};
 use crate::api::condition::Reason;
-use crate::api::{
-    FlinkSavepointStatus, ObjectRef, Operation, OperationKind, SavepointAttempt, SavepointPhase, Then,
-};
+use crate::api::{FlinkSavepointStatus, ObjectRef, Operation, OperationKind, SavepointAttempt, SavepointPhase, Then};
 use crate::naming;
 use crate::reconcile::{Next, SETTLED};
 use crate::time;
@@ -57,7 +55,7 @@ pub fn start(o: &Observed, draft: &mut FlinkSavepointStatus, last: Option<&Savep
     if let Some(why) = &job.not_ready {
         status::under_way(o, draft, Reason::JobNotRunning, why);
         let age = o.savepoint.metadata.creation_timestamp.as_ref().map_or(Duration::MAX, |t| settle::since(o, t));
-        return (None, Next::After(if age < YOUNG { SOON } else { WAITING }));
+        return (None, Next::After(if age < YOUNG && last.is_none() { SOON } else { WAITING }));
     }
     let chosen = match format::choose(o.savepoint.spec.format_type, &job.setting) {
         Ok(chosen) => chosen,

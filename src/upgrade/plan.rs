@@ -234,9 +234,8 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
 /// A savepoint that is overdue keeps no change waiting: the stop of the upgrade makes it fail, and it is tried again
 /// when the upgrade is over.
 fn gives_way(o: &Observed, operation: &Operation) -> bool {
-    let overdue = |s: &FlinkSavepoint| {
-        s.status.as_ref().is_some_and(|s| condition::is_true(&s.conditions, types::OVERDUE))
-    };
+    let overdue =
+        |s: &FlinkSavepoint| s.status.as_ref().is_some_and(|s| condition::is_true(&s.conditions, types::OVERDUE));
     operation.kind == OperationKind::Savepoint && o.savepoint.as_ref().is_some_and(overdue)
 }
 

@@ -22,16 +22,17 @@ impl Invariants {
             return;
         }
         let mut seen = self.0.lock().unwrap();
-        let at = |path: &str| change.new.and_then(|new| new.pointer(path)).map_or_else(|| "-".to_owned(), Value::to_string);
+        let at =
+            |path: &str| change.new.and_then(|new| new.pointer(path)).map_or_else(|| "-".to_owned(), Value::to_string);
         let (phase, message, finalizers) = (at("/status/phase"), at("/status/message"), at("/metadata/finalizers"));
         seen.writes.push(format!("{} {}: {phase} {message} {finalizers}", change.key.resource, change.key.name));
         if change.key.resource != "flinksavepoints.savepoints.dev" {
             return;
         }
         let status = |object: Option<&Value>| -> FlinkSavepointStatus {
-            object.and_then(|o| o.get("status")).map_or_else(FlinkSavepointStatus::default, |status| {
-                serde_json::from_value(status.clone()).unwrap()
-            })
+            object
+                .and_then(|o| o.get("status"))
+                .map_or_else(FlinkSavepointStatus::default, |status| serde_json::from_value(status.clone()).unwrap())
         };
         if change.new.is_none() {
             return;

@@ -4,6 +4,15 @@
 //! A scenario is told once undisturbed, and then once for each call and each fault. It must come to the same end, and the
 //! invariants hold after every write.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that fails says where"
+)]
+
 mod invariants;
 mod scenarios;
 mod storage;

@@ -68,7 +68,7 @@ const OFTEN: Duration = Duration::from_secs(300);
 /// What follows an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Calls of a scenario that each fault strikes; of further ones it strikes some.
-const ALL_OF: usize = 40;
+const ALL_OF: usize = 30;
 
 /// A scenario as it was told.
 struct Told {
@@ -102,7 +102,10 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Tol
             break;
         }
         if begin.elapsed() > PATIENCE {
-            return Err(format!("it is not over after {PATIENCE:?}: {:#?}", all.iter().map(|s| &s.status).collect::<Vec<_>>()));
+            return Err(format!(
+                "it is not over after {PATIENCE:?}: {:#?}",
+                all.iter().map(|s| &s.status).collect::<Vec<_>>()
+            ));
         }
         // A change is seen at once, as by a watch.
         for savepoint in &all {
@@ -114,7 +117,8 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Tol
         due.retain(|name, _| all.iter().any(|s| &s.name_any() == name));
         let next = due.values().copied().chain(next_act).min().unwrap_or_else(|| Instant::now() + OFTEN);
         sleep_until(next).await;
-        let now: Vec<_> = all.iter().filter(|s| due.get(&s.name_any()).is_some_and(|at| *at <= Instant::now())).collect();
+        let now: Vec<_> =
+            all.iter().filter(|s| due.get(&s.name_any()).is_some_and(|at| *at <= Instant::now())).collect();
         let ctx = &operator;
         let each = now.iter().map(|s| async move { (s.name_any(), passes::<Savepoints>(s, ctx).await) });
         let done = tokio::select! {
@@ -147,7 +151,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Tol
     let calls = faults.calls();
     tokio::time::sleep(scenario.settles).await;
     rest(&world, &world.operator(&Faults::none())).await?;
-    Ok(Told { calls, world })
+    Ok(Told { world, calls })
 }
 
 async fn is_time(world: &World, when: When) -> bool {
@@ -211,7 +215,11 @@ async fn compare(scenario: &Scenario, told: &Told) -> Result<(), String> {
         let status = found.as_ref().and_then(|s| Some((s.status.as_ref()?.phase?, ready(s)?)));
         let expected = end.status.map(|(phase, reason)| (phase, reason.to_owned()));
         if status != expected {
-            return Err(format!("{}: {status:?} instead of {expected:?}: {:#?}", end.name, found.and_then(|s| s.status)));
+            return Err(format!(
+                "{}: {status:?} instead of {expected:?}: {:#?}",
+                end.name,
+                found.and_then(|s| s.status)
+            ));
         }
         let Some(status) = found.and_then(|s| s.status) else { continue };
         if end.attempts.is_some_and(|attempts| attempts != status.attempts.len()) {
@@ -260,10 +268,11 @@ pub fn check(scenario: fn() -> Scenario) {
 fn faults_at(at: usize, call: &str) -> Vec<(Fault, u64)> {
     let reads = ["GET ", "LIST", "HEAD ", "flink GET", "store GET", "store LIST", "store HEAD"];
     if reads.iter().any(|read| call.starts_with(read)) {
-        let long = (at % 3 == 0).then_some((Fault::CrashBefore, 600));
+        let long = at.is_multiple_of(3).then_some((Fault::CrashBefore, 600));
         return [(Fault::CrashBefore, 1), (Fault::Refused, 0)].into_iter().chain(long).collect();
     }
-    let crashes = [(Fault::CrashBefore, 1), (Fault::CrashBefore, 600), (Fault::CrashAfter, 1), (Fault::CrashAfter, 600)];
+    let crashes =
+        [(Fault::CrashBefore, 1), (Fault::CrashBefore, 600), (Fault::CrashAfter, 1), (Fault::CrashAfter, 600)];
     crashes.into_iter().chain([(Fault::Refused, 0), (Fault::AnswerLost, 0)]).collect()
 }
 
@@ -273,7 +282,7 @@ pub fn sweep(name: &str, scenario: fn() -> Scenario) {
     let scenario = scenario();
     let told = run(tell(&scenario, Faults::none(), Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
     let calls = told.calls;
-    let every = |n: &usize| *n < ALL_OF || n % (1 + calls.len() / ALL_OF) == 0;
+    let every = |n: &usize| *n < ALL_OF || n.is_multiple_of(1 + calls.len() / ALL_OF);
     let mut told = 0;
     for (at, call) in calls.iter().enumerate().filter(|(n, _)| every(n)) {
         for (fault, down) in faults_at(at, call) {

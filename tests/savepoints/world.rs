@@ -24,8 +24,8 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
 use kube::{Api, Client};
-use object_store::memory::InMemory;
 use object_store::ObjectStoreExt as _;
+use object_store::memory::InMemory;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -89,8 +89,8 @@ impl World {
         let storage = Arc::new(InMemory::new());
         let mut settings = Settings::new(wish.version, storage.clone(), BUCKET, clock.clone());
         settings.high_availability = wish.high_availability;
-        settings.namespace = NAMESPACE.to_owned();
-        settings.cluster_id = "flink".to_owned();
+        NAMESPACE.clone_into(&mut settings.namespace);
+        "flink".clone_into(&mut settings.cluster_id);
         settings.task_managers = 2;
         settings.slots = 2;
         let world = Self {
@@ -112,7 +112,8 @@ impl World {
         let ports = json!([{"name": "rest", "port": 8081}]);
         let service = json!({"metadata": {"name": "flink"}, "spec": {"ports": ports}});
         self.create("v1", "Service", Some(NAMESPACE), service).await;
-        let pod = json!({"metadata": {"name": POD}, "spec": {"containers": [{"name": "jobmanager", "image": "flink"}]}});
+        let pod =
+            json!({"metadata": {"name": POD}, "spec": {"containers": [{"name": "jobmanager", "image": "flink"}]}});
         self.create("v1", "Pod", Some(NAMESPACE), pod).await;
         let target = wish.pods_visible.then(|| json!({"kind": "Pod", "name": POD}));
         let slice = json!({
@@ -279,7 +280,10 @@ impl World {
 
     /// Starts the operator's process.
     pub fn operator(&self, faults: &Faults) -> Context {
-        let client = Client::new(Shown { world: self.clone(), inner: self.kube.service(faults.clone()).named("operator") }, NAMESPACE);
+        let client = Client::new(
+            Shown { world: self.clone(), inner: self.kube.service(faults.clone()).named("operator") },
+            NAMESPACE,
+        );
         let (claim, held) = watch::channel(Claim::Held { until: far() });
         // The Lease is another suite's.
         std::mem::forget(claim);

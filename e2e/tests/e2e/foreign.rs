@@ -82,7 +82,8 @@ impl<'a> Foreign<'a> {
 
     /// Waits until Ready of a savepoint has this reason.
     async fn says(&self, name: &str, reason: &str) -> Result<FlinkSavepoint> {
-        let of = |s: &FlinkSavepoint| wait::condition(s, "Ready").and_then(|c| Some(c.get("reason")?.as_str()? == reason));
+        let of =
+            |s: &FlinkSavepoint| wait::condition(s, "Ready").and_then(|c| Some(c.get("reason")?.as_str()? == reason));
         wait::on(&self.sandbox.savepoints(), name, reason, DEADLINE, |s| of(s) == Some(true)).await
     }
 

@@ -5,8 +5,8 @@
 //! whose name begins with `alone_` must run when nothing else does.
 
 mod alone;
-mod conformance_kube;
 mod conformance_flink;
+mod conformance_kube;
 mod crash;
 mod failed_upgrade;
 mod foreign;

@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt};
 
 use super::{JobManager, harmed, not_ready};
 use crate::api::condition::{self, Reason, types};
-use crate::api::{annotations, labels, FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then};
+use crate::api::{FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels};
 use crate::flink::{self, JobId, JobOverview, config};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
@@ -69,8 +69,7 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
         );
         return Ok(Found::Blocked(Reason::InvalidSpec, message));
     };
-    let by_name =
-        JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, authorization };
+    let by_name = JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, authorization };
     let slices: Api<EndpointSlice> = Api::namespaced(ctx.client.clone(), namespace);
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
     let slices = match within("list EndpointSlices", slices.list(&of_service)).await {
@@ -106,7 +105,8 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
 /// The endpoint, if there is exactly one that is ready, or exactly one at all; with the port of that name.
 fn the_one<'a>(slices: &'a [EndpointSlice], port: Option<&str>) -> Option<(&'a Endpoint, u16)> {
     let all = slices.iter().flat_map(|slice| {
-        let named = slice.ports.iter().flatten().find(|p| p.name.as_deref().unwrap_or_default() == port.unwrap_or_default());
+        let named =
+            slice.ports.iter().flatten().find(|p| p.name.as_deref().unwrap_or_default() == port.unwrap_or_default());
         let port = named.and_then(|p| u16::try_from(p.port?).ok());
         slice.endpoints.iter().filter_map(move |endpoint| Some((endpoint, port?)))
     });
@@ -192,11 +192,11 @@ pub async fn job(
         Found::Blocked(reason, message) => return Ok((Job::Blocked { reason, message }, None)),
     };
     let flink = job_manager.client(ctx);
-    let (jobs, overview, configuration) =
-        match tokio::try_join!(flink.jobs(), flink.overview(), flink.configuration()) {
-            Ok(answers) => answers,
-            Err(e) => return waiting(Reason::JobManagerUnreachable, e.to_string()),
-        };
+    let (jobs, overview, configuration) = match tokio::try_join!(flink.jobs(), flink.overview(), flink.configuration())
+    {
+        Ok(answers) => answers,
+        Err(e) => return waiting(Reason::JobManagerUnreachable, e.to_string()),
+    };
     let job = match choose(&jobs, cluster) {
         Ok(job) => job,
         Err(other) => return Ok((other, None)),
@@ -263,11 +263,8 @@ fn choose<'a>(jobs: &'a [JobOverview], cluster: &FlinkClusterRef) -> Result<&'a 
         (several, name) => {
             let ids: Vec<_> = several.iter().map(|j| format!("{} ({:?})", j.id, j.name)).collect();
             let field = if name.is_some() { "jobName" } else { "jobId" };
-            let message = format!(
-                "spec.flinkCluster.{field}: {} jobs fit: {}; name one by jobId",
-                several.len(),
-                ids.join(", ")
-            );
+            let message =
+                format!("spec.flinkCluster.{field}: {} jobs fit: {}; name one by jobId", several.len(), ids.join(", "));
             Err(Job::Blocked { reason: Reason::InvalidSpec, message })
         }
     }
@@ -275,12 +272,7 @@ fn choose<'a>(jobs: &'a [JobOverview], cluster: &FlinkClusterRef) -> Result<&'a 
 
 /// Who else wants a savepoint of this job. Nothing in a foreign cluster could hold a lock, so the FlinkSavepoints
 /// themselves are looked at, live, and one after the other ([`crate::runtime::turns`]).
-async fn queue(
-    ctx: &Context,
-    mine: &FlinkSavepoint,
-    cluster: &FlinkClusterRef,
-    job: &JobId,
-) -> Result<Turn, Error> {
+async fn queue(ctx: &Context, mine: &FlinkSavepoint, cluster: &FlinkClusterRef, job: &JobId) -> Result<Turn, Error> {
     let api: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &mine.namespace().unwrap_or_default());
     let all = within("list FlinkSavepoints", api.list(&ListParams::default())).await?.items;
     let same = |other: &&FlinkSavepoint| {
@@ -310,7 +302,8 @@ fn holds(savepoint: &FlinkSavepoint, attempt: &SavepointAttempt) -> bool {
     if ready.is_some_and(|c| c.reason == Reason::AnswerLost.as_str()) {
         return false;
     }
-    attempt.result.is_none() || (savepoint.spec.then() == Then::Cancel && savepoint.status.as_ref().is_some_and(|s| s.location.is_some()))
+    attempt.result.is_none()
+        || (savepoint.spec.then() == Then::Cancel && savepoint.status.as_ref().is_some_and(|s| s.location.is_some()))
 }
 
 /// Whether a job that has ended, or that its JobManager does not know, may come back by itself. With Kubernetes HA a
@@ -329,7 +322,8 @@ pub async fn may_return(ctx: &Context, namespace: &str, flink: &flink::Client, j
             ));
         }
     };
-    let maps: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), config::NAMESPACE.get(&configuration).unwrap_or(namespace));
+    let maps: Api<ConfigMap> =
+        Api::namespaced(ctx.client.clone(), config::NAMESPACE.get(&configuration).unwrap_or(namespace));
     let name = format!("{cluster_id}-{job}-config-map");
     match within("get ConfigMap", maps.get_metadata_opt(&name)).await {
         Ok(None) => JobNow::Gone,
