@@ -68,7 +68,7 @@ const OFTEN: Duration = Duration::from_secs(300);
 /// What follows an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Calls of a scenario that each fault strikes; of further ones it strikes some.
-const ALL_OF: usize = 30;
+const ALL_OF: usize = 24;
 
 /// A scenario as it was told.
 struct Told {
