@@ -230,12 +230,12 @@ pub fn stop_fails_after_its_savepoint() -> Scenario {
 
 /// Without high availability the job is gone with its JobManager, and the savepoint with it.
 pub fn killed_in_the_middle_without_ha() -> Scenario {
-    let mut it = scenario(|w| taken(w, slow(), json!({"timeout": "5m"})), (Failed, "TimeoutExceeded"));
-    it.acts = vec![(When::Phase("daily", InProgress), kill)];
-    // One that was given up before it began is not killed.
-    it.optional = true;
+    let begin: Act = |w| taken(w, slow(), json!({"timeout": "5m"}));
+    let mut it = scenario(begin, (Failed, "TimeoutExceeded or JobManagerLost"));
+    it.acts = vec![(When::At(Duration::from_millis(1500)), kill)];
+    it.job = None;
+    // None if it is killed before the request.
     it.ends[0].attempts = None;
-    it.may_be_unknown = true;
     it
 }
 
