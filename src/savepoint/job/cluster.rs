@@ -11,17 +11,15 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::{JobManager, harmed, not_ready};
+use super::{JobManager, not_ready, reasons_against};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels};
 use crate::flink::{self, JobId, JobOverview, config};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
-use crate::savepoint::check;
 use crate::savepoint::format::Setting;
 use crate::savepoint::observed::{Job, JobNow, Submitted, Turn};
-use crate::time;
 
 /// Where a foreign JobManager is.
 #[derive(Debug, Clone)]
@@ -213,18 +211,8 @@ pub async fn job(
     let not_ready = not_ready(Some(job));
     let option = |key: config::Key| key.get(&configuration).map(str::to_owned);
     let savepoint_directory = option(config::SAVEPOINT_DIRECTORY);
-    let target = savepoint.spec.target_directory.as_ref().or(savepoint_directory.as_ref());
-    let store_trouble = match target {
-        Some(target) if savepoint.spec.then() != Then::Continue && not_ready.is_none() => {
-            check::trouble(ctx, savepoint, target).await?
-        }
-        _ => None,
-    };
-    let last = savepoint.status.as_ref().and_then(|s| s.attempts.last());
-    let harmed = match last.filter(|a| a.job_id == job.id.as_str()).and_then(|a| a.start_time.as_ref()) {
-        Some(since) => harmed(&flink, &job.id, time::from_k8s(since)).await,
-        None => None,
-    };
+    let (store_trouble, harmed) =
+        reasons_against(ctx, savepoint, &flink, &job.id, savepoint_directory.as_deref(), not_ready.is_none()).await?;
     let submitted = Submitted {
         turn: queue(ctx, savepoint, cluster, &job.id).await?,
         revision: None,

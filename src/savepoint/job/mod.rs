@@ -5,9 +5,13 @@ pub mod upgrade;
 
 use http::HeaderValue;
 
+use super::check::{self, Failure};
 use super::observed::JobNow;
+use crate::api::{FlinkSavepoint, Then};
 use crate::flink::{self, JobId, JobOverview, JobState};
+use crate::reconcile::Error;
 use crate::runtime::Context;
+use crate::time;
 
 /// Where a JobManager is, and which process answers there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +59,32 @@ pub async fn now(ctx: &Context, namespace: &str, flink: &flink::Client, job: &Jo
         Some(j) => JobNow::Lives { all_tasks_running: j.tasks.all_running(), state: j.state },
         None => cluster::may_return(ctx, namespace, flink, job).await,
     }
+}
+
+/// What speaks against asking for a savepoint that could be had: the store of its place, before its job is stopped; and
+/// the words of a task that failed in the snapshot of the last attempt.
+async fn reasons_against(
+    ctx: &Context,
+    savepoint: &FlinkSavepoint,
+    flink: &flink::Client,
+    job: &JobId,
+    configured: Option<&str>,
+    ready: bool,
+) -> Result<(Option<Failure>, Option<String>), Error> {
+    let target = savepoint.spec.target_directory.as_deref().or(configured);
+    let trouble = match target {
+        // Of a job that runs on nothing is lost; and one that is not ready is asked for again.
+        Some(target) if savepoint.spec.then() != Then::Continue && ready => {
+            check::trouble(ctx, savepoint, target).await?
+        }
+        _ => None,
+    };
+    let last = savepoint.status.as_ref().and_then(|s| s.attempts.last()).filter(|a| a.job_id == job.as_str());
+    let harmed = match last.and_then(|a| a.start_time.as_ref()) {
+        Some(since) => harmed(flink, job, time::from_k8s(since)).await,
+        None => None,
+    };
+    Ok((trouble, harmed))
 }
 
 /// The words of the task that failed in its snapshot since a moment, which made the job restart: Flink hides them behind

@@ -4,18 +4,17 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
-use super::{JobManager, harmed, not_ready};
+use super::{JobManager, not_ready, reasons_against};
 use crate::api::condition::Reason;
-use crate::api::{self, FlinkJobUpgrade, FlinkSavepoint, Then};
+use crate::api::{self, FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{self, JobId};
+use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
-use crate::savepoint::check;
 use crate::savepoint::format::{self, Setting};
 use crate::savepoint::observed::{Job, Submitted, Turn};
 use crate::upgrade::jobmanager;
 use crate::upgrade::workload::{self, Rendered};
-use crate::{naming, time};
 
 /// Where a revision's JobManager is.
 #[derive(Debug, Clone)]
@@ -93,19 +92,8 @@ pub async fn job(ctx: &Context, savepoint: &FlinkSavepoint, name: &str) -> Resul
         (None, _) => Setting::default(),
     };
     let savepoint_directory = running.and_then(|r| r.savepoint_directory);
-    let target = savepoint.spec.target_directory.as_ref().or(savepoint_directory.as_ref());
-    let store_trouble = match target {
-        // Of a job that runs on nothing is lost; and one that is not ready is asked for again.
-        Some(target) if savepoint.spec.then() != Then::Continue && not_ready.is_none() => {
-            check::trouble(ctx, savepoint, target).await?
-        }
-        _ => None,
-    };
-    let last = savepoint.status.as_ref().and_then(|s| s.attempts.last());
-    let harmed = match last.filter(|a| a.job_id == job_id.as_str()).and_then(|a| a.start_time.as_ref()) {
-        Some(since) => harmed(&flink, &job_id, time::from_k8s(since)).await,
-        None => None,
-    };
+    let (store_trouble, harmed) =
+        reasons_against(ctx, savepoint, &flink, &job_id, savepoint_directory.as_deref(), not_ready.is_none()).await?;
     let submitted = Submitted {
         turn: Turn::Lock { uid, operation: status.operation },
         revision: Some(active.revision),
