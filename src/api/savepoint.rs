@@ -61,6 +61,14 @@ string_enum! {
     }
 }
 
+impl Then {
+    /// Whether Flink ends the job itself, with the savepoint.
+    #[must_use]
+    pub const fn stops(self) -> bool {
+        matches!(self, Self::Stop | Self::Drain)
+    }
+}
+
 impl SavepointPhase {
     /// Whether no further attempt will be made.
     #[must_use]

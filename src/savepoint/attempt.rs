@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::check::{self, Failure};
 use super::job::{self, JobManager};
 use super::observed::{Answer, Completed, Forgotten, Found, JobNow, Written};
-use crate::api::{FlinkSavepoint, SavepointAttempt, Then};
+use crate::api::{FlinkSavepoint, SavepointAttempt};
 use crate::flink::{self, Checkpoint, CheckpointStatus, JobId, SavepointOperation, TriggerId, config, location};
 use crate::reconcile::Error;
 use crate::runtime::Context;
@@ -37,13 +37,9 @@ impl Asked<'_> {
         self.savepoint.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    fn then(&self) -> Then {
-        self.savepoint.spec.then()
-    }
-
-    /// The stop ends the job itself; a cancel follows only when the files were checked.
+    /// A cancel follows only when the files were checked.
     fn stops(&self) -> bool {
-        matches!(self.then(), Then::Stop | Then::Drain)
+        self.savepoint.spec.then().stops()
     }
 
     fn age(&self) -> TimeDelta {

@@ -84,11 +84,8 @@ fn in_progress(
 /// directory does not prove that.
 #[must_use]
 pub fn is_over(then: Then, job: &JobNow) -> bool {
-    match then {
-        Then::Stop | Then::Drain => matches!(job, JobNow::Ended(_) | JobNow::Gone),
-        // A job is cancelled only when the files were checked.
-        Then::Continue | Then::Cancel | Then::Unknown => true,
-    }
+    // A job is cancelled only when the files were checked.
+    !then.stops() || matches!(job, JobNow::Ended(_) | JobNow::Gone)
 }
 
 fn completed(o: &Observed, draft: &mut FlinkSavepointStatus, attempt: &SavepointAttempt, done: &Completed) -> Decision {
@@ -197,8 +194,8 @@ fn whole(
     process: Process,
     (location, checkpoint_id): (&str, Option<i64>),
 ) -> Decision {
-    let ends_by_savepoint = matches!(o.savepoint.spec.then(), Then::Stop | Then::Drain);
-    if ends_by_savepoint {
+    let stops = o.savepoint.spec.then().stops();
+    if stops {
         match &known.job {
             // In the process that wrote it, a job that fails after its stop's savepoint fails for good; in another one
             // it was recovered from an older checkpoint and has run on.
@@ -215,7 +212,7 @@ fn whole(
         }
     }
     draft.checkpoint_id = checkpoint_id.or(draft.checkpoint_id);
-    let uncommitted = ends_by_savepoint && known.job == JobNow::Ended(JobState::Failed);
+    let uncommitted = stops && known.job == JobNow::Ended(JobState::Failed);
     settle::completed(o, draft, attempt, location, uncommitted)
 }
 

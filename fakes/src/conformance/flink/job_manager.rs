@@ -98,19 +98,25 @@ async fn killed_while_a_job_runs(world: &dyn World) -> Result<()> {
     runs_again(hands, &first, &job).await
 }
 
+/// The JobManager is killed while it writes below a directory: nothing whole comes of it, and the job runs again.
+async fn killed_in_the_middle(world: &dyn World, job: &str, directory: &str) -> Result<()> {
+    let hands = Hands(world);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    world.strike(Target::JobManager, When::Now).await?;
+    let first = next_leader(hands).await?;
+    runs_again(hands, &first, job).await?;
+    let files = world.files(directory).await?;
+    ensure!(!files.iter().any(|file| file.ends_with("_metadata")), "whole: {files:?}");
+    Ok(())
+}
+
 async fn killed_in_a_savepoint(world: &dyn World) -> Result<()> {
     let hands = Hands(world);
     let job = hands.running_job(1, SLOW).await?;
     hands.has_checkpoint(&job).await?;
     let directory = world.directory("in-a-savepoint");
     hands.asks_savepoint(&job, TRIGGER, &directory).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    world.strike(Target::JobManager, When::Now).await?;
-    let first = next_leader(hands).await?;
-    runs_again(hands, &first, &job).await?;
-    let files = world.files(&directory).await?;
-    ensure!(!files.iter().any(|file| file.ends_with("_metadata")), "whole: {files:?}");
-    Ok(())
+    killed_in_the_middle(world, &job, &directory).await
 }
 
 async fn killed_in_a_stop(world: &dyn World) -> Result<()> {
@@ -119,13 +125,7 @@ async fn killed_in_a_stop(world: &dyn World) -> Result<()> {
     hands.has_checkpoint(&job).await?;
     let directory = world.directory("in-a-stop");
     hands.asks_stop(&job, TRIGGER, &directory, false).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    world.strike(Target::JobManager, When::Now).await?;
-    let first = next_leader(hands).await?;
-    runs_again(hands, &first, &job).await?;
-    let files = world.files(&directory).await?;
-    ensure!(!files.iter().any(|file| file.ends_with("_metadata")), "whole: {files:?}");
-    Ok(())
+    killed_in_the_middle(world, &job, &directory).await
 }
 
 /// A whole savepoint does not prove that the job has stopped.
