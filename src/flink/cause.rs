@@ -180,7 +180,7 @@ impl Cause {
             SavepointFailure::Expired
         } else if self.has_class("UnsupportedFileSystemSchemeException") {
             SavepointFailure::UnknownScheme
-        } else if self.says("IO-problem detected") || self.innermost().is_some_and(is_io) {
+        } else if self.says("IO-problem detected") || self.chain.iter().any(is_io) {
             SavepointFailure::Io
         } else {
             SavepointFailure::Other
@@ -224,9 +224,12 @@ fn repeats(outer: &Throwable, inner: &Throwable) -> bool {
     outer.message.starts_with(&inner.class) && !inner.class.is_empty()
 }
 
+/// A file system's exception. Beneath it there may be others, such as the ConnectException of a server that is away.
 fn is_io(t: &Throwable) -> bool {
     let class = t.simple_class();
-    class.ends_with("IOException") || matches!(class, "FileNotFoundException" | "AccessDeniedException")
+    class.ends_with("IOException")
+        || matches!(class, "FileNotFoundException" | "AccessDeniedException")
+        || t.class.starts_with("org.apache.hadoop.fs.")
 }
 
 /// A stack frame, a note on omitted ones, or a suppressed exception: all that Java indents by a tab.

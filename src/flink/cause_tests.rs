@@ -95,6 +95,16 @@ fn finds_the_savepoint_of_a_stop_that_failed_after_it() {
 #[case("a.b.CheckpointException: FailoverRegion is restarting.", SavepointFailure::CoordinatorSuspending)]
 #[case("java.io.FileNotFoundException: no bucket", SavepointFailure::Io)]
 #[case("a.b.OtherException: what", SavepointFailure::Other)]
+#[case("java.net.ConnectException: Connection refused", SavepointFailure::Other)]
+// The S3 server went away before `_metadata` was written.
+#[case(
+    "java.util.concurrent.CompletionException: org.apache.hadoop.fs.s3a.AWSClientIOException: getFileStatus on s3://b/1\n\
+     Caused by: org.apache.hadoop.fs.s3a.AWSClientIOException: getFileStatus on s3://b/1\n\
+     Caused by: com.amazonaws.SdkClientException: Unable to execute HTTP request: Connect to 10.0.0.1:9000 failed\n\
+     Caused by: java.net.ConnectException: Connection refused\n",
+    SavepointFailure::Io
+)]
+#[case("org.apache.hadoop.fs.s3a.AWSStatus500Exception: PUT 0-byte object\nCaused by: a.b.C: d", SavepointFailure::Io)]
 fn knows_kinds_of_failure(#[case] trace: &str, #[case] kind: SavepointFailure) {
     assert_eq!(Cause::parse(trace).savepoint_failure(), kind);
 }
