@@ -119,10 +119,26 @@ impl Flink {
     /// # Errors
     /// See [`Flink::get`]; or the history does not know the location.
     pub async fn savepoint_format(&self, job: &str, location: &str) -> Result<String> {
-        let answer = self.get(&format!("/jobs/{job}/checkpoints")).await?;
-        let history = answer.pointer("/history").and_then(Value::as_array).context("no history in the answer")?;
+        let history = self.history(job).await?;
         let at = |entry: &&Value| entry.get("external_path").and_then(Value::as_str) == Some(location);
         let format = history.iter().find(at).and_then(|entry| entry.get("savepointFormat")).and_then(Value::as_str);
         format.map(str::to_owned).with_context(|| format!("{location} is not in the history: {history:#?}"))
+    }
+    /// Where each savepoint lies that was ever begun of a job, the newest first, as far as its checkpoint history goes
+    /// back; `None`: nothing came of it, or not yet.
+    ///
+    /// # Errors
+    /// See [`Flink::get`].
+    pub async fn savepoints(&self, job: &str) -> Result<Vec<Option<String>>> {
+        let mut history = self.history(job).await?;
+        history.retain(|entry| entry.get("is_savepoint").and_then(Value::as_bool) == Some(true));
+        let path = |entry: &Value| Some(entry.get("external_path")?.as_str()?.to_owned());
+        Ok(history.iter().map(path).collect())
+    }
+
+    async fn history(&self, job: &str) -> Result<Vec<Value>> {
+        let mut answer = self.get(&format!("/jobs/{job}/checkpoints")).await?;
+        let history = answer.get_mut("history").and_then(Value::as_array_mut);
+        history.map(std::mem::take).context("no history in the answer")
     }
 }

@@ -16,5 +16,7 @@ pub mod operator;
 pub mod proxy;
 pub mod records;
 pub mod s3;
+pub mod s3_server;
+pub mod second_operator;
 pub mod session;
 pub mod wait;

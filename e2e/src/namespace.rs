@@ -13,7 +13,10 @@ use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapsh
 use futures::FutureExt as _;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Secret},
+    api::{
+        core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Secret},
+        rbac::v1::RoleBinding,
+    },
 };
 use kube::{
     Api, Client, Resource,
@@ -165,6 +168,20 @@ impl Sandbox {
         }
         let parameters = PatchParams::apply(MANAGER).force();
         self.api().patch(name, &parameters, &Patch::Apply(&manifest)).await.with_context(|| format!("apply {name}"))
+    }
+
+    /// Gives a ServiceAccount of this namespace the rights of a role in it; `kind` is `Role` or `ClusterRole`.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub async fn bind(&self, name: &str, kind: &str, role: &str, account: &str) -> Result<()> {
+        let group = "rbac.authorization.k8s.io";
+        let binding = json!({
+            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding",
+            "roleRef": {"apiGroup": group, "kind": kind, "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}],
+        });
+        self.put::<RoleBinding>(name, binding).await.map(drop)
     }
 
     /// Applies a job's manifest, as `kubectl apply --server-side` does: a field that is left out is taken away.

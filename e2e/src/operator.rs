@@ -41,7 +41,13 @@ impl Operator {
     /// The operator of a cluster.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { pods: Api::namespaced(client, NAMESPACE), http: reqwest::Client::new() }
+        Self::installed_in(client, NAMESPACE)
+    }
+
+    /// One that was installed in another namespace.
+    #[must_use]
+    pub fn installed_in(client: Client, namespace: &str) -> Self {
+        Self { pods: Api::namespaced(client, namespace), http: reqwest::Client::new() }
     }
 
     /// The one pod that runs and is ready.

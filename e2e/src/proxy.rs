@@ -1,10 +1,10 @@
-//! A server between the operator and the cluster's S3 server, which does wrong.
+//! A server before the cluster's S3 server, which does wrong, or can be stopped.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
@@ -43,11 +43,7 @@ impl Proxy {
     /// # Errors
     /// It is another machine, whose addresses this process can't listen at.
     pub async fn start(s3: &S3, fault: Fault) -> Result<Self> {
-        let host = s3.endpoint.split_once("://").map_or(s3.endpoint.as_str(), |(_, host)| host).to_owned();
-        let address = host.rsplit_once(':').map_or(host.as_str(), |(address, _)| address);
-        let listener = TcpListener::bind((address, 0)).await.with_context(|| {
-            format!("{address}: the S3 server must be on the machine of the tests, where they can stand before it")
-        })?;
+        let (listener, host) = before(s3).await?;
         let endpoint = format!("http://{}", listener.local_addr()?);
         let (gate, opened) = watch::channel(false);
         let (holds, held) = watch::channel(0);
@@ -75,6 +71,74 @@ impl Proxy {
     /// Lets everything pass from now on.
     pub fn open(&self) {
         self.gate.send_replace(true);
+    }
+}
+
+/// Listens where pods reach the S3 server; and that server's host and port.
+async fn before(s3: &S3) -> Result<(TcpListener, String)> {
+    let host = s3.host();
+    let address = host.rsplit_once(':').map_or(host, |(address, _)| address);
+    let listener = TcpListener::bind((address, 0)).await.with_context(|| {
+        format!("{address}: the S3 server must be on the machine of the tests, where they can stand before it")
+    })?;
+    Ok((listener, host.to_owned()))
+}
+
+/// The S3 server under another address, where it can be stopped: connections are cut then, and new ones refused. It ends
+/// when it is dropped.
+#[derive(Debug)]
+pub struct Stoppable {
+    /// The server, as it is reached through this.
+    pub s3: S3,
+    upstream: String,
+    address: SocketAddr,
+    server: JoinSet<()>,
+}
+
+impl Stoppable {
+    /// Starts one, as [`Proxy::start`] does.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn start(s3: &S3) -> Result<Self> {
+        let (listener, upstream) = before(s3).await?;
+        let address = listener.local_addr()?;
+        let s3 = S3 { endpoint: format!("http://{address}"), ..s3.clone() };
+        let mut stoppable = Self { s3, upstream, address, server: JoinSet::new() };
+        stoppable.serve(listener);
+        Ok(stoppable)
+    }
+
+    /// Stops it.
+    pub async fn stop(&mut self) {
+        self.server.shutdown().await;
+    }
+
+    /// Starts it again, at the same address.
+    ///
+    /// # Errors
+    /// Somebody else has taken its address.
+    pub async fn restart(&mut self) -> Result<()> {
+        let listener = TcpListener::bind(self.address).await.with_context(|| self.address.to_string())?;
+        self.serve(listener);
+        Ok(())
+    }
+
+    /// Bytes go through as they are: a signature holds for the address that the client was given.
+    fn serve(&mut self, listener: TcpListener) {
+        let upstream = self.upstream.clone();
+        self.server.spawn(async move {
+            let mut clients = JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let upstream = upstream.clone();
+                clients.spawn(async move {
+                    if let Ok(mut server) = TcpStream::connect(upstream).await {
+                        // Either side may go away.
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        });
     }
 }
 
@@ -168,3 +232,7 @@ impl Message {
         [self.head.as_bytes(), &self.body].concat()
     }
 }
+
+#[cfg(test)]
+#[path = "proxy_tests.rs"]
+mod proxy_tests;

@@ -78,6 +78,12 @@ impl S3 {
         Ok(self.list(&format!("{directory}/")).await?.contains(&format!("{directory}/_metadata")))
     }
 
+    /// `host:port` of the endpoint.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host)
+    }
+
     /// `s3://bucket/key`, the form that Flink uses.
     #[must_use]
     pub fn url(&self, key: &str) -> String {
@@ -120,7 +126,7 @@ impl S3 {
     /// `key` needs no encoding: tests choose theirs, and Flink's have letters, digits, `-` and `_`.
     async fn request(&self, method: Method, key: &str, query: &[(&str, String)], body: Vec<u8>) -> Result<Vec<u8>> {
         let path = if key.is_empty() { format!("/{}", self.bucket) } else { format!("/{}/{key}", self.bucket) };
-        let host = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host);
+        let host = self.host();
         let query: Vec<_> = query.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
         let query = query.join("&");
         let date = Utc::now();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Service, ServiceAccount},
-    rbac::v1::{Role, RoleBinding},
+    rbac::v1::Role,
 };
 use serde_json::{Value, json};
 
@@ -61,20 +61,13 @@ pub(super) async fn apply(sandbox: &Sandbox, name: &str, wish: &Wish) -> Result<
 
 /// What the processes may do for Kubernetes high availability.
 async fn grant(sandbox: &Sandbox, name: &str) -> Result<()> {
-    let group = "rbac.authorization.k8s.io";
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount"});
     sandbox.put::<ServiceAccount>(name, account).await?;
     let verbs = ["create", "delete", "get", "list", "patch", "update", "watch"];
     let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]);
-    let role = json!({"apiVersion": format!("{group}/v1"), "kind": "Role", "rules": rules});
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules});
     sandbox.put::<Role>(name, role).await?;
-    let binding = json!({
-        "apiVersion": format!("{group}/v1"), "kind": "RoleBinding",
-        "roleRef": {"apiGroup": group, "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": sandbox.namespace}],
-    });
-    sandbox.put::<RoleBinding>(name, binding).await?;
-    Ok(())
+    sandbox.bind(name, "Role", name, name).await
 }
 
 /// Flink's configuration: what it needs to run here, and what was wished for.

@@ -1,6 +1,6 @@
 //! Savepoints of jobs that nobody manages, on a session cluster that is killed at exact moments.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{
@@ -10,37 +10,39 @@ use e2e::{
     wait,
 };
 use flink_savepoint_operator::api::{FlinkSavepoint, FlinkSavepointStatus};
-use kube::ResourceExt as _;
+use kube::{ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
 /// How long a savepoint may take here: a JobManager's restart, and the pause before another attempt, included.
-const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A session cluster, and FlinkSavepoints of its jobs.
-struct Foreign<'a> {
-    sandbox: &'a Sandbox,
-    cluster: SessionCluster,
+pub struct Foreign<'a> {
+    pub sandbox: &'a Sandbox,
+    pub cluster: SessionCluster,
 }
 
 impl<'a> Foreign<'a> {
-    async fn new(sandbox: &'a Sandbox, wish: Wish) -> Result<Self> {
+    /// Makes the session cluster, and a FlinkSnapshotStore of the name `s3`.
+    pub async fn new(sandbox: &'a Sandbox, wish: Wish) -> Result<Self> {
         let (cluster, ()) = futures::try_join!(sandbox.session_cluster("flink", wish), sandbox.create_store("s3"))?;
         Ok(Self { sandbox, cluster })
     }
 
     /// Starts a job, and waits until all its tasks run.
-    async fn job(&self, records: &str, parallelism: u32) -> Result<String> {
+    pub async fn job(&self, records: &str, parallelism: u32) -> Result<String> {
         let job = self.cluster.run(&Run { parallelism, ..Run::of(records) }).await?;
         self.cluster.running(&job).await?;
         Ok(job)
     }
 
-    fn target(&self) -> String {
+    /// Below which the savepoints go.
+    pub fn target(&self) -> String {
         self.sandbox.env.s3.url(&format!("{}/savepoints", self.cluster.prefix()))
     }
 
     /// Creates a FlinkSavepoint of a job; `more` are fields of its spec.
-    async fn take(&self, name: &str, job: &str, more: Value) -> Result<FlinkSavepoint> {
+    pub async fn take(&self, name: &str, job: &str, more: Value) -> Result<FlinkSavepoint> {
         let mut spec = json!({
             "flinkCluster": {"service": self.cluster.name, "jobId": job},
             "targetDirectory": self.target(),
@@ -60,7 +62,7 @@ impl<'a> Foreign<'a> {
     }
 
     /// Waits until the savepoint is there: its files were checked, and it is the only one that is left of it.
-    async fn completed(&self, name: &str) -> Result<FlinkSavepointStatus> {
+    pub async fn completed(&self, name: &str) -> Result<FlinkSavepointStatus> {
         let savepoint = wait::ready(&self.sandbox.savepoints(), name, DEADLINE).await?;
         ensure!(wait::holds(&savepoint, "Verified"), "{name} was not checked: {}", wait::describe(&savepoint));
         let status = savepoint.status.clone().context("no status")?;
@@ -81,16 +83,53 @@ impl<'a> Foreign<'a> {
     }
 
     /// Waits until Ready of a savepoint has this reason.
-    async fn says(&self, name: &str, reason: &str) -> Result<FlinkSavepoint> {
+    pub async fn says(&self, name: &str, reason: &str) -> Result<FlinkSavepoint> {
         let of =
             |s: &FlinkSavepoint| wait::condition(s, "Ready").and_then(|c| Some(c.get("reason")?.as_str()? == reason));
         wait::on(&self.sandbox.savepoints(), name, reason, DEADLINE, |s| of(s) == Some(true)).await
     }
 
     /// The state of a job, by its JobManager's word.
-    async fn state(&self, job: &str) -> Result<Option<String>> {
+    pub async fn state(&self, job: &str) -> Result<Option<String>> {
         let jobs = self.cluster.flink.jobs().await?;
         Ok(jobs.into_iter().find(|(id, _)| id == job).map(|(_, state)| state))
+    }
+
+    /// Nothing is stuck, and each FlinkSavepoint of this cluster has made one savepoint and no more: all that are whole
+    /// in the bucket are theirs.
+    pub async fn one_each(&self) -> Result<BTreeSet<String>> {
+        let kept = wait::until("nothing holds a FlinkSavepoint any more", DEADLINE, async || {
+            let mut kept = BTreeSet::new();
+            for savepoint in self.sandbox.savepoints().list(&ListParams::default()).await?.items {
+                if !savepoint.metadata.finalizers.as_ref().is_none_or(Vec::is_empty) {
+                    return Ok(wait::Seen::NotYet(wait::describe(&savepoint)));
+                }
+                kept.extend(savepoint.status.and_then(|status| status.location));
+            }
+            Ok(wait::Seen::Yes(kept))
+        });
+        let kept = kept.await?;
+        let whole = self.sandbox.env.s3.snapshots(self.sandbox.env.s3.key(&self.target())?).await?;
+        ensure!(whole == kept, "whole savepoints {whole:#?}, of FlinkSavepoints {kept:#?}");
+        Ok(kept)
+    }
+
+    /// The checkpoint history of a job has these savepoints, and no other was ever begun.
+    pub async fn history_has(&self, job: &str, locations: &[String]) -> Result<()> {
+        let expected: BTreeSet<&str> = locations.iter().map(String::as_str).collect();
+        // The JobManager may answer by what it knew some seconds before.
+        let entries = wait::until("the history has all savepoints", DEADLINE, async || {
+            let entries = self.cluster.flink.savepoints(job).await?;
+            let known: BTreeSet<&str> = entries.iter().filter_map(|at| at.as_deref()).collect();
+            Ok(if known.is_superset(&expected) {
+                wait::Seen::Yes(entries)
+            } else {
+                wait::Seen::NotYet(format!("{known:#?}, expected {expected:#?}"))
+            })
+        });
+        let entries = entries.await?;
+        ensure!(entries.len() == expected.len(), "the history has {entries:#?}, expected {expected:#?}");
+        Ok(())
     }
 }
 
@@ -101,7 +140,8 @@ fn own_directory(status: &FlinkSavepointStatus) -> Result<String> {
     Ok(own.to_owned())
 }
 
-fn results(status: &FlinkSavepointStatus) -> Vec<String> {
+/// How each attempt ended.
+pub fn results(status: &FlinkSavepointStatus) -> Vec<String> {
     let word = |result: &str| result.split(':').next().unwrap_or_default().to_owned();
     status.attempts.iter().map(|a| word(a.result.as_deref().unwrap_or_default())).collect()
 }
@@ -207,7 +247,7 @@ pub async fn killed(sandbox: &Sandbox, version: Version) -> Result<()> {
 }
 
 /// Flink has accepted the request and writes.
-async fn under_way(foreign: &Foreign<'_>, name: &str) -> Result<()> {
+pub async fn under_way(foreign: &Foreign<'_>, name: &str) -> Result<()> {
     let in_progress = |s: &FlinkSavepoint| {
         s.status.as_ref().and_then(|s| s.phase).is_some_and(|phase| phase.as_str() == "InProgress")
     };

@@ -10,7 +10,9 @@ use e2e::{
     namespace::Sandbox,
 };
 
-use crate::{conformance_flink, crash, failed_upgrade, foreign, life, start, store};
+use crate::{
+    conformance_flink, crash, failed_upgrade, foreign, life, operator_killed, outage, start, store, two_operators,
+};
 
 /// Makes a test of each row: its name, where it runs, and what it does.
 macro_rules! scenarios {
@@ -37,6 +39,7 @@ macro_rules! scenario {
 
 scenarios! {
     // The longest first: two run at a time, in the order of their names.
+    alone_s3_server_killed in_full: outage::server_killed;
     a_jobs_life on V1_20: life::from_start_to_end;
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
@@ -44,8 +47,11 @@ scenarios! {
     foreign_clusters on V1_20: foreign::clusters;
     job_manager_killed on V1_20: foreign::killed;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
+    operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
+    s3_stopped on V1_20: outage::stopped;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;
+    two_operators on V1_20: two_operators::by_mistake;
     whole_way_on_2_3 on V2_3: life::whole_way;
 }
 

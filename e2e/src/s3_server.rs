@@ -1,0 +1,138 @@
+//! The process of the cluster's S3 server: it can be killed, and started again as it was.
+
+use std::{
+    ffi::OsString,
+    fs::{self, OpenOptions},
+    os::unix::ffi::OsStringExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::{
+    s3::S3,
+    wait::{self, Seen},
+};
+
+/// How long its end and its start may take.
+const SOON: Duration = Duration::from_secs(10);
+
+/// The process that serves an endpoint. One that was killed is started again when this is dropped, whatever became of
+/// the test.
+#[derive(Debug)]
+pub struct S3Server {
+    s3: S3,
+    number: Pid,
+    arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+    folder: PathBuf,
+    log: PathBuf,
+    runs: bool,
+    /// Kept, as nobody waits for its end.
+    child: Option<Child>,
+}
+
+impl S3Server {
+    /// The process of this machine with `--port <host>:<port>` of the endpoint; nothing if there is none.
+    ///
+    /// # Errors
+    /// It is there, and can't be looked into.
+    pub fn of(s3: &S3) -> Result<Option<Self>> {
+        for entry in fs::read_dir("/proc")? {
+            let folder = entry?.path();
+            let number = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            let Some(number) = number.and_then(Pid::from_raw) else { continue };
+            // It may have ended just now.
+            let arguments = words(&folder.join("cmdline")).unwrap_or_default();
+            if arguments.windows(2).any(|two| matches!(two, [key, value] if key == "--port" && value == s3.host())) {
+                return Self::read(s3, number, arguments, &folder).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(s3: &S3, number: Pid, arguments: Vec<OsString>, process: &Path) -> Result<Self> {
+        let variables = words(&process.join("environ"))?.into_iter().filter_map(variable).collect();
+        let (folder, log) = (fs::read_link(process.join("cwd"))?, fs::read_link(process.join("fd/1"))?);
+        Ok(Self { s3: s3.clone(), number, arguments, variables, folder, log, runs: true, child: None })
+    }
+
+    /// Kills it (`kill -9`), and waits until nobody answers.
+    ///
+    /// # Errors
+    /// It has ended already, or does not end.
+    pub async fn kill(&mut self) -> Result<()> {
+        let descriptor = pidfd_open(self.number, PidfdFlags::empty()).context("the S3 server has ended")?;
+        pidfd_send_signal(&descriptor, Signal::KILL).context("kill the S3 server")?;
+        self.runs = false;
+        if let Some(mut child) = self.child.take() {
+            child.wait()?;
+        }
+        wait::until("the S3 server does not answer", SOON, async || {
+            Ok(match tokio::net::TcpStream::connect(self.s3.host()).await {
+                Ok(_) => Seen::NotYet("somebody answers".to_owned()),
+                Err(_) => Seen::Yes(()),
+            })
+        })
+        .await
+    }
+
+    /// Starts it again, as it was, and waits until it answers.
+    ///
+    /// # Errors
+    /// It runs, or does not start.
+    pub async fn start(&mut self) -> Result<()> {
+        ensure!(!self.runs, "the S3 server runs");
+        self.spawn()?;
+        wait::until("the S3 server answers", SOON, async || {
+            self.s3.list("nothing").await.map_or_else(|e| Ok(Seen::NotYet(format!("{e:#}"))), |_| Ok(Seen::Yes(())))
+        })
+        .await
+    }
+
+    fn spawn(&mut self) -> Result<()> {
+        let log = OpenOptions::new().append(true).open(&self.log).with_context(|| self.log.display().to_string())?;
+        // A session of its own, as the cluster's scripts give it one: it must outlive the tests.
+        let child = Command::new("setsid")
+            .args(&self.arguments)
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("start the S3 server")?;
+        self.number = Pid::from_child(&child);
+        self.child = Some(child);
+        self.runs = true;
+        Ok(())
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        if !self.runs
+            && let Err(error) = self.spawn()
+        {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// Those of a file of `/proc`, each ended by a zero.
+fn words(file: &Path) -> Result<Vec<OsString>> {
+    let bytes = fs::read(file).with_context(|| file.display().to_string())?;
+    let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    Ok(words.map(|word| OsString::from_vec(word.to_vec())).collect())
+}
+
+fn variable(word: OsString) -> Option<(OsString, OsString)> {
+    let bytes = word.into_vec();
+    let at = bytes.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = bytes.split_at(at);
+    Some((OsString::from_vec(name.to_vec()), OsString::from_vec(value.get(1..)?.to_vec())))
+}
