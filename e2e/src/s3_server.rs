@@ -10,7 +10,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpriority_process, pidfd_open, pidfd_send_signal, setpriority_process,
+};
 
 use crate::{
     s3::S3,
@@ -30,6 +32,7 @@ pub struct S3Server {
     variables: Vec<(OsString, OsString)>,
     folder: PathBuf,
     log: PathBuf,
+    priority: i32,
     runs: bool,
     /// Kept, as nobody waits for its end.
     child: Option<Child>,
@@ -57,7 +60,8 @@ impl S3Server {
     fn read(s3: &S3, number: Pid, arguments: Vec<OsString>, process: &Path) -> Result<Self> {
         let variables = words(&process.join("environ"))?.into_iter().filter_map(variable).collect();
         let (folder, log) = (fs::read_link(process.join("cwd"))?, fs::read_link(process.join("fd/1"))?);
-        Ok(Self { s3: s3.clone(), number, arguments, variables, folder, log, runs: true, child: None })
+        let priority = getpriority_process(Some(number))?;
+        Ok(Self { s3: s3.clone(), number, arguments, variables, folder, log, priority, runs: true, child: None })
     }
 
     /// Kills it (`kill -9`), and waits until nobody answers.
@@ -109,7 +113,8 @@ impl S3Server {
         self.number = Pid::from_child(&child);
         self.child = Some(child);
         self.runs = true;
-        Ok(())
+        // Not that of the tests.
+        setpriority_process(Some(self.number), self.priority).context("priority of the S3 server")
     }
 }
 
