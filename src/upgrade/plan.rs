@@ -212,6 +212,9 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         if o.job(active.revision, &active.submission.job_id).is_some_and(|j| j.all_tasks_running) {
             // What is left of earlier revisions would take the new one's room, and the stable Service might lead there.
             if let Some(decision) = sweep(o, draft, Some(active.revision)) {
+                // It is Ready for an older spec only.
+                let message = "the change waits until what is left of earlier revisions is removed";
+                status::reconciling(o, draft, Reason::Upgrading, message);
                 return decision;
             }
             return begin(o, draft, Some(active.revision));
