@@ -8,7 +8,7 @@ use super::job::{Job, JobState, OperationKey, Restored};
 use super::process::Phase;
 use super::recorded::{self, JOB, TRIGGER};
 use super::requests::{Call, RunBody, SavepointBody};
-use super::settings::{JobScript, Version};
+use super::settings::{JobScript, Main, Version};
 use super::snapshotting::Ask;
 use super::state::{Cached, Operation, State};
 use super::views;
@@ -157,6 +157,9 @@ impl State {
             // The first is the source.
             script.vertices.iter_mut().skip(1).for_each(|vertex| vertex.parallelism = parallelism);
         }
+        if let Main::Throws(message) = &script.main {
+            return recorded::RUN_MAIN_THROWS.of(version, &[("boom in user main()", message)]).into();
+        }
         let id = body.job.unwrap_or_else(|| self.draw_id());
         if self.is_duplicate(&id) {
             return recorded::RUN_DUPLICATE.of(version, &[("stateful-v1", &script.name)]).into();
@@ -172,6 +175,9 @@ impl State {
             }),
             (Some(location), None) => return self.no_such_savepoint(&id, script, &location),
         };
+        if let (Some(from), Main::LacksOperator, false) = (&from, &script.main, body.allows_non_restored) {
+            return self.no_such_operator(&id, script.clone(), &from.location);
+        }
         self.submit(&id, script, from);
         Answer::ok(match version {
             Version::V1_20 => json!({"jobid": id}),
@@ -184,6 +190,23 @@ impl State {
         let forgets = self.settings.version == Version::V1_20 && self.settings.high_availability;
         let ended = self.job(id).is_none_or(|job| job.state.is_terminal());
         self.durable.contains_key(id) || (self.submitted.contains(id) && !(forgets && ended))
+    }
+
+    fn no_such_operator(&mut self, id: &str, script: JobScript, location: &str) -> Answer {
+        let operator = script.vertices.last().map(|vertex| vertex.id.clone()).unwrap_or_default();
+        let replace = [
+            ("file:/srv/fk/sp-1.20.5/savepoint-c9ba30-b0f41ba97068", location),
+            ("file:/srv/fk/sp-2.3.0/savepoint-4c6f77-d89a0b3d0b5c", location),
+            ("8eeed16b661251f13cfc6a3c5e75c420", &operator),
+        ];
+        let answer = recorded::RUN_MISSING_OPERATOR.of(self.settings.version, &replace).into();
+        let why = format!(
+            "java.lang.IllegalStateException: Failed to rollback to checkpoint/savepoint {location}. Cannot map \
+             checkpoint/savepoint state for operator {operator} to the new program, because the operator is not available \
+             in the new program."
+        );
+        self.submit_failed(id, script, &why);
+        answer
     }
 
     fn no_such_savepoint(&mut self, id: &str, script: JobScript, location: &str) -> Answer {

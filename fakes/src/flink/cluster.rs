@@ -7,10 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use object_store::ObjectStoreExt as _;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::time::Instant;
 
 use super::files::key;
 use super::http_answer::Answer;
 use super::job::Restored;
+use super::process::Phase;
 use super::requests::Call;
 use super::settings::{JobScript, Settings};
 use super::snapshots::{METADATA, checkpoint_id};
@@ -53,6 +55,18 @@ impl Cluster {
             files: AsyncMutex::default(),
             changed: Notify::new(),
         }))
+    }
+
+    /// A cluster none of whose processes was ever started.
+    #[must_use]
+    pub fn without_processes(settings: Settings) -> Self {
+        let cluster = Self::new(Settings { task_managers: 0, ..settings });
+        {
+            let mut state = cluster.state();
+            state.instance = 0;
+            state.phase = Phase::Dead;
+        }
+        cluster
     }
 
     /// What a request to the JobManager is answered with.
@@ -100,7 +114,7 @@ impl Cluster {
     pub async fn run(&self) -> object_store::Result<()> {
         loop {
             self.settle().await?;
-            let next = self.state().next_event();
+            let next = self.next_event();
             let due = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -133,7 +147,46 @@ impl Cluster {
 
     /// `kill -9` of the JobManager's process; another one leads after this time.
     pub fn kill_job_manager(&self, back_after: Duration) {
-        self.changing().kill_job_manager(back_after);
+        let mut state = self.changing();
+        state.kill_job_manager();
+        state.start_job_manager(back_after);
+    }
+
+    /// The JobManager's process is started, and leads after this time.
+    pub fn start_job_manager(&self, leads_after: Duration) {
+        self.changing().start_job_manager(leads_after);
+    }
+
+    /// The JobManager's process ends. `at_once`: as by `kill -9`; else it is told to, and ends its tasks first.
+    pub fn end_job_manager(&self, at_once: bool) {
+        let mut state = self.changing();
+        if at_once {
+            state.kill_job_manager();
+        } else {
+            state.end_job_manager();
+        }
+    }
+
+    /// A TaskManager's process is started, and has registered.
+    pub fn start_task_manager(&self, name: &str) {
+        self.changing().start_task_manager(name);
+    }
+
+    /// A TaskManager's process ends, and its tasks with it.
+    pub fn end_task_manager(&self, name: &str) {
+        self.changing().end_task_manager(name);
+    }
+
+    /// The ids of the jobs that the JobManager has and that have not ended, whether their tasks run or not.
+    #[must_use]
+    pub fn live_jobs(&self) -> Vec<String> {
+        self.current().jobs.iter().filter(|job| !job.state.is_terminal()).map(|job| job.id.clone()).collect()
+    }
+
+    /// When something happens next.
+    #[must_use]
+    pub fn next_event(&self) -> Option<Instant> {
+        self.state().next_event()
     }
 
     /// `kill -9` of the process of a TaskManager that runs a task of this job; it is back after this time. False: none

@@ -28,6 +28,8 @@ impl State {
         let durable = Durable { script, from, retained: Vec::new(), next };
         // A job of this id that has ended makes room.
         self.jobs.retain(|job| job.id != id);
+        let location = durable.from.as_ref().map(|from| from.location.as_str());
+        self.settings.records.submitted(&self.settings.cluster_id, id, location);
         if self.settings.high_availability {
             self.durable.insert(id.to_owned(), (durable.clone(), None));
         }
@@ -47,8 +49,14 @@ impl State {
             JobStep::Schedule => self.deploy_waiting(),
             JobStep::Deployed => {
                 job.set_tasks(Tasks::Running, at);
-                if let Some(bounded) = job.script().bounded {
+                let (bounded, fails) = (job.script().bounded, job.script().fails_after);
+                let from = job.snapshots.restored.as_ref().map(|from| from.location.clone());
+                self.settings.records.begin(&self.settings.cluster_id, id, self.instance, from.as_deref(), self.now);
+                if let Some(bounded) = bounded {
                     self.job_after(bounded, id, JobStep::Ended);
+                }
+                if let Some(fails) = fails {
+                    self.job_after(fails, id, JobStep::Throws);
                 }
             }
             JobStep::Checkpoint => self.periodic_checkpoint(id),
@@ -57,6 +65,10 @@ impl State {
             JobStep::LossNoticed => {
                 let gone = Exception::TaskManager("10.0.0.7:6122-fa4e00".to_owned());
                 self.task_failed(id, &gone, &Cause::Suspending);
+            }
+            JobStep::Throws => {
+                let exception = Exception::Task("a task of this job always fails".to_owned());
+                self.task_failed(id, &exception, &Cause::Suspending);
             }
             JobStep::Stopped => self.stopped(id),
             JobStep::Failed => self.end(id, JobState::Failed, Tasks::Failed),

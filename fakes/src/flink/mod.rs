@@ -17,6 +17,7 @@ mod job;
 mod lifecycle;
 mod process;
 pub mod recorded;
+mod records;
 mod requests;
 mod serve;
 mod settings;
@@ -29,5 +30,6 @@ mod views;
 mod tests;
 
 pub use cluster::{Cluster, Down};
+pub use records::{Records, Run, Submit};
 pub use serve::Served;
-pub use settings::{Format, JobScript, RestartStrategy, Settings, Snapshots, Version, Vertex};
+pub use settings::{Format, JobScript, Main, RestartStrategy, Settings, Snapshots, Version, Vertex};

@@ -23,13 +23,14 @@ type Slot = Option<(String, u32)>;
 /// A TaskManager's process.
 #[derive(Debug, Clone)]
 pub(super) struct TaskManager {
+    pub name: String,
     pub alive: bool,
     pub slots: Vec<Slot>,
 }
 
 impl TaskManager {
-    pub fn new(slots: usize) -> Self {
-        Self { alive: true, slots: vec![None; slots] }
+    pub fn new(name: String, slots: usize) -> Self {
+        Self { name, alive: true, slots: vec![None; slots] }
     }
 }
 
@@ -49,8 +50,15 @@ fn clean_up(version: Version) -> Duration {
 }
 
 impl State {
-    /// `kill -9` of the JobManager. With high availability the next one recovers what was not cleaned up.
-    pub fn kill_job_manager(&mut self, back_after: Duration) {
+    /// Another process of the JobManager is started, and leads after this time. With high availability it recovers what
+    /// was not cleaned up.
+    pub fn start_job_manager(&mut self, leads_after: Duration) {
+        self.after(leads_after.saturating_sub(ELECTION.min(leads_after / 4)), Event::Listens);
+        self.after(leads_after, Event::Leads);
+    }
+
+    /// `kill -9` of the JobManager: its tasks go on until they miss it.
+    pub fn kill_job_manager(&mut self) {
         self.forget_events(Event::survives);
         self.jobs.clear();
         self.operations.clear();
@@ -60,8 +68,12 @@ impl State {
         self.phase = Phase::Dead;
         let instance = self.instance;
         self.after(self.settings.heartbeat_timeout, Event::HeartbeatTimeout(instance));
-        self.after(back_after.saturating_sub(ELECTION.min(back_after / 4)), Event::Listens);
-        self.after(back_after, Event::Leads);
+    }
+
+    /// The JobManager is told to end, and ends its tasks before.
+    pub fn end_job_manager(&mut self) {
+        self.kill_job_manager();
+        self.free_slots(|_| true);
     }
 
     pub(super) fn listens(&mut self) {
@@ -119,11 +131,19 @@ impl State {
         let Some(number) = self.task_managers.iter().rposition(|one| one.alive && one.slots.iter().any(runs)) else {
             return false;
         };
+        let Some(name) = self.task_managers.get(number).map(|one| one.name.clone()) else { return false };
+        self.lose_task_manager(&name);
+        self.after(back_after, Event::TaskManagerBack(name));
+        true
+    }
+
+    fn lose_task_manager(&mut self, name: &str) {
         let mut lost = Vec::new();
-        if let Some(one) = self.task_managers.get_mut(number) {
+        if let Some(one) = self.task_managers.iter_mut().find(|one| one.name == name) {
             one.alive = false;
             lost.extend(one.slots.iter_mut().filter_map(Option::take).map(|(job, _)| job));
         }
+        self.end_runs();
         for id in lost {
             if let Some(job) = self.job_mut(&id)
                 && !job.state.is_terminal()
@@ -132,15 +152,25 @@ impl State {
                 self.job_after(LOSS_NOTICED, &id, JobStep::LossNoticed);
             }
         }
-        self.after(back_after, Event::TaskManagerBack(number));
-        true
     }
 
-    pub(super) fn task_manager_back(&mut self, number: usize) {
-        if let Some(one) = self.task_managers.get_mut(number) {
+    pub(super) fn task_manager_back(&mut self, name: &str) {
+        if let Some(one) = self.task_managers.iter_mut().find(|one| one.name == name) {
             one.alive = true;
         }
         self.deploy_waiting();
+    }
+
+    /// A TaskManager's process is there that was not there before.
+    pub fn start_task_manager(&mut self, name: &str) {
+        self.task_managers.push(TaskManager::new(name.to_owned(), self.settings.slots));
+        self.deploy_waiting();
+    }
+
+    /// A TaskManager's process has ended, for good.
+    pub fn end_task_manager(&mut self, name: &str) {
+        self.lose_task_manager(name);
+        self.task_managers.retain(|one| one.name != name);
     }
 
     /// All slots, and those that are free.
@@ -153,6 +183,14 @@ impl State {
         for slot in self.task_managers.iter_mut().flat_map(|one| &mut one.slots) {
             slot.take_if(|task| which(task));
         }
+        self.end_runs();
+    }
+
+    /// Tasks without a slot process nothing any more.
+    fn end_runs(&self) {
+        let slots = || self.task_managers.iter().flat_map(|one| &one.slots).flatten();
+        let has_slot = |job: &str, instance| slots().any(|(of, by)| of == job && *by == instance);
+        self.settings.records.end(&self.settings.cluster_id, has_slot, self.now);
     }
 
     /// A job's tasks of this instance end; those that a dead one has sent go on.

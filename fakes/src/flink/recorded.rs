@@ -77,6 +77,8 @@ recordings! {
     JOBS_OVERVIEW = "jobs-overview";
     OVERVIEW = "overview";
     RUN_DUPLICATE = "run-duplicate";
+    RUN_MAIN_THROWS = "run-main-throws";
+    RUN_MISSING_OPERATOR = "run-missing-operator";
     RUN_NO_SUCH_SAVEPOINT = "run-no-such-savepoint";
     RUN_UNKNOWN_JAR = "run-unknown-jar";
     SAVEPOINT_COMPLETED = "savepoint-completed";

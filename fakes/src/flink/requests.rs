@@ -42,6 +42,7 @@ pub(super) struct RunBody {
     pub job: Option<String>,
     pub savepoint: Option<String>,
     pub claims: bool,
+    pub allows_non_restored: bool,
     pub parallelism: Option<u32>,
 }
 
@@ -211,6 +212,12 @@ impl RunBody {
             None | Some(Value::Null) => None,
             Some(value) => Some(value.as_u64().and_then(|value| value.try_into().ok()).ok_or(Mismatch)?),
         };
-        Ok(Self { job: job_id(&body, "jobId")?, savepoint: text(&body, "savepointPath")?, claims, parallelism })
+        Ok(Self {
+            job: job_id(&body, "jobId")?,
+            savepoint: text(&body, "savepointPath")?,
+            claims,
+            allows_non_restored: flag(&body, "allowNonRestoredState")?,
+            parallelism,
+        })
     }
 }

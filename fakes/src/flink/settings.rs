@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 
+use super::records::Records;
 use crate::clock::Clock;
 
 /// The Flink versions that can be had.
@@ -79,6 +80,8 @@ pub struct Settings {
     pub slots: usize,
     /// The jars that `/jars/:id/run` knows, and the jobs in them.
     pub jars: Vec<(String, JobScript)>,
+    /// What its tasks do; shared by the clusters whose jobs follow each other.
+    pub records: Records,
 }
 
 impl Settings {
@@ -103,6 +106,7 @@ impl Settings {
             task_managers: 2,
             slots: 1,
             jars: Vec::new(),
+            records: Records::default(),
         }
     }
 }
@@ -136,11 +140,24 @@ pub enum RestartStrategy {
     Never,
 }
 
+/// What happens when a job is submitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Main {
+    /// It is taken.
+    Works,
+    /// `main()` throws an `IllegalArgumentException` with this message.
+    Throws(String),
+    /// Snapshots have state of the job's last vertex, and this job has no such operator.
+    LacksOperator,
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobScript {
     /// Its name.
     pub name: String,
+    /// What happens when it is submitted.
+    pub main: Main,
     /// Its parts, from the source on.
     pub vertices: Vec<Vertex>,
     /// How long its tasks take from a slot to running.
@@ -165,6 +182,8 @@ pub struct JobScript {
     pub retain_on_cancellation: bool,
     /// How long it runs; for ever if this is left out.
     pub bounded: Option<Duration>,
+    /// How long after all tasks run one of them fails, in each execution attempt.
+    pub fails_after: Option<Duration>,
 }
 
 impl JobScript {
@@ -175,6 +194,7 @@ impl JobScript {
             |id: &str, name: &str, parallelism| Vertex { id: id.to_owned(), name: name.to_owned(), parallelism };
         Self {
             name: name.to_owned(),
+            main: Main::Works,
             vertices: vec![
                 vertex("5900d2cb0a81c830ac5f9c198a565783", "Source: numbers", 1),
                 vertex("0da08f51eaa85fc298e176a139b3649a", "count", parallelism),
@@ -191,6 +211,7 @@ impl JobScript {
             retained: 2,
             retain_on_cancellation: true,
             bounded: None,
+            fails_after: None,
         }
     }
 

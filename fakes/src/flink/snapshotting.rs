@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cause::{Cause, Exception};
 use super::files::{FileEffect, key, normal, scheme};
-use super::job::{JobState, Kind, OperationKey, Progress, Snapshot};
+use super::job::{Job, JobState, Kind, OperationKey, Progress, Snapshot};
 use super::settings::{Format, Snapshots};
 use super::snapshots::{METADATA, Recorded};
 use super::state::{Event, JobStep, Operation, SnapshotStep, State};
@@ -181,6 +181,8 @@ impl State {
         let at = self.timestamp();
         let version = self.settings.version;
         let root = self.settings.storage_root.clone();
+        let (now, cluster) = (self.now, self.settings.cluster_id.clone());
+        let records = self.settings.records.clone();
         let job = self.job_mut(id)?;
         // A dead TaskManager acknowledges nothing.
         if job.lost_tasks && step != SnapshotStep::Completed {
@@ -195,6 +197,8 @@ impl State {
             SnapshotStep::StateWritten => {
                 snapshot.acknowledged = script.tasks() / 2;
                 snapshot.latest_ack = at;
+                let stops = matches!(snapshot.kind, Kind::SyncSavepoint(_));
+                records.barrier(&cluster, id, snapshot.location.as_deref(), stops, now);
                 if let Some(directory) = directory {
                     let files = recorded.files.iter();
                     let writes =
@@ -288,6 +292,9 @@ impl State {
             self.outbox.push_back(FileEffect::Delete(directory));
         }
         self.conclude(snapshot.operation.as_ref(), Operation::Failed(cause.clone(), self.now));
+        if matches!(snapshot.kind, Kind::SyncSavepoint(_)) && self.job(id).is_some_and(Job::runs) {
+            self.settings.records.go_on(&self.settings.cluster_id, id, self.now);
+        }
         if let Some(job) = self.job_mut(id) {
             job.snapshots.end(snapshot);
         }

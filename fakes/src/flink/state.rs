@@ -25,7 +25,7 @@ pub(super) enum Event {
     /// It leads.
     Leads,
     /// A TaskManager's process is back.
-    TaskManagerBack(usize),
+    TaskManagerBack(String),
     /// TaskManagers end the tasks that they had from this instance.
     HeartbeatTimeout(u32),
     /// The end of a job outlives the JobManager's process.
@@ -51,6 +51,8 @@ pub(super) enum JobStep {
     Restart,
     Cancelled,
     LossNoticed,
+    /// A task throws.
+    Throws,
     /// It has stopped with a savepoint that is whole, if no task fails now.
     Stopped,
     Failed,
@@ -134,7 +136,9 @@ pub(super) struct State {
 
 impl State {
     pub fn new(settings: Settings) -> Self {
-        let task_managers = (0..settings.task_managers).map(|_| TaskManager::new(settings.slots)).collect();
+        let name = |number| format!("taskmanager-{number}");
+        let task_managers =
+            (0..settings.task_managers).map(|number| TaskManager::new(name(number), settings.slots)).collect();
         Self {
             settings,
             now: Instant::now(),
@@ -182,7 +186,7 @@ impl State {
             Event::Snapshot { job, id, step } => return self.snapshot_step(&job, id, step),
             Event::Listens => self.listens(),
             Event::Leads => self.leads(),
-            Event::TaskManagerBack(number) => self.task_manager_back(number),
+            Event::TaskManagerBack(name) => self.task_manager_back(&name),
             Event::HeartbeatTimeout(instance) => self.heartbeat_timeout(instance),
             Event::ResultStored(job) => self.result_stored(&job),
             Event::CleanedUp(job) => {

@@ -159,6 +159,19 @@ impl ApiServer {
         self.0.writes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Has a request answered at once, as a controller in the same process would; no fault strikes it. A patch is a merge
+    /// patch.
+    pub(crate) fn request(&self, client: &str, method: &str, path: &str, body: &Value) -> Result<Value, StatusCode> {
+        let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+        let content = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let request = http::Request::builder().method(method).uri(path).header(http::header::CONTENT_TYPE, content);
+        let request = request.body(body).map_err(|_| StatusCode::BAD_REQUEST)?;
+        match self.answer(client, &request) {
+            (code, Answer::Whole(answer)) if code.is_success() => Ok(answer),
+            (code, _) => Err(code),
+        }
+    }
+
     fn answer(&self, client: &str, http: &http::Request<Bytes>) -> (StatusCode, Answer) {
         let mut state = self.state();
         client.clone_into(&mut state.client);

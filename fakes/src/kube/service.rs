@@ -68,7 +68,7 @@ impl tower_service::Service<http::Request<Body>> for Service {
             let request = http::Request::from_parts(parts, body.collect().await?.to_bytes());
             let (code, answer) = faults.around(&name, async { server.answer(&client, &request) }).await?;
             let body = match answer {
-                Answer::Whole(value) => Full::from(value.to_string()).boxed_unsync(),
+                Answer::Whole(value) => Full::from(serde_json::to_vec(&value)?).boxed_unsync(),
                 Answer::Watch(watch) => {
                     let frames = futures::StreamExt::map(watch.lines(), |line| Ok(http_body::Frame::data(line)));
                     StreamBody::new(frames).boxed_unsync()

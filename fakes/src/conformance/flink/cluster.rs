@@ -17,6 +17,8 @@ pub(super) const CASES: &[Case] = &[
     case!(malformed_ids),
     case!(cancel),
     case!(cancel_unknown_job),
+    case!(slots),
+    case!(run_unknown_jar),
 ];
 
 async fn overview_of_the_cluster(world: &dyn World) -> Result<()> {
@@ -115,4 +117,27 @@ async fn cancel(world: &dyn World) -> Result<()> {
 
 async fn cancel_unknown_job(world: &dyn World) -> Result<()> {
     Hands(world).cancel(NO_JOB).await?.refuses(404, "Job could not be found.")
+}
+
+/// A job has its slots while it runs, and no longer.
+async fn slots(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let free = async || -> Result<Option<u64>> {
+        Ok(hands.get("/overview").await?.of(200)?.get("slots-available").and_then(Value::as_u64))
+    };
+    let job = hands.running_job(2, Snapshots::Fast).await?;
+    ensure!(free().await? == Some(0), "a slot is free");
+    hands.cancel(&job).await?.of(202)?;
+    let all_free = async || Ok(free().await?.filter(|slots| *slots == 2).map(drop));
+    hands.until("both slots are free", SOON, all_free).await
+}
+
+async fn run_unknown_jar(world: &dyn World) -> Result<()> {
+    let answer = Hands(world).post("/jars/nope.jar/run", json!({})).await?;
+    answer.refuses(500, "nope.jar does not exist")?;
+    ensure!(
+        Hands(world).jobs().await?.is_some_and(|jobs| jobs.iter().all(|(_, state)| state != "RUNNING")),
+        "a job runs"
+    );
+    Ok(())
 }

@@ -1,0 +1,125 @@
+//! The controllers of StatefulSets and Deployments, and the garbage collector of what they made.
+
+use serde_json::{Value, json};
+
+use super::state::{State, text};
+use crate::kube::Key;
+
+/// The path of a namespace's objects of a resource in `apps/v1`.
+fn apps(namespace: &str, plural: &str) -> String {
+    format!("/apis/apps/v1/namespaces/{namespace}/{plural}")
+}
+
+pub(super) fn pods(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/pods")
+}
+
+impl State {
+    /// A controller looks at an object: as many pods as are wanted, and the status.
+    pub(super) fn control(&mut self, key: &Key) {
+        let Some(object) = self.server.object(&key.resource, &key.namespace, &key.name) else {
+            return self.collect(&key.namespace);
+        };
+        let uid = text(&object, "/metadata/uid");
+        let own: Vec<Value> = self.server.objects("pods").into_iter().filter(|pod| text(pod, OWNER) == uid).collect();
+        let wanted = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
+        let wanted = usize::try_from(wanted).unwrap_or_default();
+        let ordinal = key.resource.starts_with("statefulsets");
+        if ordinal {
+            // A name is free only when its pod is gone, and then the pod is another.
+            let name = |number: usize| format!("{}-{number}", key.name);
+            self.keep_history(key, &object);
+            for number in 0..wanted {
+                self.create_pod(key, &object, &name(number));
+            }
+            let names: Vec<String> = (0..wanted).map(name).collect();
+            own.iter().filter(|pod| !names.contains(&text(pod, NAME))).for_each(|pod| self.delete_pod(pod));
+        } else {
+            let stays = |pod: &&Value| pod.pointer("/metadata/deletionTimestamp").is_none();
+            let staying: Vec<&Value> = own.iter().filter(stays).collect();
+            for _ in staying.len()..wanted {
+                let name = format!("{}-{:05}", key.name, self.draw());
+                self.create_pod(key, &object, &name);
+            }
+            staying.iter().skip(wanted).for_each(|pod| self.delete_pod(pod));
+        }
+        let count = self.server.objects("pods").iter().filter(|pod| text(pod, OWNER) == uid).count();
+        let generation = object.pointer("/metadata/generation");
+        let status = json!({"status": {"observedGeneration": generation, "replicas": count}});
+        let plural = key.resource.split('.').next().unwrap_or_default();
+        self.ask("PATCH", &format!("{}/{}/status", apps(&key.namespace, plural), key.name), &status);
+    }
+
+    /// A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
+    fn keep_history(&self, key: &Key, set: &Value) {
+        let name = format!("{}-5d8f7c9b6", key.name);
+        if self.server.object("controllerrevisions.apps", &key.namespace, &name).is_none() {
+            let labels = set.pointer("/spec/template/metadata/labels");
+            let metadata = json!({"name": name, "labels": labels, "ownerReferences": [owner(set)]});
+            let revision = json!({"metadata": metadata, "revision": 1, "data": {}});
+            self.ask("POST", &apps(&key.namespace, "controllerrevisions"), &revision);
+        }
+    }
+
+    fn create_pod(&self, key: &Key, set: &Value, name: &str) {
+        let template = set.pointer("/spec/template").cloned().unwrap_or_default();
+        let mut pod = json!({"metadata": template.get("metadata"), "spec": template.get("spec")});
+        let owner = owner(set);
+        for (field, value) in [("name", json!(name)), ("ownerReferences", json!([owner]))] {
+            if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.insert(field.to_owned(), value);
+            }
+        }
+        // There is one node, and it has room.
+        if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.insert("nodeName".to_owned(), json!("node"));
+        }
+        self.ask("POST", &pods(&key.namespace), &pod);
+    }
+
+    fn delete_pod(&self, pod: &Value) {
+        let options = json!({"preconditions": {"uid": text(pod, "/metadata/uid")}});
+        self.ask("DELETE", &format!("{}/{}", pods(&text(pod, NAMESPACE)), text(pod, NAME)), &options);
+    }
+
+    /// What has an owner that is not there goes.
+    fn collect(&self, namespace: &str) {
+        let owners: Vec<String> = ["statefulsets.apps", "deployments.apps"]
+            .iter()
+            .flat_map(|resource| self.server.objects(resource))
+            .map(|object| text(&object, "/metadata/uid"))
+            .collect();
+        let orphan = |object: &&Value| {
+            let owner = text(object, OWNER);
+            !owner.is_empty() && !owners.contains(&owner)
+        };
+        self.server.objects("pods").iter().filter(orphan).for_each(|pod| self.delete_pod(pod));
+        for revision in self.server.objects("controllerrevisions.apps").iter().filter(orphan) {
+            let path = format!("{}/{}", apps(namespace, "controllerrevisions"), text(revision, NAME));
+            self.ask("DELETE", &path, &Value::Null);
+        }
+    }
+}
+
+const NAME: &str = "/metadata/name";
+const NAMESPACE: &str = "/metadata/namespace";
+/// The UID of what made it.
+const OWNER: &str = "/metadata/ownerReferences/0/uid";
+
+fn owner(set: &Value) -> Value {
+    let field = |pointer: &str| set.pointer(pointer);
+    json!({"apiVersion": field("/apiVersion"), "kind": field("/kind"), "name": field(NAME),
+        "uid": field("/metadata/uid"), "controller": true, "blockOwnerDeletion": true})
+}
+
+/// The owner of a pod, as its controller knows it.
+pub(super) fn owner_of(pod: &Value) -> Option<Key> {
+    let owner = pod.pointer("/metadata/ownerReferences/0")?;
+    let resource = match owner.get("kind")?.as_str()? {
+        "StatefulSet" => "statefulsets.apps",
+        "Deployment" => "deployments.apps",
+        _ => return None,
+    };
+    let name = owner.get("name")?.as_str()?.to_owned();
+    Some(Key { resource: resource.to_owned(), namespace: text(pod, NAMESPACE), name })
+}

@@ -1,0 +1,218 @@
+//! The node: pods become containers, and containers Flink's processes.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::controllers::{owner_of, pods};
+use super::state::{Event, State, text};
+use crate::flink::{self, Cluster};
+
+/// What a container runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Process {
+    JobManager,
+    TaskManager,
+}
+
+/// A pod on the node.
+#[derive(Debug, Clone)]
+pub(super) struct Pod {
+    namespace: String,
+    name: String,
+    /// Its first container's.
+    container: String,
+    image: String,
+    /// Of the init containers, the first.
+    init: Option<String>,
+    process: Option<Process>,
+    /// The cluster that its process is of.
+    cluster: Option<Cluster>,
+    address: String,
+    restarts: u32,
+    /// Its container runs.
+    runs: bool,
+    /// It was told to end.
+    ends: bool,
+}
+
+impl State {
+    pub(super) fn pod_created(&mut self, pod: &Value) {
+        let uid = text(pod, "/metadata/uid");
+        let first = |pointer: &str| text(pod, &format!("/spec/containers/0{pointer}"));
+        let namespace = text(pod, "/metadata/namespace");
+        let cluster = self.cluster_of(pod, &namespace, &first("/image"));
+        let number = self.draw();
+        let process = match first("/args/0").as_str() {
+            "jobmanager" => Some(Process::JobManager),
+            "taskmanager" => Some(Process::TaskManager),
+            _ => None,
+        };
+        let pod = Pod {
+            name: text(pod, "/metadata/name"),
+            container: first("/name"),
+            image: first("/image"),
+            init: pod.pointer("/spec/initContainers/0/name").and_then(Value::as_str).map(str::to_owned),
+            process,
+            cluster,
+            address: format!("10.0.{}.{}", number / 250, number % 250 + 1),
+            restarts: 0,
+            runs: false,
+            ends: false,
+            namespace,
+        };
+        self.pods.insert(uid.clone(), pod);
+        self.after(self.settings.container, Event::Container(uid));
+    }
+
+    /// The cluster whose configuration the pod mounts from a ConfigMap; a new one, if the ConfigMap is.
+    fn cluster_of(&mut self, pod: &Value, namespace: &str, image: &str) -> Option<Cluster> {
+        let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);
+        let maps = volumes.into_iter().flatten().map(|volume| text(volume, "/configMap/name"));
+        let read = |map: String| {
+            let map = self.server.object("configmaps", namespace, &map)?;
+            let configuration = serde_yaml::from_str(map.get("data")?.get("config.yaml")?.as_str()?).ok()?;
+            Some((text(&map, "/metadata/uid"), configuration))
+        };
+        let (uid, configuration) = maps.filter(|map| !map.is_empty()).find_map(read)?;
+        let new = || self.new_cluster(namespace, image, &configuration);
+        let cluster = self.clusters.get(&uid).cloned().unwrap_or_else(new);
+        self.clusters.insert(uid, cluster.clone());
+        Some(cluster)
+    }
+
+    fn new_cluster(&self, namespace: &str, image: &str, configuration: &BTreeMap<String, String>) -> Cluster {
+        let common = self.settings.flink.clone();
+        let value = |key: &str| configuration.get(key).cloned();
+        let number = |key: &str| configuration.get(key).and_then(|value| value.parse().ok());
+        let refresh = number("web.refresh-interval").map(std::time::Duration::from_millis);
+        Cluster::without_processes(flink::Settings {
+            // The Service of its JobManager.
+            cluster_id: value("jobmanager.rpc.address").unwrap_or_default(),
+            namespace: namespace.to_owned(),
+            savepoint_directory: value("execution.checkpointing.savepoint-dir"),
+            checkpoint_directory: value("execution.checkpointing.dir"),
+            refresh_interval: refresh.unwrap_or(common.refresh_interval),
+            slots: number("taskmanager.numberOfTaskSlots").and_then(|n| n.try_into().ok()).unwrap_or(1),
+            jars: (self.settings.images)(image).unwrap_or_default(),
+            ..common
+        })
+    }
+
+    pub(super) fn container_starts(&mut self, uid: &str) {
+        let pulled = |pod: &Pod| (self.settings.images)(&pod.image).is_some();
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends) else { return };
+        if !pulled(pod) {
+            return self.show(uid);
+        }
+        let (process, cluster) = (pod.process, pod.cluster.clone());
+        if let Some(pod) = self.pods.get_mut(uid) {
+            pod.runs = true;
+        }
+        match (process, cluster) {
+            (Some(Process::JobManager), Some(cluster)) => cluster.start_job_manager(self.settings.job_manager),
+            (Some(Process::TaskManager), Some(_)) => {
+                self.after(self.settings.task_manager, Event::Registers(uid.to_owned()));
+            }
+            _ => {}
+        }
+        self.show(uid);
+    }
+
+    pub(super) fn registers(&mut self, uid: &str) {
+        let Some(pod) = self.pods.get(uid).filter(|pod| pod.runs && !pod.ends) else { return };
+        if let Some(cluster) = &pod.cluster {
+            cluster.start_task_manager(&pod.name);
+        }
+    }
+
+    /// The process of a pod ends. `at_once`: as by `kill -9`.
+    fn end_process(&mut self, uid: &str, at_once: bool) {
+        let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.runs) else { return };
+        pod.runs = false;
+        let Some(cluster) = &pod.cluster else { return };
+        match pod.process {
+            Some(Process::JobManager) => cluster.end_job_manager(at_once),
+            Some(Process::TaskManager) => cluster.end_task_manager(&pod.name),
+            None => {}
+        }
+    }
+
+    pub(super) fn kill_container(&mut self, name: &str) {
+        let Some(uid) = self.pods.iter().find(|(_, pod)| pod.name == name && pod.runs).map(|(uid, _)| uid.clone())
+        else {
+            return;
+        };
+        self.end_process(&uid, true);
+        if let Some(pod) = self.pods.get_mut(&uid) {
+            pod.restarts += 1;
+        }
+        self.show(&uid);
+        self.after(self.settings.container, Event::Container(uid));
+    }
+
+    pub(super) fn pod_deleted(&mut self, uid: &str) {
+        self.end_process(uid, false);
+        if let Some(pod) = self.pods.get_mut(uid) {
+            pod.ends = true;
+        }
+        self.after(self.settings.farewell, Event::Gone(uid.to_owned()));
+    }
+
+    pub(super) fn remove_pod(&mut self, uid: &str) {
+        let Some(pod) = self.pods.get(uid) else { return };
+        let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
+        self.ask("DELETE", &format!("{}/{}", pods(&pod.namespace), pod.name), &options);
+    }
+
+    /// It is not in the API server any more, for whatever reason.
+    pub(super) fn pod_gone(&mut self, pod: &Value) {
+        let uid = text(pod, "/metadata/uid");
+        self.end_process(&uid, true);
+        self.pods.remove(&uid);
+        if let Some(owner) = owner_of(pod) {
+            self.control_soon(owner);
+        }
+    }
+
+    /// Who listens at an address.
+    pub(super) fn listener(&self, address: &str) -> Option<Cluster> {
+        let pod = self.pods.values().find(|pod| pod.address == address && pod.runs)?;
+        pod.cluster.clone().filter(|_| pod.process == Some(Process::JobManager))
+    }
+
+    /// Writes down how a pod is.
+    fn show(&self, uid: &str) {
+        let Some(pod) = self.pods.get(uid) else { return };
+        let pulled = (self.settings.images)(&pod.image).is_some();
+        let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
+        let not_pulled = json!({"waiting": {"reason": "ImagePullBackOff",
+            "message": format!("Back-off pulling image \"{}\"", pod.image)}});
+        let state = match (pod.runs, pulled, &pod.init) {
+            (true, ..) => json!({"running": {}}),
+            (false, true, _) => json!({"terminated": {"exitCode": 137, "reason": "Error"}}),
+            // The init container comes first, and is of the same image.
+            (false, false, Some(_)) => waiting("PodInitializing"),
+            (false, false, None) => not_pulled.clone(),
+        };
+        let container = |name: &str, state: Value| {
+            json!({"name": name, "image": pod.image, "imageID": "", "ready": pod.runs,
+                "restartCount": pod.restarts, "state": state})
+        };
+        let init: Vec<Value> = pod
+            .init
+            .iter()
+            .map(|name| {
+                let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+                container(name, if pulled { done } else { not_pulled.clone() })
+            })
+            .collect();
+        let status = json!({"status": {
+            "phase": if pod.runs { "Running" } else { "Pending" },
+            "podIP": pod.address,
+            "initContainerStatuses": init,
+            "containerStatuses": [container(&pod.container, state)],
+        }});
+        self.ask("PATCH", &format!("{}/{}/status", pods(&pod.namespace), pod.name), &status);
+    }
+}
