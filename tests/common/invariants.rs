@@ -18,7 +18,7 @@ struct Seen {
 
 impl Invariants {
     pub fn after_write(&self, change: &Change<'_>) {
-        if change.client != "operator" {
+        if !change.client.starts_with(super::OPERATOR) {
             return;
         }
         let mut seen = self.0.lock().unwrap();

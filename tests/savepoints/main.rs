@@ -13,9 +13,9 @@
     reason = "a test that fails says where"
 )]
 
-mod invariants;
+#[path = "../common/mod.rs"]
+mod common;
 mod scenarios;
-mod storage;
 mod sweep;
 mod world;
 

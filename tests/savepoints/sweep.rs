@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fakes::faults::{Fault, Faults};
+use fakes::faults::Faults;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase};
 use flink_savepoint_operator::reconcile::passes;
@@ -12,6 +12,7 @@ use futures::future::{BoxFuture, join_all};
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep_until};
 
+use crate::common::faults::{faults_at, run};
 use crate::world::{JOB, Wish, World};
 
 /// What somebody does.
@@ -256,11 +257,6 @@ async fn compare(scenario: &Scenario, told: &Told) -> Result<(), String> {
     Ok(())
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(future)
-}
-
 /// Tells a scenario undisturbed.
 pub fn check(scenario: fn() -> Scenario) {
     let scenario = scenario();
@@ -273,20 +269,6 @@ pub fn check(scenario: fn() -> Scenario) {
         writes.retain(|write| !write.contains("\"Verifying\""));
         assert!(scenario.writes.is_none_or(|most| writes.len() <= most), "too many writes: {writes:#?}");
     });
-}
-
-/// What may go wrong at a call, and for how long the operator is down then: shortly, and longer than Flink keeps the
-/// results of triggers. What a read does not find out it does not find out in any of three ways; and to die after it is to
-/// die before the next call.
-fn faults_at(at: usize, call: &str) -> Vec<(Fault, u64)> {
-    let reads = ["GET ", "LIST", "HEAD ", "flink GET", "store GET", "store LIST", "store HEAD"];
-    if reads.iter().any(|read| call.starts_with(read)) {
-        let long = at.is_multiple_of(3).then_some((Fault::CrashBefore, 600));
-        return [(Fault::CrashBefore, 1), (Fault::Refused, 0)].into_iter().chain(long).collect();
-    }
-    let crashes =
-        [(Fault::CrashBefore, 1), (Fault::CrashBefore, 600), (Fault::CrashAfter, 1), (Fault::CrashAfter, 600)];
-    crashes.into_iter().chain([(Fault::Refused, 0), (Fault::AnswerLost, 0)]).collect()
 }
 
 /// Tells a scenario with each fault at each call.

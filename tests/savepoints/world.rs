@@ -1,39 +1,27 @@
 //! The simulated world: Kubernetes, a Flink cluster behind a Service, an object store, and the operator's process.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::DateTime;
 use fakes::clock::Clock;
-use fakes::faults::{Faults, Lost};
+use fakes::faults::Faults;
 use fakes::flink::{Cluster, Settings, Version};
-use fakes::kube::{ApiServer, Kind, Trait};
-use flink_savepoint_operator::api::{self, FlinkSavepoint, SavepointPhase};
+use fakes::kube::ApiServer;
+use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase};
+use flink_savepoint_operator::flink::Transport;
 use flink_savepoint_operator::flink::transport::Undelivered;
-use flink_savepoint_operator::flink::{Connector, Transport};
-use flink_savepoint_operator::runtime::backoff::Backoff;
-use flink_savepoint_operator::runtime::events::Events;
-use flink_savepoint_operator::runtime::lease::Claim;
-use flink_savepoint_operator::runtime::metrics::Metrics;
-use flink_savepoint_operator::runtime::readiness::Readiness;
-use flink_savepoint_operator::runtime::{Context, Settings as OperatorSettings};
-use flink_savepoint_operator::snapshot::store::Store;
-use flink_savepoint_operator::store::open::Open;
-use flink_savepoint_operator::{savepoint, time};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use flink_savepoint_operator::runtime::Context;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
-use kube::discovery::ApiResource;
 use kube::{Api, Client};
 use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
-use crate::invariants::Invariants;
-use crate::storage::Reached;
+use crate::common::invariants::Invariants;
+use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, delivered, kinds, merge, objects};
 
-pub const NAMESPACE: &str = "shop";
-pub const BUCKET: &str = "s3://flink";
 pub const JOB: &str = "000000000000000000000000000000aa";
 const POD: &str = "flink-jobmanager-0";
 const MANAGED_POD: &str = "orders-1-jobmanager-0";
@@ -68,21 +56,6 @@ impl Default for Wish {
     }
 }
 
-fn kinds() -> Vec<Kind> {
-    static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
-    let all = || {
-        // Without their rules, which would be evaluated at every write: what users may write is another suite's.
-        let custom = &[Trait::Custom, Trait::Status, Trait::Generation];
-        let ours = api::crds().into_iter().map(|crd| {
-            let names = &crd.spec.names;
-            Kind::built_in(api::GROUP, api::VERSION, &names.plural, &names.kind, custom)
-        });
-        let slices = Kind::built_in("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", &[]);
-        Kind::built_ins().into_iter().chain(ours).chain([slices]).collect()
-    };
-    KINDS.get_or_init(all).clone()
-}
-
 impl World {
     pub async fn new(wish: &Wish) -> Self {
         let clock = Clock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
@@ -108,54 +81,24 @@ impl World {
     }
 
     async fn furnish(&self, wish: &Wish) {
-        self.create("v1", "Namespace", None, json!({"metadata": {"name": NAMESPACE}})).await;
+        common::create_namespace(&self.kube).await;
         let ports = json!([{"name": "rest", "port": 8081}]);
         let service = json!({"metadata": {"name": "flink"}, "spec": {"ports": ports}});
-        self.create("v1", "Service", Some(NAMESPACE), service).await;
+        create(&self.kube, "v1", "Service", Some(NAMESPACE), service).await;
         let pod =
             json!({"metadata": {"name": POD}, "spec": {"containers": [{"name": "jobmanager", "image": "flink"}]}});
-        self.create("v1", "Pod", Some(NAMESPACE), pod).await;
+        create(&self.kube, "v1", "Pod", Some(NAMESPACE), pod).await;
         let target = wish.pods_visible.then(|| json!({"kind": "Pod", "name": POD}));
         let slice = json!({
             "metadata": {"name": "flink-1", "labels": {"kubernetes.io/service-name": "flink"}},
             "addressType": "IPv4", "ports": ports,
             "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": target}],
         });
-        self.create("discovery.k8s.io/v1", "EndpointSlice", Some(NAMESPACE), slice).await;
+        create(&self.kube, "discovery.k8s.io/v1", "EndpointSlice", Some(NAMESPACE), slice).await;
         if wish.store {
-            let store = json!({"metadata": {"name": "s3"}, "spec": {"url": BUCKET}});
-            self.create("savepoints.dev/v1alpha1", "FlinkSnapshotStore", Some(NAMESPACE), store).await;
+            common::create_store(&self.kube).await;
         }
         self.show().await;
-    }
-
-    /// A client of nobody's.
-    pub fn hands(&self) -> Client {
-        Client::new(self.kube.service(Faults::none()).named("hands"), NAMESPACE)
-    }
-
-    fn api(&self, api_version: &str, kind: &str, namespace: Option<&str>) -> Api<DynamicObject> {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let plural = kinds().into_iter().find(|k| k.kind == kind && k.group == group).unwrap().plural;
-        let resource = ApiResource {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-            plural,
-        };
-        match namespace {
-            Some(namespace) => Api::namespaced_with(self.hands(), namespace, &resource),
-            None => Api::all_with(self.hands(), &resource),
-        }
-    }
-
-    pub async fn create(&self, api_version: &str, kind: &str, namespace: Option<&str>, object: Value) {
-        let mut object = object;
-        object["apiVersion"] = api_version.into();
-        object["kind"] = kind.into();
-        let object: DynamicObject = serde_json::from_value(object).unwrap();
-        self.api(api_version, kind, namespace).create(&PostParams::default(), &object).await.unwrap();
     }
 
     /// A user's savepoint of the job on the cluster.
@@ -163,17 +106,17 @@ impl World {
         let mut spec = json!({"flinkCluster": {"service": "flink"}, "targetDirectory": format!("{BUCKET}/sp")});
         merge(&mut spec, more);
         let object = json!({"metadata": {"name": name}, "spec": spec});
-        self.create("savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), object).await;
+        create(&self.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), object).await;
     }
 
     /// A FlinkJobUpgrade whose first revision runs the job on the same cluster, as its own controller would have it.
     pub async fn managed_job(&self) {
         let container = json!({"name": "flink-main-container", "image": "flink"});
         let pod = json!({"metadata": {"name": MANAGED_POD}, "spec": {"containers": [container]}});
-        self.create("v1", "Pod", Some(NAMESPACE), pod).await;
+        create(&self.kube, "v1", "Pod", Some(NAMESPACE), pod).await;
         let spec = json!({"image": "flink", "job": {"jarURI": "local:///job.jar", "parallelism": 1}});
         let job = json!({"metadata": {"name": "orders"}, "spec": spec});
-        self.create("savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE), job).await;
+        create(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE), job).await;
         let active = json!({"revision": 1, "submission": {"jobId": JOB, "revision": 1}});
         let patch = json!({"status": {"phase": "Running", "active": active}});
         self.jobs().patch_status("orders", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
@@ -197,7 +140,7 @@ impl World {
     }
 
     fn jobs(&self) -> Api<DynamicObject> {
-        self.api("savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE))
+        objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE))
     }
 
     pub async fn annotate(&self, name: &str, key: &str, value: &str) {
@@ -210,7 +153,7 @@ impl World {
     }
 
     pub fn savepoints(&self) -> Api<FlinkSavepoint> {
-        Api::namespaced(self.hands(), NAMESPACE)
+        Api::namespaced(common::hands(&self.kube), NAMESPACE)
     }
 
     pub fn savepoint_now(&self, name: &str) -> Option<FlinkSavepoint> {
@@ -235,7 +178,7 @@ impl World {
                 "name": "jobmanager", "image": "flink", "imageID": "", "ready": true, "restartCount": now.0,
             });
             let patch = json!({"status": {"containerStatuses": [container]}});
-            let pods = self.api("v1", "Pod", Some(NAMESPACE));
+            let pods = objects(&self.kube, "v1", "Pod", Some(NAMESPACE));
             pods.patch_status(POD, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
             if self.kube.object("pods", NAMESPACE, MANAGED_POD).is_some() {
                 let container = json!({
@@ -246,23 +189,18 @@ impl World {
                 pods.patch_status(MANAGED_POD, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
             }
         }
-        let maps = self.api("v1", "ConfigMap", Some(NAMESPACE));
+        let maps = objects(&self.kube, "v1", "ConfigMap", Some(NAMESPACE));
         for gone in before.1.iter().filter(|name| !now.1.contains(name)) {
             maps.delete(gone, &DeleteParams::default()).await.unwrap();
         }
         for new in now.1.iter().filter(|name| !before.1.contains(name)) {
-            self.create("v1", "ConfigMap", Some(NAMESPACE), json!({"metadata": {"name": new}})).await;
+            create(&self.kube, "v1", "ConfigMap", Some(NAMESPACE), json!({"metadata": {"name": new}})).await;
         }
     }
 
     /// Files below a place in the bucket.
     pub async fn files(&self, below: &str) -> Vec<String> {
-        use futures::TryStreamExt as _;
-        use object_store::ObjectStore as _;
-        let listed = self.storage.list(Some(&below.into())).map_ok(|file| file.location.to_string());
-        let mut files: Vec<String> = listed.try_collect().await.unwrap();
-        files.sort();
-        files
+        common::files(&self.storage, below).await
     }
 
     pub async fn exists(&self, file: &str) -> bool {
@@ -281,53 +219,11 @@ impl World {
     /// Starts the operator's process.
     pub fn operator(&self, faults: &Faults) -> Context {
         let client = Client::new(
-            Shown { world: self.clone(), inner: self.kube.service(faults.clone()).named("operator") },
+            Shown { world: self.clone(), inner: self.kube.service(faults.clone()).named(OPERATOR) },
             NAMESPACE,
         );
-        let (claim, held) = watch::channel(Claim::Held { until: far() });
-        // The Lease is another suite's.
-        std::mem::forget(claim);
-        let (events, _publisher) = Events::new(client.clone(), None);
-        let (objects, struck) = (self.storage.clone(), faults.clone());
-        let opener = move |settings: &flink_savepoint_operator::snapshot::store::Settings| {
-            Ok(Store::over(&settings.url, Arc::new(Reached { objects: objects.clone(), faults: struck.clone() })))
-        };
-        let clock = self.clock.clone();
-        Context {
-            client,
-            metrics: Metrics::new(),
-            events,
-            claim: held,
-            readiness: Readiness::new(),
-            clock: time::Clock::from(move || clock.now()),
-            backoff: Arc::new(Backoff::new()),
-            flink: Connector::over(Arc::new(Network { flink: self.flink.clone(), faults: faults.clone() })),
-            stores: Arc::new(Open::by(opener)),
-            checks: Arc::new(savepoint::checks()),
-            turns: Arc::default(),
-            helper_jar: Arc::from([]),
-            settings: Arc::new(OperatorSettings::default()),
-        }
-    }
-}
-
-fn far() -> tokio::time::Instant {
-    tokio::time::Instant::now() + Duration::from_secs(1_000_000)
-}
-
-/// Fields of `more` are put into `into`, or with `null` taken out of it.
-fn merge(into: &mut Value, more: Value) {
-    match (into, more) {
-        (Value::Object(into), Value::Object(more)) => {
-            for (key, value) in more {
-                if value.is_null() {
-                    into.remove(&key);
-                } else {
-                    merge(into.entry(key).or_insert(Value::Null), value);
-                }
-            }
-        }
-        (into, more) => *into = more,
+        let network = Arc::new(Network { flink: self.flink.clone(), faults: faults.clone() });
+        common::context(client, network, &self.storage, faults, &self.clock)
     }
 }
 
@@ -370,13 +266,6 @@ impl Transport for Network {
         request: http::Request<Vec<u8>>,
         _limit: Duration,
     ) -> Result<http::Response<Vec<u8>>, Undelivered> {
-        let name = format!("flink {} {}", request.method(), request.uri().path());
-        let answer = self.faults.around(&name, self.flink.handle(request.map(bytes::Bytes::from))).await;
-        match answer {
-            Ok(Ok(answer)) => Ok(answer.map(|body| body.to_vec())),
-            Ok(Err(down)) => Err(Undelivered::NotConnected(down.to_string())),
-            Err(lost @ Lost::Refused) => Err(Undelivered::NotConnected(lost.to_string())),
-            Err(lost @ Lost::Answer) => Err(Undelivered::Unanswered(lost.to_string())),
-        }
+        delivered(&self.faults, request, async |request| self.flink.handle(request).await).await
     }
 }

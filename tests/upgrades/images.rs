@@ -1,0 +1,50 @@
+//! What is in the images: a job for each tag.
+
+use std::time::Duration;
+
+use fakes::flink::{JobScript, Main, RestartStrategy};
+use fakes::workload::Jars;
+use flink_savepoint_operator::naming;
+
+/// Below this a job that fails has no checkpoint completed.
+const BEFORE_A_CHECKPOINT: Duration = Duration::from_millis(20);
+
+/// The image of a tag.
+pub fn image(tag: &str) -> String {
+    format!("example.com/orders:{tag}")
+}
+
+/// The jars of an image.
+pub fn jars(image: &str) -> Jars {
+    let tag = image.rsplit(':').next().unwrap_or_default();
+    let job = job(tag)?;
+    let warm_up = JobScript {
+        deployment: Duration::from_millis(60),
+        bounded: Some(Duration::from_millis(100)),
+        checkpoint_interval: None,
+        ..JobScript::new("warm-up", 2)
+    };
+    Some(vec![(naming::JOB_JAR.to_owned(), job), (naming::HELPER_JAR.to_owned(), warm_up)])
+}
+
+/// The job of a tag; `None`: there is no such image.
+fn job(tag: &str) -> Option<JobScript> {
+    let works = JobScript {
+        deployment: Duration::from_millis(60),
+        snapshot: Duration::from_millis(30),
+        stopping: Duration::from_millis(30),
+        checkpoint_interval: Some(Duration::from_secs(10)),
+        ..JobScript::new("orders", 2)
+    };
+    Some(match tag {
+        "v1" | "v2" | "v3" => works,
+        "throws" => JobScript { main: Main::Throws("no such topic".to_owned()), ..works },
+        "drops-operator" => JobScript { main: Main::LacksOperator, ..works },
+        "crashes" => JobScript { fails_after: Some(BEFORE_A_CHECKPOINT), ..works },
+        "fails" => JobScript { fails_after: Some(BEFORE_A_CHECKPOINT), restart: RestartStrategy::Never, ..works },
+        "slow" => JobScript { snapshot: Duration::from_millis(500), ..works },
+        // No barrier gets through.
+        "no-checkpoint" => JobScript { backpressure: true, ..works },
+        _ => return None,
+    })
+}

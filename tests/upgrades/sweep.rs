@@ -1,0 +1,281 @@
+//! Tells scenarios: undisturbed, and with faults.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use fakes::faults::{Fault, Faults};
+use flink_savepoint_operator::api::condition::{self, types};
+use flink_savepoint_operator::api::{SavepointPhase, UpgradeResult, UpgradeStep};
+use flink_savepoint_operator::reconcile::passes;
+use flink_savepoint_operator::savepoint::Savepoints;
+use flink_savepoint_operator::upgrade::Upgrades;
+use futures::future::BoxFuture;
+use tokio::time::{Instant, sleep};
+
+use crate::common::faults::{faults_at, is_read, run};
+use crate::images;
+use crate::operator;
+use crate::world::{SAVEPOINTS, UPGRADES, World};
+
+/// What somebody does.
+pub type Act = fn(World) -> BoxFuture<'static, ()>;
+
+/// When somebody does something: each after the one before it.
+#[derive(Clone, Copy)]
+pub enum When {
+    /// Nothing happens any more.
+    Rest,
+    /// The upgrade under way is at this step.
+    Step(UpgradeStep),
+    /// The world is like that.
+    Is(fn(&World) -> bool),
+}
+
+/// What a scenario comes to.
+#[derive(Clone)]
+pub struct End {
+    /// The tag of the image whose job runs; `None`: nothing runs.
+    pub runs: Option<&'static str>,
+    /// Whether it is Ready, and why; `None`: the resource is gone.
+    pub ready: Option<(bool, &'static str)>,
+    /// The revisions of its history, the newest first, and what became of them.
+    pub history: Vec<(i64, UpgradeResult)>,
+    /// Savepoints that are there.
+    pub whole: usize,
+}
+
+/// A scenario.
+#[derive(Clone)]
+pub struct Scenario {
+    pub begin: Act,
+    pub acts: Vec<(When, Act)>,
+    pub end: End,
+}
+
+/// It must be over by then.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+/// The operator has nothing to do if it has written nothing for so long: it looks at a job at rest every 15 s.
+const QUIET: Duration = Duration::from_secs(16);
+/// How often it is looked whether the operator has written.
+const LOOK: Duration = Duration::from_secs(1);
+/// So many faults strike a scenario at calls that change something, and so many at others.
+const WRITES: usize = 12;
+const READS: usize = 4;
+/// With this variable set, all strike: for an hour of somebody's patience.
+const ALL: &str = "UPGRADES_ALL_FAULTS";
+
+/// A scenario as it was told.
+struct Told {
+    world: World,
+    /// All calls that a fault could strike.
+    calls: Vec<String>,
+    /// How many of them went before the first act.
+    first_act: usize,
+}
+
+/// Tells a scenario to its end.
+async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Told, String> {
+    let world = World::new().await;
+    (scenario.begin)(world.clone()).await;
+    let acts = Mutex::new(VecDeque::from(scenario.acts.clone()));
+    let first_act = Mutex::new(None);
+    let pump = world.workload.run(async || {
+        world.truth.look();
+        while let Some(act) = due(&world, &acts) {
+            first_act.lock().unwrap().get_or_insert(faults.calls().len());
+            act(world.clone()).await;
+        }
+    });
+    let story = async {
+        tokio::select! {
+            biased;
+            broken = operator::run(&world, &faults) => return Err(broken),
+            () = faults.crash() => {}
+            over = at_rest(&world, &acts) => return over,
+        }
+        // The world goes on without the operator.
+        sleep(down).await;
+        let none = Faults::none();
+        tokio::select! {
+            biased;
+            broken = operator::run(&world, &none) => Err(broken),
+            over = at_rest(&world, &acts) => over,
+        }
+    };
+    tokio::select! {
+        biased;
+        told = story => told?,
+        stopped = pump => return Err(format!("the world has stopped: {stopped:?}")),
+    }
+    let calls = faults.calls();
+    stays(&world).await?;
+    let first_act = first_act.lock().unwrap().unwrap_or_default();
+    Ok(Told { world, calls, first_act })
+}
+
+/// The next act, if its time has come.
+fn due(world: &World, acts: &Mutex<VecDeque<(When, Act)>>) -> Option<Act> {
+    next_if(acts, |when| match when {
+        When::Rest => false,
+        When::Step(step) => world.is_at(*step),
+        When::Is(holds) => holds(world),
+    })
+}
+
+fn next_if(acts: &Mutex<VecDeque<(When, Act)>>, is_time: impl Fn(&When) -> bool) -> Option<Act> {
+    let mut acts = acts.lock().unwrap();
+    let (_, act) = *acts.front().filter(|(when, _)| is_time(when))?;
+    acts.pop_front();
+    Some(act)
+}
+
+/// Waits until nothing happens any more, after all that somebody does.
+async fn at_rest(world: &World, acts: &Mutex<VecDeque<(When, Act)>>) -> Result<(), String> {
+    let began = Instant::now();
+    let (mut writes, mut since) = (0, began);
+    loop {
+        sleep(LOOK).await;
+        let before = std::mem::replace(&mut writes, world.invariants.writes().len());
+        if writes > before {
+            since = Instant::now();
+        }
+        if since.elapsed() < QUIET {
+            continue;
+        }
+        let status = world.status();
+        if status.upgrade.is_none() && status.operation.is_none() {
+            match next_if(acts, |when| matches!(when, When::Rest)) {
+                Some(act) => {
+                    act(world.clone()).await;
+                    since = Instant::now();
+                }
+                None if acts.lock().unwrap().is_empty() => return Ok(()),
+                None => {}
+            }
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(format!("it is not over after {PATIENCE:?}: {status:#?}"));
+        }
+    }
+}
+
+/// An hour later another process of the operator finds nothing to write.
+async fn stays(world: &World) -> Result<(), String> {
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    world.workload.settle().await.map_err(|e| e.to_string())?;
+    let before = world.invariants.writes().len();
+    let (upgrades, savepoints) =
+        (world.operator(UPGRADES, &Faults::none()), world.operator(SAVEPOINTS, &Faults::none()));
+    if let Some(upgrade) = world.upgrade() {
+        passes::<Upgrades>(&upgrade, &upgrades).await.map_err(|e| e.to_string())?;
+    }
+    for savepoint in world.savepoints() {
+        passes::<Savepoints>(&savepoint, &savepoints).await.map_err(|e| e.to_string())?;
+    }
+    let writes = world.invariants.writes();
+    if writes.len() > before { Err(format!("at rest it writes: {:?}", &writes[before..])) } else { Ok(()) }
+}
+
+/// The end is the one that is expected, and no invariant was broken.
+fn compare(end: &End, world: &World) -> Result<(), String> {
+    let broken = world.invariants.broken().into_iter().chain(world.truth.broken()).next();
+    broken.map_or(Ok(()), Err)?;
+    world.truth.lost_or_redone()?;
+    let status = world.truth.last_status();
+    let ready = world.upgrade().and_then(|_| condition::find(&status.conditions, types::READY).cloned());
+    let ready = ready.as_ref().map(|ready| (ready.status == "True", ready.reason.as_str()));
+    same("Ready", &ready, &end.ready, &status)?;
+    let history: Vec<(i64, UpgradeResult)> = status.history.iter().map(|entry| (entry.to, entry.result)).collect();
+    same("history", &history, &end.history, &status)?;
+    let runs: Vec<String> = world.truth.processing().into_iter().collect();
+    let active = status.active.as_ref().filter(|_| end.runs.is_some());
+    let expected: Vec<String> = active.map(|active| active.submission.job_id.clone()).into_iter().collect();
+    same("what runs", &runs, &expected, &status)?;
+    let found: Vec<String> = world.kube.objects("pods").iter().map(image_of).collect();
+    let expected: Vec<String> = end.runs.map_or(Vec::new(), |tag| vec![images::image(tag); 3]);
+    same("images of pods", &found, &expected, &status)?;
+    let mut whole = world.files("sp");
+    whole.retain(|file| file.ends_with("/_metadata"));
+    same("whole savepoints", &whole.len(), &end.whole, &whole)?;
+    let completed = |s: &SavepointPhase| *s == SavepointPhase::Completed;
+    let records = world.savepoints().into_iter().filter_map(|s| s.status?.phase).filter(completed).count();
+    same("completed FlinkSavepoints", &records, &end.whole, &whole)?;
+    left(end, world)
+}
+
+/// Nothing is left of what is not in use.
+fn left(end: &End, world: &World) -> Result<(), String> {
+    let expected = usize::from(end.runs.is_some());
+    for (resource, of_each) in [("statefulsets.apps", 1), ("deployments.apps", 1), ("configmaps", 2), ("services", 2)] {
+        let found = world.names(resource);
+        same(resource, &found.len(), &(of_each * expected), &found)?;
+    }
+    let records = world.names("controllerrevisions.apps");
+    let expected = if end.ready.is_some() { end.history.len() + expected } else { 0 };
+    same("records of revisions", &records.len(), &expected, &records)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    found: &T,
+    expected: &T,
+    context: &impl std::fmt::Debug,
+) -> Result<(), String> {
+    if found == expected { Ok(()) } else { Err(format!("{what}: {found:?} instead of {expected:?}: {context:#?}")) }
+}
+
+fn image_of(pod: &serde_json::Value) -> String {
+    pod.pointer("/spec/containers/0/image").and_then(|image| image.as_str()).unwrap_or_default().to_owned()
+}
+
+/// Tells a scenario undisturbed.
+pub fn check(scenario: fn() -> Scenario) {
+    let scenario = scenario();
+    run(async {
+        let told = tell(&scenario, Faults::none(), Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
+        let outcome = compare(&scenario.end, &told.world);
+        assert!(outcome.is_ok(), "{}\ncalls: {:#?}", outcome.unwrap_err(), told.calls);
+    });
+}
+
+/// What strikes: a call, how it goes wrong, and for how many seconds the operator is down then.
+type Strike<'a> = (usize, &'a str, Fault, u64);
+
+/// What strikes a scenario, from the first thing that somebody does on: what goes before is the first start's, which has a
+/// scenario of its own. Scenarios that share their calls are struck at different ones.
+fn strikes<'a>(name: &str, calls: &'a [String], from: usize) -> Vec<Strike<'a>> {
+    let calls = calls.iter().enumerate().skip(from).map(|(at, call)| (at, call.as_str()));
+    let all = calls.flat_map(|(at, call)| faults_at(at, call).into_iter().map(move |(f, down)| (at, call, f, down)));
+    let (reads, writes): (Vec<_>, Vec<_>) = all.partition(|(_, call, ..)| is_read(call));
+    if std::env::var_os(ALL).is_some() {
+        return writes.into_iter().chain(reads).collect();
+    }
+    let offset = name.bytes().fold(0, |sum: usize, byte| sum * 31 % 1009 + usize::from(byte));
+    let spread = |all: Vec<Strike<'a>>, most: usize| {
+        let step = all.len().div_ceil(most).max(1);
+        all.into_iter().skip(offset % step).step_by(step).collect::<Vec<_>>()
+    };
+    [spread(writes, WRITES), spread(reads, READS)].concat()
+}
+
+/// Tells a scenario with each of its faults.
+pub fn sweep(name: &str, scenario: fn() -> Scenario) {
+    let began = std::time::Instant::now();
+    let scenario = scenario();
+    let told = run(tell(&scenario, Faults::none(), Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
+    let strikes = strikes(name, &told.calls, told.first_act);
+    let mut broken = Vec::new();
+    for (at, call, fault, down) in &strikes {
+        let outcome = run(async {
+            let told = tell(&scenario, Faults::at(*at, *fault), Duration::from_secs(*down)).await?;
+            compare(&scenario.end, &told.world)
+        });
+        let what = format!("{name}: {fault:?} at call {at}, {call}, down for {down} s");
+        broken.extend(outcome.err().map(|e| format!("{what}: {e}")));
+    }
+    let (calls, told) = (told.calls.len(), strikes.len());
+    println!("{name}: {calls} calls, told {told} times in {:?}, {} broken", began.elapsed(), broken.len());
+    assert!(broken.is_empty(), "{} broken, the first: {}", broken.len(), broken[0]);
+    assert!(told > 10, "a scenario without calls");
+}

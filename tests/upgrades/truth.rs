@@ -1,0 +1,262 @@
+//! What really happens, and what must always hold of it, whatever a status or a JobManager says.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use fakes::flink::{Records, Run, Submit};
+use fakes::kube::{ApiServer, Change};
+use fakes::workload::Workload;
+use flink_savepoint_operator::api::condition::{self, types};
+use flink_savepoint_operator::api::{
+    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, SavepointPhase, UpgradeResult, UpgradeStep,
+};
+use flink_savepoint_operator::naming;
+use serde_json::Value;
+
+use crate::common::NAMESPACE;
+use crate::world::{NAME, SAVEPOINTS, UPGRADES};
+
+/// Looks on; what is wrong is kept, as it happens in the middle of a call.
+#[derive(Clone)]
+pub struct Truth {
+    kube: ApiServer,
+    workload: Workload,
+    records: Records,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    broken: Vec<String>,
+    /// The UIDs that the resource had.
+    uids: Vec<String>,
+    /// The ids of the jobs that warm its clusters.
+    warm_ups: BTreeSet<String>,
+    /// Its last status.
+    status: FlinkJobUpgradeStatus,
+}
+
+impl Truth {
+    pub fn new(kube: ApiServer, workload: Workload, records: Records) -> Self {
+        Self { kube, workload, records, seen: Arc::default() }
+    }
+
+    pub fn broken(&self) -> Vec<String> {
+        self.seen.lock().unwrap().broken.clone()
+    }
+
+    /// The status that was written last, even if the resource is gone.
+    pub fn last_status(&self) -> FlinkJobUpgradeStatus {
+        self.seen.lock().unwrap().status.clone()
+    }
+
+    pub fn know_uid(&self, uid: String) {
+        self.seen.lock().unwrap().uids.push(uid);
+    }
+
+    fn must(&self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.seen.lock().unwrap().broken.push(what());
+        }
+    }
+
+    /// Whether a job is one of those that warm a cluster.
+    fn warms(&self, job: &str) -> bool {
+        self.seen.lock().unwrap().warm_ups.contains(job)
+    }
+
+    /// What the tasks of the job did, from its first start on.
+    pub fn runs(&self) -> Vec<Run> {
+        self.records.runs().into_iter().filter(|run| !self.warms(&run.job)).collect()
+    }
+
+    /// The starts of the job that a JobManager took.
+    pub fn submits(&self) -> Vec<Submit> {
+        self.records.submits().into_iter().filter(|submit| !self.warms(&submit.job)).collect()
+    }
+
+    /// The jobs whose tasks process records now.
+    pub fn processing(&self) -> BTreeSet<String> {
+        self.runs().into_iter().filter(Run::processes).map(|run| run.job).collect()
+    }
+
+    /// The jobs that process records, or will without anybody's doing.
+    fn alive(&self) -> BTreeSet<String> {
+        let live = self.workload.clusters().into_iter().flat_map(|cluster| cluster.live_jobs());
+        live.filter(|job| !self.warms(job)).chain(self.processing()).collect()
+    }
+
+    /// Never two; and no job id is used again.
+    pub fn look(&self) {
+        let processing = self.processing();
+        self.must(processing.len() <= 1, || format!("two at once: {processing:?}"));
+        let submits = self.submits();
+        let ids: BTreeSet<&str> = submits.iter().map(|submit| submit.job.as_str()).collect();
+        self.must(ids.len() == submits.len(), || format!("a job id was used again: {submits:?}"));
+    }
+
+    fn upgrade(&self) -> Option<FlinkJobUpgrade> {
+        Some(serde_json::from_value(self.kube.object(UPGRADES, NAMESPACE, NAME)?).unwrap())
+    }
+
+    /// A request to a JobManager.
+    pub fn before_request(&self, request: &http::Request<Bytes>) {
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let body = || serde_json::from_slice::<Value>(request.body()).unwrap_or_default();
+        let Some(upgrade) = self.upgrade().filter(|_| request.method() != http::Method::GET) else { return };
+        match parts.as_slice() {
+            ["jars", jar, "run"] if *jar == naming::JOB_JAR => self.before_submit(&upgrade, &body()),
+            ["jobs", job] => self.before_cancel(&upgrade, job),
+            ["jobs", job, "stop"] => self.before_stop(&upgrade, job, &body()),
+            _ => {}
+        }
+    }
+
+    fn before_submit(&self, upgrade: &FlinkJobUpgrade, body: &Value) {
+        let status = upgrade.status.clone().unwrap_or_default();
+        let job = body["jobId"].as_str().unwrap_or_default();
+        let others: Vec<String> = self.alive().into_iter().filter(|other| other != job).collect();
+        self.must(others.is_empty(), || format!("submitted while {others:?} may process records: {body}"));
+        let Some(progress) = &status.upgrade else {
+            return self.must(false, || format!("submitted without an upgrade in the status: {body}"));
+        };
+        let intent = progress.submission.clone().unwrap_or_default();
+        self.must(intent.job_id == job, || format!("submitted, and not as recorded in {intent:?}: {body}"));
+        let from = body["savepointPath"].as_str();
+        self.must(intent.restored_from.as_deref() == from, || format!("from elsewhere than {intent:?}: {body}"));
+        if progress.from.is_none() {
+            return;
+        }
+        let savepoint = progress.savepoint.as_deref().and_then(|name| self.savepoint(name));
+        let of_upgrade = savepoint.and_then(|savepoint| savepoint.status).is_some_and(|savepoint| {
+            savepoint.phase == Some(SavepointPhase::Completed) && savepoint.location.as_deref() == from
+        });
+        self.must(of_upgrade && from.is_some(), || format!("not from the upgrade's verified savepoint: {body}"));
+    }
+
+    fn savepoint(&self, name: &str) -> Option<FlinkSavepoint> {
+        Some(serde_json::from_value(self.kube.object(SAVEPOINTS, NAMESPACE, name)?).unwrap())
+    }
+
+    /// Only what is being put back, or deleted with the user's leave, is cancelled.
+    fn before_cancel(&self, upgrade: &FlinkJobUpgrade, job: &str) {
+        if self.warms(job) {
+            return;
+        }
+        let status = upgrade.status.clone().unwrap_or_default();
+        if status.active.as_ref().is_some_and(|active| active.submission.job_id == job) {
+            return self.must(may_be_lost(upgrade), || "the active job is cancelled without a savepoint".to_owned());
+        }
+        let put_back = status.upgrade.as_ref().is_some_and(|progress| {
+            progress.step == UpgradeStep::PuttingBack && progress.submission.as_ref().is_some_and(|s| s.job_id == job)
+        });
+        self.must(put_back, || format!("job {job} is cancelled, and is not being put back: {status:?}"));
+    }
+
+    /// A stop is that of a savepoint that says so, for the operation that holds the lock.
+    fn before_stop(&self, upgrade: &FlinkJobUpgrade, job: &str, body: &Value) {
+        let status = upgrade.status.clone().unwrap_or_default();
+        let active = status.active.as_ref().map(|active| active.submission.job_id.as_str());
+        self.must(active == Some(job), || format!("job {job} is stopped, and is not the active one"));
+        let named = status.operation.and_then(|operation| operation.savepoint);
+        let savepoint = named.and_then(|savepoint| self.savepoint(&savepoint.name));
+        let attempt = savepoint.and_then(|s| s.status).and_then(|s| s.attempts.last().cloned());
+        let recorded = attempt.as_ref().is_some_and(|attempt| {
+            attempt.result.is_none() && body["triggerId"].as_str() == Some(attempt.trigger_id.as_str())
+        });
+        self.must(recorded, || format!("a stop that is not recorded in {attempt:?}: {body}"));
+    }
+
+    /// What a job runs on is deleted only if it may be lost, or its new revision is being given up.
+    pub fn before_delete(&self, path: &str) {
+        let workload = ["/statefulsets/", "/deployments/", "/pods/", "/configmaps/"];
+        let Some(upgrade) = self.upgrade().filter(|_| workload.iter().any(|part| path.contains(part))) else { return };
+        let status = upgrade.status.clone().unwrap_or_default();
+        let Some(active) = &status.active else { return };
+        let service = naming::revision_name(NAME, active.revision);
+        let own = path.rsplit('/').next().unwrap_or_default();
+        let of_active = own == service || own.starts_with(&format!("{service}-"));
+        let alive = self.alive().contains(&active.submission.job_id);
+        let ok = !of_active || !alive || may_be_lost(&upgrade);
+        self.must(ok, || format!("{path} is deleted, and the active job runs there"));
+    }
+
+    /// A status never claims more than there is.
+    pub fn status_written(&self, change: &Change<'_>) {
+        let Some(new) = change.new else { return };
+        let upgrade: FlinkJobUpgrade = serde_json::from_value(new.clone()).unwrap();
+        let status = upgrade.status.clone().unwrap_or_default();
+        let before = {
+            let mut seen = self.seen.lock().unwrap();
+            if let Some(progress) = &status.upgrade {
+                let uid = upgrade.metadata.uid.clone().unwrap();
+                seen.warm_ups.insert(naming::warm_up_job_id(&uid, progress.to));
+            }
+            std::mem::replace(&mut seen.status, status.clone())
+        };
+        self.conditions(&status, &before);
+        let Some(active) = status.active.as_ref().filter(|active| before.active.as_ref() != Some(active)) else {
+            return;
+        };
+        let submits = self.submits();
+        let submit = submits.iter().find(|submit| submit.job == active.submission.job_id);
+        self.must(submit.is_some_and(|s| s.from == active.submission.restored_from), || {
+            format!("status.active names another submission than {submit:?}: {active:?}")
+        });
+    }
+
+    fn conditions(&self, status: &FlinkJobUpgradeStatus, before: &FlinkJobUpgradeStatus) {
+        let is = |status: &FlinkJobUpgradeStatus, type_| condition::is_true(&status.conditions, type_);
+        let (reconciling, stalled) = (is(status, types::RECONCILING), is(status, types::STALLED));
+        self.must(!(reconciling && stalled), || format!("Reconciling and Stalled: {status:?}"));
+        if !is(status, types::READY) {
+            return;
+        }
+        self.must(!reconciling && !stalled && status.upgrade.is_none(), || format!("Ready, and more: {status:?}"));
+        let active = status.active.as_ref().map(|active| active.submission.job_id.clone());
+        if !is(before, types::READY) {
+            let processing = self.processing();
+            self.must(processing.iter().eq(&active), || format!("Ready with {active:?}, and {processing:?} process"));
+        }
+        // Who changes something else leaves both as they are.
+        let observed = condition::find(&status.conditions, types::READY).and_then(|c| c.observed_generation);
+        self.must(observed == status.observed_generation, || format!("Ready, of an older spec: {status:?}"));
+    }
+
+    /// No record is lost, and none is processed again but those of what was given up: each start goes on where the one
+    /// before it ended.
+    pub fn lost_or_redone(&self) -> Result<(), String> {
+        let status = self.last_status();
+        let uids = self.seen.lock().unwrap().uids.clone();
+        let given_up: BTreeSet<String> = status
+            .history
+            .iter()
+            .filter(|entry| entry.result != UpgradeResult::Succeeded)
+            .flat_map(|entry| uids.iter().map(|uid| naming::job_id(uid, entry.to, 1)))
+            .collect();
+        let runs = self.runs();
+        let mut next = 0;
+        for submit in self.submits() {
+            let own: Vec<&Run> = runs.iter().filter(|run| run.job == submit.job).collect();
+            let Some(first) = own.first() else { continue };
+            if first.first != next {
+                return Err(format!(
+                    "job {} begins with record {} instead of {next}: {runs:?}",
+                    submit.job, first.first
+                ));
+            }
+            // Flink restarts a job from its own checkpoints.
+            if !given_up.contains(&submit.job) {
+                next = own.last().map_or(next, |run| run.next);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The user said so, or no savepoint can be had any more.
+fn may_be_lost(upgrade: &FlinkJobUpgrade) -> bool {
+    upgrade.metadata.deletion_timestamp.is_some() && upgrade.spec.deletion_job() == DeletionJob::Cancel
+}

@@ -1,0 +1,291 @@
+//! The simulated world: Kubernetes with its controllers and a node, Flink's processes in pods, and an object store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use chrono::DateTime;
+use fakes::clock::Clock;
+use fakes::faults::Faults;
+use fakes::flink::{Settings, Version};
+use fakes::kube::{ApiServer, Change};
+use fakes::workload::{self, Workload};
+use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeStep};
+use flink_savepoint_operator::flink::Transport;
+use flink_savepoint_operator::flink::transport::Undelivered;
+use flink_savepoint_operator::runtime::Context;
+use flink_savepoint_operator::{savepoint, upgrade};
+use futures::FutureExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Client, api::PartialObjectMeta};
+use object_store::memory::InMemory;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::common::invariants::Invariants;
+use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, delivered, kinds, merge, objects};
+use crate::images;
+use crate::truth::Truth;
+
+pub const NAME: &str = "orders";
+pub const UPGRADES: &str = "flinkjobupgrades.savepoints.dev";
+pub const SAVEPOINTS: &str = "flinksavepoints.savepoints.dev";
+
+/// All that is outside of the operator's process.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Clock,
+    pub kube: ApiServer,
+    pub workload: Workload,
+    pub storage: Arc<InMemory>,
+    pub invariants: Invariants,
+    pub truth: Truth,
+    pub watches: Arc<Watches>,
+}
+
+/// What the watches of each controller report: the objects that it is to look at.
+#[derive(Default)]
+pub struct Watches {
+    reported: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
+    changed: Notify,
+}
+
+impl Watches {
+    /// As `controllers.rs` sets them up, but for what a controller has written itself.
+    fn report(&self, change: &Change<'_>) {
+        let object = change.new.or(change.old).unwrap();
+        let mut who: Vec<(&'static str, String)> = Vec::new();
+        match change.key.resource.as_str() {
+            UPGRADES => {
+                who.push((UPGRADES, change.key.name.clone()));
+                let named = savepoint::named_by(&read::<FlinkJobUpgrade>(object));
+                who.extend(named.map(|one| (SAVEPOINTS, one.name)));
+            }
+            SAVEPOINTS => {
+                who.push((SAVEPOINTS, change.key.name.clone()));
+                let job = upgrade::job_of_savepoint(&read::<FlinkSavepoint>(object));
+                who.extend(job.map(|one| (UPGRADES, one.name)));
+            }
+            "pods" => {
+                let job = upgrade::job_of_pod(&read::<PartialObjectMeta<Pod>>(object));
+                who.extend(job.map(|one| (UPGRADES, one.name)));
+            }
+            _ => {}
+        }
+        let mut reported = self.reported.lock().unwrap();
+        for (controller, name) in who.into_iter().filter(|(controller, _)| change.client != client(controller)) {
+            reported.entry(controller).or_default().insert(name);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// What was reported to a controller since it asked last.
+    pub fn take(&self, controller: &'static str) -> BTreeSet<String> {
+        self.reported.lock().unwrap().remove(controller).unwrap_or_default()
+    }
+
+    /// Waits until something is reported to a controller.
+    pub async fn reported(&self, controller: &'static str) {
+        loop {
+            let changed = self.changed.notified();
+            if self.reported.lock().unwrap().contains_key(controller) {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(object: &Value) -> T {
+    serde_json::from_value(object.clone()).unwrap()
+}
+
+/// The client of a controller.
+fn client(controller: &str) -> String {
+    format!("{OPERATOR} {controller}")
+}
+
+/// A job as most users write it.
+fn spec(tag: &str) -> Value {
+    json!({
+        "flinkVersion": "v1_20",
+        "image": images::image(tag),
+        "flinkConfiguration": {
+            "state.savepoints.dir": format!("{BUCKET}/sp"),
+            "state.checkpoints.dir": format!("{BUCKET}/ck"),
+        },
+        "job": {"jarURI": "local:///opt/flink/usrlib/orders.jar", "parallelism": 2},
+        "upgrade": {"progressDeadline": "2m"},
+    })
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let clock = Clock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+        let storage = Arc::new(InMemory::new());
+        let kube = ApiServer::new(clock.clone(), kinds());
+        let flink = Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone());
+        let records = flink.records.clone();
+        let workload = Workload::new(&kube, workload::Settings::new(flink, images::jars));
+        let truth = Truth::new(kube.clone(), workload.clone(), records);
+        let world =
+            Self { clock, kube, workload, storage, truth, invariants: Invariants::default(), watches: Arc::default() };
+        common::create_namespace(&world.kube).await;
+        common::create_store(&world.kube).await;
+        let (invariants, watches, truth) = (world.invariants.clone(), world.watches.clone(), world.truth.clone());
+        world.kube.on_change(Box::new(move |change| {
+            invariants.after_write(change);
+            watches.report(change);
+            if change.client.starts_with(OPERATOR) && change.key.resource == UPGRADES {
+                truth.status_written(change);
+            }
+        }));
+        world
+    }
+
+    /// A user applies a FlinkJobUpgrade.
+    pub async fn apply(&self, tag: &str, more: Value) {
+        let mut spec = spec(tag);
+        merge(&mut spec, more);
+        let object = json!({"metadata": {"name": NAME}, "spec": spec});
+        common::create(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE), object).await;
+        self.truth.know_uid(self.upgrade().unwrap().metadata.uid.unwrap());
+    }
+
+    /// A user changes its spec.
+    pub async fn change(&self, spec: Value) {
+        let jobs = objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE));
+        let patch = Patch::Merge(json!({"spec": spec}));
+        jobs.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// A user changes its image.
+    pub async fn image(&self, tag: &str) {
+        self.change(json!({"image": images::image(tag)})).await;
+    }
+
+    /// A user deletes it.
+    pub async fn delete(&self) {
+        let jobs = objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE));
+        jobs.delete(NAME, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// A user takes a savepoint of the job.
+    pub async fn savepoint(&self, name: &str) {
+        let spec = json!({"jobRef": {"kind": "FlinkJobUpgrade", "name": NAME}});
+        let object = json!({"metadata": {"name": name}, "spec": spec});
+        common::create(&self.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), object).await;
+    }
+
+    pub fn upgrade(&self) -> Option<FlinkJobUpgrade> {
+        Some(read(&self.kube.object(UPGRADES, NAMESPACE, NAME)?))
+    }
+
+    pub fn status(&self) -> FlinkJobUpgradeStatus {
+        self.upgrade().and_then(|upgrade| upgrade.status).unwrap_or_default()
+    }
+
+    pub fn is_at(&self, step: UpgradeStep) -> bool {
+        let upgrade = self.kube.object(UPGRADES, NAMESPACE, NAME);
+        upgrade.is_some_and(|upgrade| upgrade["status"]["upgrade"]["step"] == step.as_str())
+    }
+
+    /// Somebody deletes the pod of a TaskManager.
+    pub async fn delete_task_manager(&self) {
+        let names = self.names("pods");
+        let name = names.iter().find(|name| name.contains("-taskmanager-")).unwrap();
+        objects(&self.kube, "v1", "Pod", Some(NAMESPACE)).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Files below a place in the bucket, which is in memory.
+    pub fn files(&self, below: &str) -> Vec<String> {
+        common::files(&self.storage, below).now_or_never().unwrap()
+    }
+
+    pub fn savepoints(&self) -> Vec<FlinkSavepoint> {
+        self.kube.objects(SAVEPOINTS).iter().map(read).collect()
+    }
+
+    /// The names of a controller's objects.
+    pub fn names(&self, resource: &str) -> Vec<String> {
+        let name = |object: &Value| object.pointer("/metadata/name")?.as_str().map(str::to_owned);
+        self.kube.objects(resource).iter().filter_map(name).collect()
+    }
+
+    pub fn object<T: DeserializeOwned>(&self, resource: &str, name: &str) -> Option<T> {
+        Some(read(&self.kube.object(resource, NAMESPACE, name)?))
+    }
+
+    /// What a controller of the operator's process is given.
+    pub fn operator(&self, controller: &'static str, faults: &Faults) -> Context {
+        let inner = self.kube.service(faults.clone()).named(&client(controller));
+        let client = Client::new(Watched { world: self.clone(), inner }, NAMESPACE);
+        let network = Arc::new(Network { world: self.clone(), faults: faults.clone() });
+        common::context(client, network, &self.storage, faults, &self.clock)
+    }
+}
+
+/// Before a request to Kubernetes what is due has happened, and after it the world is looked at.
+#[derive(Clone)]
+struct Watched {
+    world: World,
+    inner: fakes::kube::Service,
+}
+
+impl tower_service::Service<http::Request<kube::client::Body>> for Watched {
+    type Response = <fakes::kube::Service as tower_service::Service<http::Request<kube::client::Body>>>::Response;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<kube::client::Body>) -> Self::Future {
+        let Self { world, mut inner } = self.clone();
+        Box::pin(async move {
+            world.workload.settle().await.unwrap();
+            if request.method() == http::Method::DELETE {
+                world.truth.before_delete(request.uri().path());
+            }
+            let answer = inner.call(request).await;
+            // Others have their turn, as in a process of many.
+            tokio::task::yield_now().await;
+            answer
+        })
+    }
+}
+
+/// The way to JobManagers.
+struct Network {
+    world: World,
+    faults: Faults,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the way to JobManagers")
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Network {
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+        _limit: std::time::Duration,
+    ) -> Result<http::Response<Vec<u8>>, Undelivered> {
+        let world = &self.world;
+        world.workload.settle().await.unwrap();
+        let answer = delivered(&self.faults, request, async |request| {
+            world.truth.before_request(&request);
+            let answer = world.workload.handle(request).await;
+            world.truth.look();
+            answer
+        });
+        let answer = answer.await;
+        tokio::task::yield_now().await;
+        answer
+    }
+}
