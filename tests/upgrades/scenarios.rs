@@ -21,7 +21,7 @@ fn job(acts: Vec<(When, Act)>, runs: &'static str, results: &[UpgradeResult]) ->
     // Each upgrade that stopped a job did so with a savepoint.
     let whole = results.iter().skip(1).filter(|result| matches!(result, Succeeded | RolledBack)).count();
     let end = End { runs: Some(runs), ready: Some((true, "Running")), history, whole };
-    Scenario { begin: |w| async move { w.apply("v1", json!({})).await }.boxed(), acts, end }
+    Scenario { begin: |w| async move { w.apply("v1", json!({})).await }.boxed(), acts, end, attempts: None }
 }
 
 /// An upgrade fails: the first revision runs on, or again.
@@ -136,6 +136,7 @@ pub fn a_savepoint_of_two_attempts() -> Scenario {
     let mut it = job(vec![(RUNS, act), (taken, lose)], "slow", &[Succeeded]);
     it.begin = |w| async move { w.apply("slow", json!({})).await }.boxed();
     it.end.whole = 1;
+    it.attempts = Some(("daily", 2));
     it
 }
 

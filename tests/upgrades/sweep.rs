@@ -51,6 +51,8 @@ pub struct Scenario {
     pub begin: Act,
     pub acts: Vec<(When, Act)>,
     pub end: End,
+    /// A FlinkSavepoint and how many attempts it takes, where nothing else goes wrong.
+    pub attempts: Option<(&'static str, usize)>,
 }
 
 /// It must be over by then.
@@ -60,8 +62,8 @@ const QUIET: Duration = Duration::from_secs(16);
 /// How often it is looked whether the operator has written.
 const LOOK: Duration = Duration::from_secs(1);
 /// So many faults strike a scenario at calls that change something, and so many at others.
-const WRITES: usize = 12;
-const READS: usize = 4;
+const WRITES: usize = 10;
+const READS: usize = 3;
 /// With this variable set, all strike: for an hour of somebody's patience.
 const ALL: &str = "UPGRADES_ALL_FAULTS";
 
@@ -236,6 +238,9 @@ pub fn check(scenario: fn() -> Scenario) {
         let told = tell(&scenario, Faults::none(), Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
         let outcome = compare(&scenario.end, &told.world);
         assert!(outcome.is_ok(), "{}\ncalls: {:#?}", outcome.unwrap_err(), told.calls);
+        if let Some((name, attempts)) = scenario.attempts {
+            assert_eq!(told.world.attempts(name), attempts, "attempts of {name}");
+        }
     });
 }
 

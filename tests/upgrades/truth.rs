@@ -102,10 +102,13 @@ impl Truth {
 
     /// A request to a JobManager.
     pub fn before_request(&self, request: &http::Request<Bytes>) {
+        if request.method() == http::Method::GET {
+            return;
+        }
         let path = request.uri().path().to_owned();
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let body = || serde_json::from_slice::<Value>(request.body()).unwrap_or_default();
-        let Some(upgrade) = self.upgrade().filter(|_| request.method() != http::Method::GET) else { return };
+        let Some(upgrade) = self.upgrade() else { return };
         match parts.as_slice() {
             ["jars", jar, "run"] if *jar == naming::JOB_JAR => self.before_submit(&upgrade, &body()),
             ["jobs", job] => self.before_cancel(&upgrade, job),
@@ -172,7 +175,10 @@ impl Truth {
     /// What a job runs on is deleted only if it may be lost, or its new revision is being given up.
     pub fn before_delete(&self, path: &str) {
         let workload = ["/statefulsets/", "/deployments/", "/pods/", "/configmaps/"];
-        let Some(upgrade) = self.upgrade().filter(|_| workload.iter().any(|part| path.contains(part))) else { return };
+        if !workload.iter().any(|part| path.contains(part)) {
+            return;
+        }
+        let Some(upgrade) = self.upgrade() else { return };
         let status = upgrade.status.clone().unwrap_or_default();
         let Some(active) = &status.active else { return };
         let service = naming::revision_name(NAME, active.revision);

@@ -207,6 +207,12 @@ impl World {
         self.kube.objects(SAVEPOINTS).iter().map(read).collect()
     }
 
+    /// How many attempts of a FlinkSavepoint there were.
+    pub fn attempts(&self, name: &str) -> usize {
+        let savepoint = self.object::<FlinkSavepoint>(SAVEPOINTS, name).unwrap();
+        savepoint.status.unwrap_or_default().attempts.len()
+    }
+
     /// The names of a controller's objects.
     pub fn names(&self, resource: &str) -> Vec<String> {
         let name = |object: &Value| object.pointer("/metadata/name")?.as_str().map(str::to_owned);
