@@ -1,11 +1,10 @@
 # The operator's image. The last stage holds what packaging/rootfs lays out and nothing else; e2e/images/operator makes the
 # same image from a locally built binary, and packaging/test-image holds the two to the same content.
 
-# The C library that is copied is the one that the binary was linked with: Debian 12's.
 FROM rust:1.90-bookworm AS operator
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --package flink-savepoint-operator
+RUN packaging/build-release /flink-savepoint-operator
 
 FROM maven:3.9-eclipse-temurin-17 AS helper
 COPY preflight/ /preflight/
@@ -13,7 +12,7 @@ RUN /preflight/build /helper.jar
 
 FROM operator AS rootfs
 COPY --from=helper /helper.jar /helper.jar
-RUN packaging/rootfs target/release/flink-savepoint-operator /helper.jar /rootfs
+RUN packaging/rootfs /flink-savepoint-operator /helper.jar /rootfs
 
 FROM scratch
 COPY --from=rootfs /rootfs/ /
