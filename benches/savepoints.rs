@@ -26,7 +26,7 @@ use flink_savepoint_operator::runtime::tasks::Tasks;
 use flink_savepoint_operator::runtime::{Context, Settings};
 use flink_savepoint_operator::snapshot::store::Store;
 use flink_savepoint_operator::store::open::Open;
-use flink_savepoint_operator::{api, controllers, flink, savepoint, time};
+use flink_savepoint_operator::{api, controllers, flink, store, time};
 use kube::Client;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
@@ -206,7 +206,7 @@ fn context(server: &ApiServer, storage: &Arc<InMemory>, claim: watch::Receiver<C
         backoff: Arc::new(Backoff::new()),
         flink: flink::Connector::new()?,
         stores: Arc::new(Open::by(move |settings| Ok(Store::over(&settings.url, objects.clone())))),
-        checks: Arc::new(savepoint::checks()),
+        checks: Arc::new(store::check::checks()),
         turns: Arc::default(),
         helper_jar: Arc::from([]),
         settings: Arc::new(Settings::default()),

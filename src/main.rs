@@ -21,7 +21,7 @@ use flink_savepoint_operator::{
         tasks::Tasks,
         telemetry,
     },
-    savepoint,
+    store,
     time::Clock,
 };
 
@@ -100,7 +100,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         backoff: Arc::new(Backoff::new()),
         flink: flink::Connector::new()?,
         stores: Arc::default(),
-        checks: Arc::new(savepoint::checks()),
+        checks: Arc::new(store::check::checks()),
         turns: Arc::default(),
         helper_jar,
         settings: Arc::new(settings),

@@ -11,7 +11,7 @@ use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
 use crate::flink;
-use crate::savepoint::Checks;
+use crate::store::check::Checks;
 use crate::store::open::Open;
 use crate::time::Clock;
 

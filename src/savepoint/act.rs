@@ -3,13 +3,13 @@
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 
-use super::check::{self, Serving};
 use super::observed::Observed;
 use super::plan::Effect;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{self, Cause};
 use crate::reconcile::{Error, must_lead, set_finalizer, within};
 use crate::runtime::Context;
+use crate::store::check::{self, Serving};
 
 /// What an effect came to.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
 async fn sweep(ctx: &Context, o: &Observed, files: &[(String, Vec<String>)]) -> Result<(), Error> {
     must_lead(ctx)?;
     for (directory, files) in files {
-        let Serving::By(store) = check::store_of(ctx, &o.savepoint, directory).await? else { continue };
+        let Serving::By(store) = check::store_of(ctx, super::by(&o.savepoint), directory).await? else { continue };
         tracing::info!(directory, files = files.len(), "removing what a failed attempt has left");
         if let Err(error) = store.remove(files).await {
             // Looked for again with the next pass of the settled resource.

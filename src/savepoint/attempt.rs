@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::check::{self, Failure};
 use super::job::{self, JobManager};
 use super::observed::{Answer, Completed, Forgotten, Found, JobNow, Written};
 use crate::api::{FlinkSavepoint, SavepointAttempt};
@@ -13,6 +12,7 @@ use crate::flink::{self, Checkpoint, CheckpointStatus, JobId, SavepointOperation
 use crate::reconcile::Error;
 use crate::runtime::Context;
 use crate::snapshot::store::Left;
+use crate::store::check::{self, Failure};
 use crate::time;
 
 /// For so long a savepoint is followed closely: most are complete by then, and those that are not take their time.
@@ -156,7 +156,7 @@ impl Asked<'_> {
         if let Some(location) = self.attempt.location.clone() {
             return Ok(Found::Whole { location, checkpoint_id: None });
         }
-        let store = match check::store_of(self.ctx, self.savepoint, &self.attempt.directory).await? {
+        let store = match check::store_of(self.ctx, super::by(self.savepoint), &self.attempt.directory).await? {
             check::Serving::By(store) => store,
             check::Serving::Nobody(why) => return Ok(Found::NoStore(why)),
             check::Serving::Refused(failure) => return Ok(Found::Trouble(failure)),

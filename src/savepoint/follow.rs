@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::check::Again;
 use super::observed::{Answer, Completed, Forgotten, Found, JobNow, Observed, Written};
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::{annotations, settle, status};
@@ -10,6 +9,7 @@ use crate::api::condition::Reason;
 use crate::api::{FlinkSavepointStatus, FormatType, SavepointAttempt, SavepointPhase, SavepointProgress, Then};
 use crate::flink::{JobId, JobState, SavepointFormat, SavepointRequest, StopRequest, TriggerId};
 use crate::reconcile::Next;
+use crate::store::check::Again;
 use crate::time;
 
 /// Most savepoints of small state are complete within this time.

@@ -3,7 +3,6 @@
 mod act;
 mod annotations;
 mod attempt;
-mod check;
 mod deletion;
 mod follow;
 mod format;
@@ -25,13 +24,13 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 
 use self::act::Outcome;
-pub use self::check::{Checks, checks};
 use self::observed::Observed;
 use self::plan::Effect;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, SavepointPhase};
 use crate::reconcile::{Error, Next, Reconciler, SETTLED, within, write_status};
 use crate::runtime::Context;
 use crate::runtime::failpoint;
+use crate::store::check::By;
 use crate::time;
 
 /// The controller.
@@ -91,6 +90,14 @@ pub fn waiting_for(
         savepoint.namespace() == namespace && phase == Some(SavepointPhase::Verifying)
     };
     known.into_iter().filter(waits).map(|savepoint| ObjectRef::from_obj(savepoint.as_ref()))
+}
+
+/// The stores by which a savepoint's places are looked at. Both are the savepoint's own.
+fn by(savepoint: &FlinkSavepoint) -> By<'_> {
+    By {
+        namespace: savepoint.metadata.namespace.as_deref().unwrap_or_default(),
+        named: savepoint.spec.store_ref.as_ref().map(|r| r.name.as_str()),
+    }
 }
 
 async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> Result<Next, Error> {

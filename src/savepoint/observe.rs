@@ -3,13 +3,13 @@
 use kube::ResourceExt;
 
 use super::attempt::Asked;
-use super::check::{self, Check, Serving};
 use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
-use crate::api::{FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, coverage};
+use crate::api::{FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, Verification, coverage};
 use crate::flink::JobId;
 use crate::reconcile::Error;
 use crate::runtime::Context;
+use crate::store::check::{self, Check, Serving};
 
 /// Files of failed attempts that one pass removes.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -97,7 +97,9 @@ async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
         }
     };
     if let Some(place) = place {
-        seen.check = check::check(ctx, savepoint, &place).await?;
+        let files = savepoint.spec.verification != Some(Verification::Metadata);
+        let key = savepoint.uid().unwrap_or_default();
+        seen.check = check::check(ctx, super::by(savepoint), &key, &place, files).await?;
     }
     Ok(seen)
 }
@@ -178,7 +180,7 @@ async fn leftovers(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Leftover
     }
     for attempt in &status.attempts {
         let kept = status.location.as_deref();
-        let store = match check::store_of(ctx, savepoint, &attempt.directory).await? {
+        let store = match check::store_of(ctx, super::by(savepoint), &attempt.directory).await? {
             Serving::By(store) if store.may_remove() => store,
             Serving::By(_) => {
                 left.trouble = Some(format!("the store of {} is readOnly", attempt.directory));

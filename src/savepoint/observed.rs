@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::check::{Check, Failure};
 use super::format::Setting;
 use super::job::JobManager;
 use crate::api::condition::Reason;
 use crate::api::{FlinkSavepoint, Operation};
 use crate::flink::{Cause, JobId, JobState};
+use crate::store::check::{Check, Failure};
 
 /// Everything that a decision is made from, read in one pass.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 use rstest::rstest;
 
-use super::super::check::{Again, Failure};
 use super::super::format::Setting;
 use super::super::observed::{Answer, Completed, JobNow, Leftovers, Submitted, Turn};
 use super::super::testing::{
@@ -16,6 +15,7 @@ use crate::flink::{JobState, SavepointFormat};
 use crate::savepoint::observed::Found;
 use crate::savepoint::testing::is;
 use crate::snapshot::capability::Change;
+use crate::store::check::{Again, Failure};
 
 #[test]
 fn the_lock_is_taken_before_anything_is_recorded() {

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::check::Check;
 use super::format::Setting;
 use super::job::JobManager;
 use super::observed::{Answer, Forgotten, Found, Job, JobNow, Leftovers, Observed, Submitted, Turn};
@@ -13,6 +12,7 @@ use crate::api::{
     OperationKind, SavepointPhase, Then,
 };
 use crate::flink::{JobId, JobState};
+use crate::store::check::Check;
 use crate::time;
 
 pub const JOB_ID: &str = "00000000000000000000000000000001";

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::check::{Again, Check, Checked, Failure};
 use super::observed::{JobNow, Observed};
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::status;
@@ -11,6 +10,7 @@ use crate::api::{FlinkSavepointStatus, SavepointPhase, Then, Verification};
 use crate::flink::{JobId, JobState};
 use crate::reconcile::{Next, SETTLED};
 use crate::snapshot::store::Progress;
+use crate::store::check::{Again, Check, Checked, Failure};
 use crate::time;
 
 /// While files are being looked at.

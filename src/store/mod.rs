@@ -1,5 +1,6 @@
 //! The FlinkSnapshotStore controller: whether a place can be used, by really using it.
 
+pub mod check;
 pub mod open;
 mod plan;
 

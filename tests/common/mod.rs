@@ -22,8 +22,9 @@ use flink_savepoint_operator::runtime::metrics::Metrics;
 use flink_savepoint_operator::runtime::readiness::Readiness;
 use flink_savepoint_operator::runtime::{Context, Settings};
 use flink_savepoint_operator::snapshot::store::{self, Store};
+use flink_savepoint_operator::store::check::checks;
 use flink_savepoint_operator::store::open::Open;
-use flink_savepoint_operator::{api, savepoint, time};
+use flink_savepoint_operator::{api, time};
 use kube::api::PostParams;
 use kube::core::DynamicObject;
 use kube::discovery::ApiResource;
@@ -150,7 +151,7 @@ pub fn context(
         backoff: Arc::new(Backoff::new()),
         flink: Connector::over(network),
         stores: Arc::new(Open::by(opener)),
-        checks: Arc::new(savepoint::checks()),
+        checks: Arc::new(checks()),
         turns: Arc::default(),
         helper_jar: Arc::from([]),
         settings: Arc::new(Settings::default()),

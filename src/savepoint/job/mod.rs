@@ -5,12 +5,12 @@ pub mod upgrade;
 
 use http::HeaderValue;
 
-use super::check::{self, Failure};
 use super::observed::JobNow;
 use crate::api::{FlinkSavepoint, Then};
 use crate::flink::{self, JobId, JobOverview, JobState};
 use crate::reconcile::Error;
 use crate::runtime::Context;
+use crate::store::check::{self, Failure};
 use crate::time;
 
 /// Where a JobManager is, and which process answers there.
@@ -75,7 +75,7 @@ async fn reasons_against(
     let trouble = match target {
         // Of a job that runs on nothing is lost; and one that is not ready is asked for again.
         Some(target) if savepoint.spec.then() != Then::Continue && ready => {
-            check::trouble(ctx, savepoint, target).await?
+            check::trouble(ctx, super::by(savepoint), target).await?
         }
         _ => None,
     };

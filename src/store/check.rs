@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use kube::ResourceExt;
-
+use super::open::{self, OpenError, Opened, Served};
 use crate::api::condition::Reason;
-use crate::api::{FlinkSavepoint, FormatType, SavepointOperator, SnapshotKind, Verification};
+use crate::api::{FormatType, SavepointOperator, SnapshotKind};
 use crate::flink::SavepointFormat;
 use crate::reconcile::Error;
 use crate::runtime::Context;
 use crate::runtime::background::{Background, Looked, Tell};
 use crate::snapshot::store::{self, Progress, Snapshot, Store, StoreError, Stores};
 use crate::snapshot::{self, SnapshotFacts};
-use crate::store::open::{self, OpenError, Opened, Served};
 
 /// Snapshots that are read at once: each may hold the names of very many files.
 const AT_ONCE: usize = 4;
@@ -106,21 +104,27 @@ pub fn checks() -> Checks {
     Background::new(AT_ONCE)
 }
 
-/// Looks at a snapshot, as far as the savepoint's spec asks.
+/// The stores by which a place is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// The namespace whose stores they are.
+    pub namespace: &'a str,
+    /// The only one that may be used; `None`: the one with the longest url that the place is below.
+    pub named: Option<&'a str>,
+}
+
+/// Looks at a snapshot: its metadata, and all its files if `files` says so. `key` names who asks, as long as it is the same.
 ///
 /// # Errors
 /// If Kubernetes can't be asked for the stores.
-pub async fn check(ctx: &Context, savepoint: &FlinkSavepoint, location: &str) -> Result<Check, Error> {
-    let named = savepoint.spec.store_ref.as_ref().map(|r| r.name.as_str());
-    let opened = open::of_namespace(ctx, &savepoint.namespace().unwrap_or_default(), named).await?;
-    let stores = match serving(&opened, named, location) {
+pub async fn check(ctx: &Context, by: By<'_>, key: &str, location: &str, files: bool) -> Result<Check, Error> {
+    let opened = open::of_namespace(ctx, by.namespace, by.named).await?;
+    let stores = match serving(&opened, by.named, location) {
         Ok(stores) => stores.clone(),
         Err(why) => return Ok(*why),
     };
-    let files = savepoint.spec.verification != Some(Verification::Metadata);
-    let key = savepoint.uid().unwrap_or_default();
     let location = location.to_owned();
-    let looked = ctx.checks.look(&key, MOMENT, |tell| read(stores, location, files, tell)).await;
+    let looked = ctx.checks.look(key, MOMENT, |tell| read(stores, location, files, tell)).await;
     Ok(match looked {
         Looked::Running(progress) => Check::Running(progress),
         Looked::Done(Ok(checked)) => Check::Done(Box::new(checked)),
@@ -171,9 +175,8 @@ pub enum Serving {
 ///
 /// # Errors
 /// If Kubernetes can't be asked for the stores.
-pub async fn store_of(ctx: &Context, savepoint: &FlinkSavepoint, place: &str) -> Result<Serving, Error> {
-    let named = savepoint.spec.store_ref.as_ref().map(|r| r.name.as_str());
-    let opened = open::of_namespace(ctx, &savepoint.namespace().unwrap_or_default(), named).await?;
+pub async fn store_of(ctx: &Context, by: By<'_>, place: &str) -> Result<Serving, Error> {
+    let opened = open::of_namespace(ctx, by.namespace, by.named).await?;
     Ok(match opened.serving(place) {
         Served::By(store) => Serving::By(store.clone()),
         Served::Nobody => Serving::Nobody(format!("no FlinkSnapshotStore of this namespace serves {place}")),
@@ -186,8 +189,8 @@ pub async fn store_of(ctx: &Context, savepoint: &FlinkSavepoint, place: &str) ->
 ///
 /// # Errors
 /// If Kubernetes can't be asked for the stores.
-pub async fn trouble(ctx: &Context, savepoint: &FlinkSavepoint, target: &str) -> Result<Option<Failure>, Error> {
-    Ok(match store_of(ctx, savepoint, target).await? {
+pub async fn trouble(ctx: &Context, by: By<'_>, target: &str) -> Result<Option<Failure>, Error> {
+    Ok(match store_of(ctx, by, target).await? {
         Serving::Nobody(_) => None,
         Serving::Refused(failure) => Some(failure),
         Serving::By(store) => store
