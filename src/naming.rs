@@ -133,6 +133,12 @@ pub fn upgrade_id(owner_uid: &str, revision: i64) -> String {
     format!("{revision}-{}", short_hash(&["upgrade", owner_uid, &revision.to_string()]))
 }
 
+/// Id of the operation that starts a lost job again: `recovery-7-1a2b3c4d`, by the number of the submission that it makes.
+#[must_use]
+pub fn recovery_id(owner_uid: &str, submission: i64) -> String {
+    format!("recovery-{submission}-{}", short_hash(&["recovery", owner_uid, &submission.to_string()]))
+}
+
 /// Id of the operation that ends a job because its resource is deleted: `deletion-1a2b3c4d`, another for every
 /// resource of the same name.
 #[must_use]
@@ -153,11 +159,11 @@ pub fn is_child_of(savepoint: &ObjectMeta, owner_uid: &str, operation: &str) -> 
     label(LABEL_OPERATION) == Some(operation) && label(labels::JOB_UID) == Some(owner_uid)
 }
 
-/// Flink's job id of an attempt to submit a revision: 32 hexadecimal digits. Flink must never see one again that it
-/// knew, so `attempt` is another for every submission of a revision.
+/// Flink's job id of a submission of a revision: 32 hexadecimal digits. Flink must never see one again that it knew, so
+/// `submission` is another for every submission of the resource.
 #[must_use]
-pub fn job_id(owner_uid: &str, revision: i64, attempt: impl Into<i64>) -> String {
-    id(&["job", owner_uid, &revision.to_string(), &attempt.into().to_string()])
+pub fn job_id(owner_uid: &str, revision: i64, submission: i64) -> String {
+    id(&["job", owner_uid, &revision.to_string(), &submission.to_string()])
 }
 
 /// Flink's job id of the throw-away job that warms a revision's cluster.

@@ -99,6 +99,8 @@ impl Job {
                     "jarURI": format!("local:///opt/flink/usrlib/{jar}"),
                     "entryClass": class,
                     "parallelism": 1,
+                    // Without a store nobody can tell that no earlier job of this name has left state.
+                    "restoreFrom": {"id": "first", "empty": true},
                 },
             },
         });
@@ -132,6 +134,12 @@ impl Job {
             fields.remove(key);
         }
         self
+    }
+
+    /// Starts without state only if there is none: the namespace's store says so.
+    #[must_use]
+    pub fn never_empty(self) -> Self {
+        self.unset("/spec/job/restoreFrom")
     }
 
     /// Replaces the arguments.

@@ -65,6 +65,18 @@ mod shown_by {
     pub(super) const DROP: &str = "drops_operator_with_flag";
     /// A revision whose pods never start.
     pub(super) const DEADLINE: &str = "bad_image_leaves_the_old_job_running";
+    /// What a job's successor starts from.
+    pub(super) const SOURCE: &str = "what_a_successor_starts_from";
+    /// When a new revision is stable.
+    pub(super) const GATE: &str = "when_a_revision_is_stable";
+    /// A revision that fails while a person decides.
+    pub(super) const BY_HAND: &str = "a_person_decides_to_go_back";
+    /// Going back past completed checkpoints.
+    pub(super) const REWIND: &str = "rewound";
+    /// A job that is started from what the spec names.
+    pub(super) const RESTORE: &str = "restored_on_purpose";
+    /// A resource that is made again.
+    pub(super) const NEVER_EMPTY: &str = "state_exists_and_is_taken";
     /// The end of a resource, by cancel.
     pub(super) const DELETE_CANCELS: &str = "whole_way";
     /// A store that is probed, with the right key and all wrong ones.
@@ -92,9 +104,9 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY, DROP,
-    FOREIGN, HISTORY, MEMORY, ONE_JOB, REGISTERED, RENDER, REPLICAS, REVISION, SAVEPOINT, START, STORE, STORE_REF,
-    TIMEOUT, UPGRADE, VERIFICATION,
+    ATTEMPTS, BY_HAND, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY,
+    DROP, FOREIGN, GATE, HISTORY, MEMORY, NEVER_EMPTY, ONE_JOB, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION,
+    REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, TIMEOUT, UPGRADE, VERIFICATION,
 };
 
 /// The fields that this version acts upon.
@@ -123,13 +135,22 @@ pub const USED: &[Used] = &[
     only("fju.spec.job.state", &["running"], START),
     only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], CLAIM),
     used("fju.spec.job.allowNonRestoredState", DROP),
+    used("fju.spec.job.restoreFrom.id", RESTORE),
+    used("fju.spec.job.restoreFrom.path", RESTORE),
+    used("fju.spec.job.restoreFrom.savepointRef.name", RESTORE),
+    used("fju.spec.job.restoreFrom.latest", NEVER_EMPTY),
+    used("fju.spec.job.restoreFrom.empty", NEVER_EMPTY),
     only("fju.spec.upgrade.strategy", &["Prewarm"], UPGRADE),
-    only("fju.spec.upgrade.from", &["Savepoint"], UPGRADE),
+    only("fju.spec.upgrade.from", &["Savepoint", "SavepointOrCheckpoint", "Checkpoint", "Empty"], SOURCE),
     only("fju.spec.upgrade.savepoint.formatType", &["CANONICAL", "NATIVE"], DIRECTORY),
     used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
     used("fju.spec.upgrade.savepoint.timeout", CHILD),
     used("fju.spec.upgrade.savepoint.backoffLimit", CHILD),
-    only("fju.spec.upgrade.stability.completedCheckpoints", &["1"], UPGRADE),
+    used("fju.spec.upgrade.stability.completedCheckpoints", GATE),
+    used("fju.spec.upgrade.stability.minRunning", GATE),
+    used("fju.spec.upgrade.stability.maxRestarts", GATE),
+    only("fju.spec.upgrade.rollback.policy", &["Automatic", "Manual"], BY_HAND),
+    used("fju.spec.upgrade.rollback.allowRewind", REWIND),
     used("fju.spec.upgrade.progressDeadline", DEADLINE),
     only("fju.spec.deletion.job", &["Savepoint", "Cancel"], DELETE_CANCELS),
     used("fju.spec.deletion.timeout", DELETE_LATE),
@@ -174,24 +195,12 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.job.state=suspended",
     "fju.spec.job.restoreMode=LEGACY",
     "fju.spec.job.allowedDroppedOperators",
-    "fju.spec.job.restoreFrom.id",
-    "fju.spec.job.restoreFrom.path",
-    "fju.spec.job.restoreFrom.savepointRef.name",
     "fju.spec.job.restoreFrom.fromJob.name",
     "fju.spec.job.restoreFrom.fromJob.snapshot",
-    "fju.spec.job.restoreFrom.latest",
-    "fju.spec.job.restoreFrom.empty",
     "fju.spec.upgrade.strategy=Recreate",
     "fju.spec.upgrade.strategy=BlueGreen",
-    "fju.spec.upgrade.from=SavepointOrCheckpoint",
-    "fju.spec.upgrade.from=Checkpoint",
-    "fju.spec.upgrade.from=Empty",
     "fju.spec.upgrade.savepoint.deletionPolicy",
     "fju.spec.upgrade.preflight",
-    "fju.spec.upgrade.stability.minRunning",
-    "fju.spec.upgrade.stability.maxRestarts",
-    "fju.spec.upgrade.rollback.policy",
-    "fju.spec.upgrade.rollback.allowRewind",
     "fju.spec.upgrade.blueGreen.promotion",
     "fju.spec.upgrade.blueGreen.promotedRevision",
     "fju.spec.upgrade.blueGreen.abortAfter",

@@ -118,9 +118,9 @@ fn what_is_used_is_not_reported() {
 
 #[test]
 fn numbers_unknown_values_and_unknown_fields_are_reported() {
-    let checkpoints = |number: i32| json!({"upgrade": {"stability": {"completedCheckpoints": number}}});
-    assert_eq!(not_yet("FlinkJobUpgrade", &checkpoints(1)), Vec::<String>::new());
-    assert_eq!(not_yet("FlinkJobUpgrade", &checkpoints(2)), ["spec.upgrade.stability.completedCheckpoints=2"]);
+    let drained = |job: &str| json!({"deletion": {"job": job}});
+    assert_eq!(not_yet("FlinkJobUpgrade", &drained("Cancel")), Vec::<String>::new());
+    assert_eq!(not_yet("FlinkJobUpgrade", &drained("Drain")), ["spec.deletion.job=Drain"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"imagePullPolicy": "Unknown"})), ["spec.imagePullPolicy=Unknown"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"invented": {"here": 1}})), ["spec.invented.here"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"flinkCluster": null, "upgrade": {}})), Vec::<String>::new());

@@ -67,6 +67,10 @@ pub mod annotations {
     pub const RETRY: &str = "savepoints.dev/retry";
     /// FlinkSavepoint: the directory of the savepoint that the attempt whose answer is lost has made.
     pub const ADOPT: &str = "savepoints.dev/adopt";
+    /// FlinkJobUpgrade: the Flink job ID of a submission that can't be fenced, and which somebody has made sure of.
+    pub const FENCED: &str = "savepoints.dev/fenced";
+    /// FlinkJobUpgrade: the ID of the upgrade that shall go back.
+    pub const ROLLBACK: &str = "savepoints.dev/rollback";
     /// Label of a Secret: the Service of a foreign Flink cluster that its content may be sent to.
     pub const FLINK_SERVICE: &str = "savepoints.dev/flink-service";
 }

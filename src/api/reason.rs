@@ -11,6 +11,8 @@ super::string_enum! {
         Upgrading = "Upgrading",
         /// A failed upgrade is going back.
         RollingBack = "RollingBack",
+        /// The job was lost, and is started again.
+        Recovering = "Recovering",
         /// The last upgrade went back to the revision before it.
         RolledBack = "RolledBack",
         /// Suspended as asked.

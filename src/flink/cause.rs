@@ -30,6 +30,15 @@ impl Throwable {
         self.class.rsplit(['.', '$']).next().unwrap_or_default()
     }
 
+    /// A TaskManager was lost: nothing that the job did.
+    #[must_use]
+    pub fn is_lost_task_manager(&self) -> bool {
+        // Each was seen after a kill -9 of a TaskManager, on 1.20 and 2.3.
+        self.simple_class() == "RemoteTransportException"
+            || self.message.contains("is no longer reachable")
+            || self.message.contains("Heartbeat of TaskManager")
+    }
+
     /// The message names what went wrong by itself, which `ClassNotFoundException: no.Such` or a bare
     /// `NullPointerException` do not.
     fn speaks(&self) -> bool {
@@ -97,6 +106,12 @@ impl SavepointFailure {
 }
 
 impl Cause {
+    /// A TaskManager was lost: nothing that the job did.
+    #[must_use]
+    pub fn is_lost_task_manager(&self) -> bool {
+        self.chain.iter().any(Throwable::is_lost_task_manager)
+    }
+
     /// Reads a stack trace as Java prints it, or any other text.
     #[must_use]
     pub fn parse(trace: &str) -> Self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::{ByteString, NamespaceResourceScope};
 use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
@@ -46,6 +46,22 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         Effect::StoreRevision(number) => store(ctx, o, number).await,
         Effect::CreateObjects(number) => create_objects(ctx, o, number).await,
         Effect::DeleteObjects(number) => delete_objects(ctx, o, number).await,
+        Effect::DeletePods(_, pods) => {
+            let api = api::<Pod>(ctx, o);
+            // Not forced: one that is gone from the list has certainly ended.
+            for (name, uid) in pods {
+                let preconditions = Some(Preconditions { uid: Some(uid), resource_version: None });
+                let params = DeleteParams { grace_period_seconds: Some(1), preconditions, ..DeleteParams::default() };
+                gone(within("delete Pod", api.delete(&name, &params)).await)?;
+            }
+            Ok(Outcome::Done)
+        }
+        Effect::DeleteSavepoint => {
+            let Some(child) = &o.savepoint else { return Ok(Outcome::Done) };
+            let api = api::<FlinkSavepoint>(ctx, o);
+            delete_one(&api, &child.name_any(), child.uid(), child.resource_version()).await?;
+            Ok(Outcome::Done)
+        }
         Effect::DeleteRecord(number) => {
             let name = naming::revision_name(status::name(o), number);
             delete(&api::<ControllerRevision>(ctx, o), &name, status::uid(o)).await
@@ -248,7 +264,12 @@ where
 {
     let params =
         DeleteParams { preconditions: Some(Preconditions { uid, resource_version }), ..DeleteParams::background() };
-    match within("delete", api.delete(name, &params)).await {
+    gone(within("delete", api.delete(name, &params)).await)
+}
+
+/// One that is not there any more was deleted.
+fn gone<T>(deleted: Result<T, Error>) -> Result<(), Error> {
+    match deleted {
         Ok(_) => Ok(()),
         Err(Error::Kube { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => Ok(()),
         Err(e) => Err(e),

@@ -4,13 +4,22 @@ use std::collections::BTreeMap;
 
 use super::observed::Observed;
 use super::status;
-use crate::api::{FINALIZER, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then, UpgradeProgress};
+use crate::api::{
+    FINALIZER, FlinkJobUpgradeSpec, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then, UpgradeProgress,
+};
 use crate::naming;
 
 /// The name of an operation's child.
 #[must_use]
 pub fn name(job: &str, operation: &str) -> String {
     naming::child_savepoint_name(job, operation)
+}
+
+/// How long the savepoint of an upgrade may take.
+#[must_use]
+pub fn upgrade_timeout(spec: &FlinkJobUpgradeSpec) -> std::time::Duration {
+    let timeout = spec.upgrade.as_ref().and_then(|u| u.savepoint.as_ref()?.timeout.clone());
+    FlinkSavepointSpec { timeout, ..FlinkSavepointSpec::default() }.timeout()
 }
 
 /// The savepoint that ends the old job of an upgrade.

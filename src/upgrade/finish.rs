@@ -1,12 +1,14 @@
 //! How an upgrade ends: it succeeded, it failed with the old job untouched, or the old job was put back.
 
 use super::observed::{JobFacts, Observed};
+use super::snapshots;
 use super::status;
 use super::strategy::prewarm;
+use crate::api::annotations::ROLLBACK;
 use crate::api::condition::Reason;
 use crate::api::{
-    ActiveRevision, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission, UpgradeProgress,
-    UpgradeResult, UpgradeStep,
+    ActiveRevision, Automation, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission,
+    UpgradeProgress, UpgradeResult, UpgradeStep,
 };
 use crate::time;
 
@@ -27,7 +29,83 @@ pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
         ..ActiveRevision::default()
     });
     draft.failed_spec_hash = None;
+    draft.restore_from_id = upgrade.restore_from_id.clone().or(draft.restore_from_id.take());
     close(draft, JobPhase::Running);
+}
+
+/// The job that was lost runs again.
+pub fn recovered(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, submission: Submission) {
+    let message = match &submission.restored_from {
+        Some(path) => format!("from {path}"),
+        None => "without state, as it had none yet".to_owned(),
+    };
+    record(o, draft, upgrade, UpgradeResult::Recovered, None, Some(&message));
+    if let Some(active) = &mut draft.active {
+        // Until Flink tells of another.
+        let checkpoint_directory = snapshots::directory(o, &submission);
+        active.submission = Submission { checkpoint_directory, ..submission };
+    }
+    close(draft, JobPhase::Running);
+}
+
+/// What was under way is given up for something that follows at once.
+pub fn given_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, message: &str) {
+    record(o, draft, upgrade, UpgradeResult::Superseded, None, Some(message));
+    close(draft, JobPhase::Running);
+}
+
+/// Flink refused the submit: nothing of it runs.
+pub fn refused(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, cause: &str) {
+    if goes_back(upgrade) {
+        failed_after_the_stop(o, draft, upgrade, Reason::SubmitFailed, cause);
+    } else {
+        // What it was submitted from stays the state to start from.
+        failed_before_the_stop(o, draft, upgrade, Reason::SubmitFailed, cause);
+        if draft.active.is_some() {
+            draft.phase = Some(JobPhase::Failed);
+        }
+    }
+}
+
+/// Why nothing is put back by itself, and what helps.
+fn stays(o: &Observed, upgrade: &UpgradeProgress, reason: Reason) -> Option<String> {
+    let spec = &o.upgrade.spec;
+    let asked = o.upgrade.metadata.annotations.as_ref().and_then(|all| all.get(ROLLBACK));
+    if !goes_back(upgrade) {
+        return Some(
+            "there is no revision to go back to; change the spec, and the job goes on from its state".to_owned(),
+        );
+    }
+    if status::hands_over(upgrade) && upgrade.step == UpgradeStep::Stabilizing {
+        let from = upgrade.from.unwrap_or_default();
+        return Some(format!("it claimed the savepoint, so revision {from} can't go on from it; change the spec"));
+    }
+    if asked.is_some_and(|id| id.trim() == upgrade.id) {
+        return None;
+    }
+    let by_hand =
+        format!("change the spec, or go back: kubectl annotate fju {} {ROLLBACK}={}", status::name(o), upgrade.id);
+    if spec.rollback_policy() == Automation::Manual {
+        return Some(format!("upgrade.rollback.policy is Manual; {by_hand}"));
+    }
+    // What a job did that was never given its state is no progress.
+    let rewind = rewind(o, upgrade).filter(|_| !spec.allow_rewind() && reason != Reason::RestoreMismatch)?;
+    Some(format!(
+        "to go back would undo what it did since ({rewind}), which upgrade.rollback.allowRewind does not allow; {by_hand}"
+    ))
+}
+
+/// What going back undoes: what the new job did since its first completed checkpoint.
+fn rewind(o: &Observed, upgrade: &UpgradeProgress) -> Option<String> {
+    let submission = upgrade.submission.as_ref()?;
+    let job = o.job(submission.revision, &submission.job_id).filter(|job| job.completed_checkpoints > 0)?;
+    let (id, path) = job.last_checkpoint.as_ref()?;
+    Some(format!("{} checkpoints of job {}, up to {id}: {path}", job.completed_checkpoints, job.id))
+}
+
+/// There is an old job that ran until it was stopped, and its savepoint: it can be put back.
+fn goes_back(upgrade: &UpgradeProgress) -> bool {
+    upgrade.savepoint_location.is_some() && upgrade.from.is_some_and(|from| from != upgrade.to)
 }
 
 /// A newer spec took over before anything happened to the old job.
@@ -48,8 +126,7 @@ pub fn failed_before_the_stop(
     record(o, draft, upgrade, UpgradeResult::Failed, Some(reason), Some(message));
     draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
     close(draft, if upgrade.from.is_some() { JobPhase::Running } else { JobPhase::Failed });
-    let last = draft.history.first().cloned();
-    status::refusal(o, draft, last.as_ref());
+    status::refusal(o, draft);
 }
 
 /// The new revision refused the state or died: the old revision goes on from the savepoint, if there is one.
@@ -60,23 +137,53 @@ pub fn failed_after_the_stop(
     reason: Reason,
     message: &str,
 ) {
-    let Some(from) = upgrade.from else {
-        failed_before_the_stop(o, draft, upgrade, reason, message);
-        return;
-    };
-    if status::hands_over(upgrade) && upgrade.step == UpgradeStep::Stabilizing {
-        let message = format!(
-            "revision {}: {message}; it claimed the savepoint, so revision {from} can't go on from it",
-            upgrade.to
-        );
-        status::stalled(o, draft, reason, &message);
+    let ended =
+        upgrade.submission.as_ref().and_then(|s| o.job(s.revision, &s.job_id)).is_none_or(|j| j.state.is_terminal());
+    let submitted = matches!(upgrade.step, UpgradeStep::Restoring | UpgradeStep::Stabilizing);
+    if !goes_back(upgrade) && (ended || !submitted) {
+        failed_for_good(o, draft, upgrade, reason, message);
         return;
     }
     if let Some(u) = &mut draft.upgrade {
         u.failure_reason = Some(reason);
         u.failure = Some(message.to_owned());
     }
+    if let Some(why) = stays(o, upgrade, reason) {
+        status::stalled(o, draft, reason, &format!("revision {}: {message}; {why}", upgrade.to));
+        return;
+    }
+    if let Some(u) = &mut draft.upgrade {
+        u.rewind = rewind(o, upgrade);
+    }
     prewarm::step(o, draft, UpgradeStep::PuttingBack, message);
+}
+
+/// A newer spec takes the place of a revision that did not become stable, at once: it starts from that one's state.
+pub fn replaced(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
+    let reason = upgrade.failure_reason.unwrap_or(Reason::JobFailed);
+    let message = upgrade.failure.clone().unwrap_or_default();
+    failed_for_good(o, draft, upgrade, reason, &message);
+}
+
+/// There is no way back: the submission that failed is the job, and what follows starts from its state.
+fn failed_for_good(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    reason: Reason,
+    message: &str,
+) {
+    failed_before_the_stop(o, draft, upgrade, reason, message);
+    if let Some(submission) = upgrade.submission.clone() {
+        draft.active = Some(ActiveRevision {
+            revision: upgrade.to,
+            revision_name: o.upgrade.spec.revision_name.clone(),
+            submission,
+            ..ActiveRevision::default()
+        });
+        draft.restore_from_id = upgrade.restore_from_id.clone().or(draft.restore_from_id.take());
+    }
+    draft.phase = Some(JobPhase::Failed);
 }
 
 /// The old revision's job runs again, from the savepoint.
@@ -85,17 +192,19 @@ pub fn put_back(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgra
     let reason = upgrade.failure_reason.unwrap_or(Reason::RolledBack);
     record(o, draft, upgrade, UpgradeResult::RolledBack, Some(reason), Some(&message));
     if let Some(active) = &mut draft.active {
-        active.submission = submission;
+        // Until Flink tells of another.
+        let checkpoint_directory = snapshots::directory(o, &submission);
+        active.submission = Submission { checkpoint_directory, ..submission };
     }
     draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
     close(draft, JobPhase::Running);
-    let last = draft.history.first().cloned();
-    status::refusal(o, draft, last.as_ref());
+    status::refusal(o, draft);
 }
 
 fn close(draft: &mut FlinkJobUpgradeStatus, phase: JobPhase) {
     draft.upgrade = None;
     draft.operation = None;
+    draft.next = None;
     draft.phase = Some(phase);
 }
 
@@ -124,7 +233,7 @@ fn record(
             duration_seconds: upgrade.start_time.as_ref().map(|t| time::seconds_between(time::from_k8s(t), o.now)),
             message: message.map(str::to_owned),
             completion_time: Some(time::to_k8s(o.now)),
-            rewind: None,
+            rewind: upgrade.rewind.clone(),
         },
     );
     let limit = o.upgrade.spec.revision_history_limit().max(1);

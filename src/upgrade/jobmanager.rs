@@ -15,6 +15,26 @@ pub struct Process {
     pub url: String,
 }
 
+/// The pod's UID and the container's restart count that an instance names.
+#[must_use]
+pub fn parts(instance: &str) -> Option<(&str, i32)> {
+    let (uid, restarts) = instance.rsplit_once('/')?;
+    Some((uid, restarts.parse().ok()?))
+}
+
+/// How often Flink's container in a pod was restarted, and whether its last process has ended.
+#[must_use]
+pub fn restarts(pod: &Pod) -> (i32, bool) {
+    let status = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
+    let Some(main) = status.and_then(|all| all.iter().find(|c| c.name == naming::MAIN_CONTAINER)) else {
+        return (0, false);
+    };
+    let state = main.state.as_ref();
+    let waits_after_its_end = || main.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
+    let ended = state.is_some_and(|s| s.terminated.is_some() || s.waiting.is_some() && waits_after_its_end());
+    (main.restart_count, ended)
+}
+
 /// The process in a JobManager's pod. `None` while its container does not run.
 #[must_use]
 pub fn process(pod: &Pod) -> Option<Process> {

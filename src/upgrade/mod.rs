@@ -3,12 +3,15 @@
 mod act;
 mod child;
 mod deletion;
+mod fence;
 mod finish;
 pub mod jobmanager;
 mod observe;
 mod observed;
 mod plan;
 mod scope;
+mod snapshots;
+mod state_source;
 mod status;
 mod strategy;
 #[cfg(test)]

@@ -13,10 +13,10 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::jobmanager::Process;
-use super::observed::{self, Cluster, JobFacts, Observed, Record, Revision, Up};
+use super::observed::{self, Cluster, Existing, JobFacts, Observed, Record, Restore, Retained, Revision, Up};
 use super::plan::FAST;
 use super::scope::{self, Scope};
-use super::{child, jobmanager, workload};
+use super::{child, jobmanager, snapshots, workload};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage, labels};
 use crate::flink::{self, JobId};
 use crate::naming;
@@ -44,7 +44,11 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     let (objects, savepoint, terminating) =
         tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade))?;
     let Objects { mut revisions, stable_service } = objects;
-    let what = Ask { slots: scope::slots_matter(&upgrade), patient: scope::waits_for_tasks(&upgrade) };
+    let what = Ask {
+        slots: scope::slots_matter(&upgrade),
+        patient: scope::waits_for_tasks(&upgrade),
+        failures: scope::failures_matter(&upgrade),
+    };
     let asked = scope::jobs_of_interest(&upgrade).into_iter().filter_map(|(number, job)| {
         let process = revisions.get(&number)?.job_manager.clone();
         Some(async move { (number, cluster(ctx, process, job, what).await) })
@@ -55,7 +59,22 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     let not_yet = not_yet(&upgrade);
     // Only now: what was waited for has just happened.
     let now = ctx.clock.now();
-    Ok(Observed { now, upgrade, not_yet, revisions, savepoint, stable_service, namespace_terminating: terminating })
+    let mut observed = Observed {
+        now,
+        upgrade,
+        not_yet,
+        revisions,
+        savepoint,
+        stable_service,
+        retained: Retained::NotAsked,
+        unlisted: false,
+        existing: Existing::NotAsked,
+        restore: Restore::NotAsked,
+        namespace_terminating: terminating,
+    };
+    // After the pods and the job: what is the newest is certain only of a job that was fenced before.
+    snapshots::add(ctx, &mut observed).await?;
+    Ok(observed)
 }
 
 /// What Kubernetes has of a job.
@@ -68,10 +87,21 @@ struct Objects {
 impl Objects {
     fn pod(&mut self, number: i64, pod: &Pod) {
         let revision = self.revisions.entry(number).or_default();
-        if pod.labels().get(labels::COMPONENT).is_some_and(|c| c == labels::JOBMANAGER) {
+        let job_manager = pod.labels().get(labels::COMPONENT).is_some_and(|c| c == labels::JOBMANAGER);
+        if job_manager {
             revision.job_manager = jobmanager::process(pod).or(revision.job_manager.take());
         }
-        revision.pods.push(observed::Pod { name: pod.name_any(), trouble: jobmanager::trouble(pod) });
+        let (restarts, ended) = jobmanager::restarts(pod);
+        revision.pods.push(observed::Pod {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            job_manager,
+            restarts,
+            ended,
+            leaving: pod.metadata.deletion_timestamp.is_some(),
+            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+            trouble: jobmanager::trouble(pod),
+        });
     }
 
     fn record(&mut self, record: &ControllerRevision) -> Result<(), Error> {
@@ -243,6 +273,8 @@ async fn terminating(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) 
 #[derive(Clone, Copy)]
 struct Ask {
     slots: bool,
+    /// Also of a job that runs.
+    failures: bool,
     /// Asked again, for a moment, while the job's tasks are being started.
     patient: bool,
 }
@@ -252,7 +284,7 @@ async fn cluster(ctx: &Context, process: Option<Process>, job: Option<JobId>, as
     let flink = ctx.flink.client(&process.url);
     let moment = if ask.patient { MOMENT } else { Duration::ZERO };
     let enough = |answer: &Result<Up, _>| !matches!(answer, Ok(up) if up.job.as_ref().is_some_and(starts));
-    match flink::ask_until(moment, FAST, || up(&flink, &ctx.clock, job.as_ref(), ask.slots), enough).await {
+    match flink::ask_until(moment, FAST, || up(&flink, &ctx.clock, job.as_ref(), ask), enough).await {
         Ok(up) => Cluster::Up(Box::new(Up { instance: process.instance, ..up })),
         Err(e) => Cluster::Down(e.to_string()),
     }
@@ -263,8 +295,8 @@ fn starts(job: &JobFacts) -> bool {
     matches!(job.state, Created | Initializing | Running) && !job.all_tasks_running
 }
 
-async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, slots: bool) -> Result<Up, flink::Error> {
-    let overview = async { if slots { flink.overview().await.map(Some) } else { Ok(None) } };
+async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, ask: Ask) -> Result<Up, flink::Error> {
+    let overview = async { if ask.slots { flink.overview().await.map(Some) } else { Ok(None) } };
     let (overview, jobs) = tokio::try_join!(overview, flink.jobs())?;
     let mut up = Up {
         instance: String::new(),
@@ -284,24 +316,39 @@ async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, slots: bo
         checkpoints_in_progress: 0,
         last_checkpoint: None,
         failure: None,
+        failures: 0,
+        own_failures: 0,
     };
+    let mut last_ack = None;
     // Both may be refused while the job is in its first moments; they only add to what is known.
-    if facts.state == flink::JobState::Running
+    if checkpoints_matter(facts.state)
         && let Ok(checkpoints) = flink.checkpoints(&facts.id).await
     {
         facts.restored_path = checkpoints.latest.restored.and_then(|r| r.external_path);
         facts.completed_checkpoints = checkpoints.counts.completed;
         facts.checkpoints_in_progress = checkpoints.counts.in_progress;
         let last = checkpoints.latest.completed;
+        last_ack = last.as_ref().and_then(|c| c.latest_ack_timestamp);
         facts.last_checkpoint = last.and_then(|c| c.external_path.map(|path| (c.id, path)));
     }
-    if failures_matter(facts.state, all_tasks_running, found.start_time, clock)
+    if (ask.failures || failures_matter(facts.state, all_tasks_running, found.start_time, clock))
         && let Ok(exceptions) = flink.exceptions(&facts.id).await
     {
-        facts.failure = exceptions.first().map(|e| e.cause.to_string());
+        let since = |e: &&flink::ExceptionEntry| last_ack.is_none_or(|ack| e.timestamp > ack);
+        facts.failures = exceptions.iter().filter(since).count();
+        facts.own_failures = exceptions.iter().filter(|e| !e.cause.is_lost_task_manager()).count();
+        if failures_matter(facts.state, all_tasks_running, found.start_time, clock) {
+            facts.failure = exceptions.first().map(|e| e.cause.to_string());
+        }
     }
     up.job = Some(facts);
     Ok(up)
+}
+
+/// While it is in its first moments Flink has no answer, and of a job that came to its end none is needed.
+fn checkpoints_matter(state: flink::JobState) -> bool {
+    use flink::JobState::{Canceled, Cancelling, Failed, Failing, Restarting, Running};
+    matches!(state, Running | Restarting | Failing | Failed | Cancelling | Canceled)
 }
 
 /// A job that has just begun is not asked why it does not run yet: the JobManager has better things to do.

@@ -7,8 +7,10 @@ use chrono::{DateTime, Utc};
 
 use super::jobmanager::Process;
 use super::workload::Rendered;
+use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{JobId, JobState};
+use crate::store::check::Failure;
 
 /// Everything that a decision is made from.
 #[derive(Debug, Clone)]
@@ -25,8 +27,74 @@ pub struct Observed {
     pub savepoint: Option<FlinkSavepoint>,
     /// The revision that the stable Service points to.
     pub stable_service: Option<i64>,
+    /// The newest retained checkpoint of the submission that the pass is about, where it matters.
+    pub retained: Retained,
+    /// The checkpoints of the job at rest lie where no store can be listed, so that the newest has to be recorded.
+    pub unlisted: bool,
+    /// State of earlier jobs of this name, where it matters.
+    pub existing: Existing,
+    /// What `job.restoreFrom` names, where it is to be acted on.
+    pub restore: Restore,
     /// The namespace is being deleted: nothing can be created in it any more.
     pub namespace_terminating: bool,
+}
+
+/// The newest retained checkpoint of one submission: the highest number below the submission's own directory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Retained {
+    /// It was not looked for, as nothing depends on it.
+    #[default]
+    NotAsked,
+    /// No store can be listed; why, and the cure.
+    NoStore(String),
+    /// The store could not be asked, or the files not be looked at.
+    Failed(Failure),
+    /// There is none.
+    Nothing,
+    /// Its files are being looked at.
+    Reading(String),
+    /// It is not whole.
+    Broken {
+        /// Its directory.
+        location: String,
+        /// What is wrong.
+        failure: Failure,
+    },
+    /// It is whole.
+    Whole {
+        /// Flink's number of it.
+        id: i64,
+        /// Its directory.
+        location: String,
+    },
+}
+
+/// State of earlier jobs of a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// It was not looked for, as nothing depends on it.
+    #[default]
+    NotAsked,
+    /// There is none.
+    Nothing,
+    /// It could not be found out: why, and the cure.
+    Unknown(String),
+    /// The newest snapshot.
+    Found(String),
+}
+
+/// What a `job.restoreFrom` comes to.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Restore {
+    /// There is none, or it was acted on.
+    #[default]
+    NotAsked,
+    /// The job starts from this; `None`: from nothing.
+    From(Option<String>),
+    /// It is being looked at, or not there yet: what is waited for.
+    Wait(String),
+    /// It can't be used: why, and the cure.
+    Refused(Reason, String),
 }
 
 /// One revision as it stands in the cluster.
@@ -58,6 +126,18 @@ pub struct Record {
 pub struct Pod {
     /// Its name.
     pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// It is the JobManager's, and not a TaskManager's.
+    pub job_manager: bool,
+    /// How often Flink's container was restarted.
+    pub restarts: i32,
+    /// Flink's process has ended, by the word of the kubelet.
+    pub ended: bool,
+    /// It was told to go.
+    pub leaving: bool,
+    /// Where it runs.
+    pub node: Option<String>,
     /// Why it does not start, in Kubernetes' own words: the first container that waits for more than its turn.
     pub trouble: Option<String>,
 }
@@ -108,6 +188,10 @@ pub struct JobFacts {
     pub last_checkpoint: Option<(i64, String)>,
     /// The newest failure, cut to its cause.
     pub failure: Option<String>,
+    /// Failures since the last completed checkpoint, as far as Flink's history of them goes.
+    pub failures: usize,
+    /// Failures that no lost pod explains, as far as Flink's history of them goes.
+    pub own_failures: usize,
 }
 
 impl Observed {
@@ -124,6 +208,15 @@ impl Observed {
     #[must_use]
     pub fn job(&self, revision: i64, id: &str) -> Option<&JobFacts> {
         self.up(revision)?.job.as_ref().filter(|j| j.id.as_str() == id)
+    }
+
+    /// Why a revision's JobManager did not answer.
+    #[must_use]
+    pub fn why_down(&self, revision: i64) -> String {
+        match self.revisions.get(&revision).map(|r| &r.cluster) {
+            Some(Cluster::Down(why)) => why.clone(),
+            _ => "it was not asked".to_owned(),
+        }
     }
 
     /// The stored rendering of a revision.

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::observed::{Observed, Up};
-use super::strategy::prewarm;
+use super::observed::{Existing, Observed, Restore, Up};
+use super::state_source::{self, Now};
+use super::strategy::{prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, status};
+use super::{deletion, finish, scope, status};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
-    SavepointPhase, UpgradeProgress, UpgradeStep,
+    SavepointPhase, StateSource, UpgradeFrom, UpgradeProgress, UpgradeStep,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
@@ -22,7 +23,7 @@ pub const AT_REST: Duration = Duration::from_secs(15);
 /// How often something slow is looked at: pods that start, an operation of somebody else.
 pub const SLOW: Duration = Duration::from_secs(2);
 /// How often pods that are to go are looked at.
-const LEAVING: Duration = Duration::from_millis(200);
+pub const LEAVING: Duration = Duration::from_millis(200);
 /// How often something that downtime waits for is looked at.
 pub const FAST: Duration = Duration::from_millis(25);
 
@@ -39,6 +40,8 @@ pub enum Effect {
     CreateObjects(i64),
     /// Delete what is there of a revision's objects.
     DeleteObjects(i64),
+    /// Delete pods of a revision, by name and UID: its controllers make new ones.
+    DeletePods(i64, Vec<(String, String)>),
     /// Delete a revision's stored rendering.
     DeleteRecord(i64),
     /// Point the stable Service to this revision.
@@ -49,6 +52,8 @@ pub enum Effect {
     WarmUp(i64, RunRequest),
     /// Create the child FlinkSavepoint.
     CreateSavepoint(Box<FlinkSavepoint>),
+    /// Delete the child FlinkSavepoint, as it was observed: nothing was asked of Flink for it yet.
+    DeleteSavepoint,
     /// Submit the job to this revision's cluster.
     Submit(i64, RunRequest),
     /// Cancel a job on this revision's cluster.
@@ -67,11 +72,13 @@ impl Effect {
             Self::StoreRevision(_) => "store-revision",
             Self::CreateObjects(_) => "create-objects",
             Self::DeleteObjects(_) => "delete-objects",
+            Self::DeletePods(..) => "delete-pods",
             Self::DeleteRecord(_) => "delete-record",
             Self::PointService(_) => "point-service",
             Self::DeleteService => "delete-service",
             Self::WarmUp(..) => "warm-up",
             Self::CreateSavepoint(_) => "create-savepoint",
+            Self::DeleteSavepoint => "delete-savepoint",
             Self::Submit(..) => "submit",
             Self::Cancel(..) => "cancel",
             Self::TriggerCheckpoint(..) => "trigger-checkpoint",
@@ -87,11 +94,13 @@ impl Effect {
             Self::StoreRevision(_) => ("upgrade.store-revision.before", "upgrade.store-revision.after"),
             Self::CreateObjects(_) => ("upgrade.create-objects.before", "upgrade.create-objects.after"),
             Self::DeleteObjects(_) => ("upgrade.delete-objects.before", "upgrade.delete-objects.after"),
+            Self::DeletePods(..) => ("upgrade.delete-pods.before", "upgrade.delete-pods.after"),
             Self::DeleteRecord(_) => ("upgrade.delete-record.before", "upgrade.delete-record.after"),
             Self::PointService(_) => ("upgrade.point-service.before", "upgrade.point-service.after"),
             Self::DeleteService => ("upgrade.delete-service.before", "upgrade.delete-service.after"),
             Self::WarmUp(..) => ("upgrade.warm-up.before", "upgrade.warm-up.after"),
             Self::CreateSavepoint(_) => ("upgrade.create-savepoint.before", "upgrade.create-savepoint.after"),
+            Self::DeleteSavepoint => ("upgrade.delete-savepoint.before", "upgrade.delete-savepoint.after"),
             Self::Submit(..) => ("upgrade.submit.before", "upgrade.submit.after"),
             Self::Cancel(..) => ("upgrade.cancel.before", "upgrade.cancel.after"),
             Self::TriggerCheckpoint(..) => ("upgrade.trigger-checkpoint.before", "upgrade.trigger-checkpoint.after"),
@@ -102,11 +111,12 @@ impl Effect {
 /// What becomes of the status when Flink refuses a submit: the request was answered, so nothing of it runs.
 pub fn refused(o: &Observed, draft: &mut FlinkJobUpgradeStatus, cause: &str) {
     let Some(upgrade) = draft.upgrade.clone() else { return };
-    if upgrade.step == UpgradeStep::PuttingBack {
-        let message = format!("revision {} can't be put back: {cause}", upgrade.from.unwrap_or_default());
-        status::stalled(o, draft, Reason::RollbackFailed, &message);
-    } else {
-        finish::failed_after_the_stop(o, draft, &upgrade, Reason::SubmitFailed, cause);
+    match upgrade.step {
+        UpgradeStep::PuttingBack => {
+            let message = format!("revision {} can't be put back: {cause}", upgrade.from.unwrap_or_default());
+            status::stalled(o, draft, Reason::RollbackFailed, &message);
+        }
+        _ => finish::refused(o, draft, &upgrade, cause),
     }
 }
 
@@ -165,10 +175,11 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 }
 
 fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
-    if draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str()) {
+    let restore = scope::pending_restore(&o.upgrade);
+    if restore.is_none() && draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str())
+    {
         // Told anew: something else may have been wrong meanwhile.
-        let last = draft.history.first().cloned();
-        status::refusal(o, draft, last.as_ref());
+        status::refusal(o, draft);
         return sweep(o, draft, None).unwrap_or((None, Next::After(AT_REST)));
     }
     // An earlier attempt's job may still run: nothing is started beside it.
@@ -179,7 +190,35 @@ fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         status::reconciling(o, draft, Reason::Starting, "waiting until the pods of an earlier revision are gone");
         return (None, Next::After(LEAVING));
     }
-    begin(o, draft, None)
+    if restore.is_none()
+        && let Some((reason, message)) = may_not_start_empty(o)
+    {
+        status::stalled(o, draft, reason, &message);
+        return (None, Next::After(AT_REST));
+    }
+    begin_or_wait(o, draft, None)
+}
+
+/// Why a job may not start without state: an earlier one of its name has left some, or nobody can tell.
+fn may_not_start_empty(o: &Observed) -> Option<(Reason, String)> {
+    match &o.existing {
+        Existing::Nothing => None,
+        Existing::Found(newest) => Some((
+            Reason::StateExists,
+            format!(
+                "an earlier job of this name has left state, the newest is {newest}; set job.restoreFrom with latest: true to \
+                 start from it, or with empty: true to start without"
+            ),
+        )),
+        Existing::Unknown(why) => Some((
+            Reason::StateUnknown,
+            format!(
+                "whether an earlier job of this name has left state can't be found out: {why}; or say in job.restoreFrom \
+                 what to start from (empty: true: nothing)"
+            ),
+        )),
+        Existing::NotAsked => Some((Reason::StateUnknown, "state of earlier jobs was not looked for yet".to_owned())),
+    }
 }
 
 /// No upgrade under way and a revision active: begin one if the spec asks for it, else keep watch.
@@ -194,40 +233,47 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         );
         return (None, Next::After(AT_REST));
     };
-    let changed = record.revision_hash != workload::revision_hash(&o.upgrade.spec);
+    let changed = record.revision_hash != workload::revision_hash(&o.upgrade.spec)
+        || scope::pending_restore(&o.upgrade).is_some();
     let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str());
+    let now = state_source::now(o, &active.submission);
     if changed && !failed {
         if let Some(operation) = draft.operation.as_ref().filter(|operation| !gives_way(o, operation)) {
             let message = format!("the change waits for {} {}", operation.kind, operation.id);
             status::reconciling(o, draft, Reason::WaitingForOperation, &message);
             return (None, Next::After(SLOW));
         }
-        if !has_savepoint_directory(o, record.rendered.savepoint_directory.is_some()) {
+        if let (Now::Finished, None, Some(message)) =
+            (&now, scope::pending_restore(&o.upgrade), state_source::no_state_is_left(o.upgrade.spec.upgrade_from()))
+        {
+            status::stalled(o, draft, Reason::StateUnknown, message);
+            return (None, Next::After(AT_REST));
+        }
+        let needs_savepoint = now == Now::Running
+            && !matches!(o.upgrade.spec.upgrade_from(), UpgradeFrom::Empty | UpgradeFrom::Checkpoint);
+        if needs_savepoint && !has_savepoint_directory(o, record.rendered.savepoint_directory.is_some()) {
             let message = "the change needs a savepoint, and there is nowhere to write it: set \
                            upgrade.savepoint.targetDirectory, or execution.checkpointing.savepoint-dir in \
                            flinkConfiguration of a first start";
             status::stalled(o, draft, Reason::NoTargetDirectory, message);
             return (None, Next::After(AT_REST));
         }
-        if o.job(active.revision, &active.submission.job_id).is_some_and(|j| j.all_tasks_running) {
-            // What is left of earlier revisions would take the new one's room, and the stable Service might lead there.
-            if let Some(decision) = sweep(o, draft, Some(active.revision)) {
-                // It is Ready for an older spec only.
-                let message = "the change waits until what is left of earlier revisions is removed";
-                status::reconciling(o, draft, Reason::Upgrading, message);
-                return decision;
-            }
-            return begin(o, draft, Some(active.revision));
+        // What is left of earlier revisions would take the new one's room, and the stable Service might lead there.
+        if let Some(decision) = sweep(o, draft, Some(active.revision)) {
+            // It is Ready for an older spec only.
+            let message = "the change waits until what is left of earlier revisions is removed";
+            status::reconciling(o, draft, Reason::Upgrading, message);
+            return decision;
         }
-        status::at_rest(o, draft, active, false);
-        let message = format!("the change waits until the job runs: {}", status::message_of(&draft.conditions));
-        status::reconciling(o, draft, Reason::JobNotRunning, &message);
-        return (None, Next::After(SLOW));
+        return begin_or_wait(o, draft, Some(active.revision));
     }
     if !changed {
         draft.failed_spec_hash = None;
     }
     status::at_rest(o, draft, active, failed && changed);
+    if now == Now::Lost && !matches!(draft.phase, Some(JobPhase::Finished | JobPhase::Failed)) {
+        return recovery::begin(o, draft, active);
+    }
     if let Some(decision) = sweep(o, draft, Some(active.revision)) {
         return decision;
     }
@@ -266,17 +312,42 @@ pub fn release_lock(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
     }
 }
 
-fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> Decision {
+/// Begins, once it is known what `job.restoreFrom` comes to, if there is one to act on.
+fn begin_or_wait(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> Decision {
+    let Some(wish) = scope::pending_restore(&o.upgrade) else { return begin(o, draft, from, None) };
+    match &o.restore {
+        Restore::From(path) => begin(o, draft, from, Some((wish.id.clone(), path.clone()))),
+        Restore::Refused(reason, message) => {
+            status::stalled(o, draft, *reason, message);
+            (None, Next::After(AT_REST))
+        }
+        Restore::Wait(message) => {
+            status::reconciling(o, draft, Reason::Starting, message);
+            (None, Next::After(SLOW))
+        }
+        Restore::NotAsked => (None, Next::Again),
+    }
+}
+
+/// Begins an upgrade, or the first start. `restore`: the id of the `job.restoreFrom` that it acts on, and the snapshot.
+pub fn begin(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    from: Option<i64>,
+    restore: Option<(String, Option<String>)>,
+) -> Decision {
     let to = draft.last_revision.unwrap_or(0) + 1;
     let id = naming::upgrade_id(status::uid(o), to);
     draft.last_revision = Some(to);
     draft.phase = Some(if from.is_some() { JobPhase::Upgrading } else { JobPhase::Starting });
-    draft.operation = Some(Operation {
-        id: id.clone(),
-        kind: if from.is_some() { OperationKind::Upgrade } else { OperationKind::Start },
-        savepoint: None,
-        since: Some(time::to_k8s(o.now)),
-    });
+    let kind = if from.is_some() { OperationKind::Upgrade } else { OperationKind::Start };
+    draft.operation = Some(Operation { id: id.clone(), kind, savepoint: None, since: Some(time::to_k8s(o.now)) });
+    let source = match (&restore, from) {
+        (Some(_), _) => Some(StateSource::RestoreFrom),
+        (None, None) => Some(StateSource::Empty),
+        (None, Some(_)) => None,
+    };
+    let (restore_from_id, snapshot) = restore.unzip();
     draft.upgrade = Some(UpgradeProgress {
         id,
         from,
@@ -285,6 +356,9 @@ fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> 
         step: UpgradeStep::Preparing,
         start_time: Some(time::to_k8s_precise(o.now)),
         step_since: Some(time::to_k8s_precise(o.now)),
+        source,
+        snapshot: snapshot.flatten(),
+        restore_from_id,
         restore_mode: o.upgrade.spec.job.restore_mode,
         allow_non_restored_state: o.upgrade.spec.job.allow_non_restored_state,
         spec_hash: Some(workload::attempt_hash(&o.upgrade.spec)),

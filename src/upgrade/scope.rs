@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{FlinkJobUpgrade, UpgradeProgress, UpgradeStep};
+use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, RestoreFrom, Submission, UpgradeProgress, UpgradeStep};
 use crate::flink::JobId;
 
 /// What a pass reads.
@@ -72,6 +72,58 @@ pub fn waits_for_tasks(upgrade: &FlinkJobUpgrade) -> bool {
 #[must_use]
 pub fn savepoint_matters(upgrade: &FlinkJobUpgrade) -> bool {
     of(upgrade) == Scope::Whole || under_way(upgrade).is_some_and(|u| u.step == UpgradeStep::Savepoint)
+}
+
+/// The submission whose newest retained checkpoint matters: while one is chosen, and again once it is fenced.
+#[must_use]
+pub fn retained_matters(upgrade: &FlinkJobUpgrade) -> Option<Submission> {
+    let status = upgrade.status.as_ref()?;
+    let u = under_way(upgrade)?;
+    match u.step {
+        UpgradeStep::Checkpoint | UpgradeStep::Fencing => subject(status, u).cloned(),
+        _ => None,
+    }
+}
+
+/// The submission that has to be fenced before the next one: of this upgrade, if it has made one, else the active one.
+#[must_use]
+pub fn subject<'a>(status: &'a FlinkJobUpgradeStatus, upgrade: &'a UpgradeProgress) -> Option<&'a Submission> {
+    upgrade.submission.as_ref().or_else(|| status.active.as_ref().map(|active| &active.submission))
+}
+
+/// Whether state of earlier jobs of this name matters: before the first start.
+#[must_use]
+pub fn existing_matters(upgrade: &FlinkJobUpgrade) -> bool {
+    let status = upgrade.status.as_ref();
+    upgrade.metadata.deletion_timestamp.is_none()
+        && upgrade.spec.job.restore_from.is_none()
+        && status.is_none_or(|s| s.active.is_none() && s.upgrade.is_none())
+}
+
+/// What the job shall start from, if the spec says so under an id that was not acted on.
+#[must_use]
+pub fn restore_matters(upgrade: &FlinkJobUpgrade) -> Option<RestoreFrom> {
+    let status = upgrade.status.as_ref();
+    let idle = upgrade.metadata.deletion_timestamp.is_none() && status.is_none_or(|s| s.upgrade.is_none());
+    pending_restore(upgrade).filter(|_| idle).cloned()
+}
+
+/// A `job.restoreFrom` that was not acted on yet.
+#[must_use]
+pub fn pending_restore(upgrade: &FlinkJobUpgrade) -> Option<&RestoreFrom> {
+    let done = upgrade.status.as_ref().and_then(|s| s.restore_from_id.as_deref());
+    upgrade.spec.job.restore_from.as_ref().filter(|wish| done != Some(wish.id.as_str()))
+}
+
+/// Whether all failures of a job matter: while it is decided how it ends.
+#[must_use]
+pub fn failures_matter(upgrade: &FlinkJobUpgrade) -> bool {
+    under_way(upgrade).is_some_and(|u| {
+        matches!(
+            u.step,
+            UpgradeStep::Savepoint | UpgradeStep::Checkpoint | UpgradeStep::Restoring | UpgradeStep::Stabilizing
+        )
+    })
 }
 
 fn under_way(upgrade: &FlinkJobUpgrade) -> Option<&UpgradeProgress> {

@@ -5,11 +5,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::observed::{Cluster, Observed};
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
-    ActiveRevision, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission,
-    UpgradeProgress, UpgradeResult,
+    ActiveRevision, CheckpointRef, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase,
+    Submission, UpgradeProgress, UpgradeResult,
 };
-use crate::flink::JobState;
+use crate::flink::{JobState, location};
 use crate::naming;
+use crate::time;
 
 /// The resource's name.
 #[must_use]
@@ -32,8 +33,12 @@ pub fn has_finalizer(upgrade: &FlinkJobUpgrade) -> bool {
 /// Whether a newer version wrote something that this one can't read.
 #[must_use]
 pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
-    use crate::api::{OperationKind, RestoreMode, UpgradeStep};
-    let unknown = |u: &UpgradeProgress| u.step == UpgradeStep::Unknown || u.restore_mode == Some(RestoreMode::Unknown);
+    use crate::api::{OperationKind, RestoreMode, StateSource, UpgradeStep};
+    let unknown = |u: &UpgradeProgress| {
+        u.step == UpgradeStep::Unknown
+            || u.restore_mode == Some(RestoreMode::Unknown)
+            || u.source == Some(StateSource::Unknown)
+    };
     status.phase == Some(JobPhase::Unknown)
         || status.upgrade.as_ref().is_some_and(unknown)
         || status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Unknown)
@@ -65,6 +70,7 @@ pub fn under_way(draft: &FlinkJobUpgradeStatus) -> Reason {
     match draft.phase {
         Some(JobPhase::Upgrading) => Reason::Upgrading,
         Some(JobPhase::RollingBack) => Reason::RollingBack,
+        Some(JobPhase::Recovering) => Reason::Recovering,
         Some(JobPhase::Deleting) => Reason::Deleting,
         _ => Reason::Starting,
     }
@@ -90,16 +96,14 @@ pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveR
         draft.parallelism = Some(record.rendered.submission.parallelism);
         draft.selector = Some(naming::task_manager_selector(uid(o)));
     }
+    note_checkpoint(o, draft, active);
     let health = health(o, active);
     draft.job_state = Some(health.state);
     draft.phase = Some(health.phase);
     match health.trouble {
         Some((reason, message, true)) => stalled(o, draft, reason, &message),
         Some((reason, message, false)) => reconciling(o, draft, reason, &message),
-        None if refused => {
-            let last = draft.history.first().cloned();
-            refusal(o, draft, last.as_ref());
-        }
+        None if refused => refusal(o, draft),
         None => {
             let message = format!("revision {} runs job {}", active.revision, active.submission.job_id);
             conditions(o, draft).ready(Reason::Running, message).remove(types::ROLLED_BACK);
@@ -107,9 +111,26 @@ pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveR
     }
 }
 
+/// Where the job's checkpoints are, once Flink has told; and the newest, where no store can be listed.
+fn note_checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) {
+    let job = o.job(active.revision, &active.submission.job_id);
+    let Some((id, path)) = job.and_then(|job| job.last_checkpoint.clone()) else { return };
+    let Some(noted) = &mut draft.active else { return };
+    // As Flink writes it: a job's code may have set one of its own.
+    if let Some((directory, _)) = path.rsplit_once('/')
+        && !noted.submission.checkpoint_directory.as_deref().is_some_and(|d| location::same(d, directory))
+    {
+        noted.submission.checkpoint_directory = Some(directory.to_owned());
+    }
+    if o.unlisted {
+        noted.last_checkpoint = Some(CheckpointRef { id, path: Some(path), time: Some(time::to_k8s(o.now)) });
+    }
+}
+
 /// Why the newest spec does not run. Told anew on every pass, so that it stays visible.
-pub fn refusal(o: &Observed, draft: &mut FlinkJobUpgradeStatus, last: Option<&HistoryEntry>) {
-    let Some(last) = last else { return };
+pub fn refusal(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
+    let refused = |entry: &&HistoryEntry| matches!(entry.result, UpgradeResult::Failed | UpgradeResult::RolledBack);
+    let Some(last) = draft.history.iter().find(refused).cloned() else { return };
     let reason = last.reason.unwrap_or(Reason::RolledBack);
     let why = last.message.clone().unwrap_or_default();
     let what = match (last.result, last.from) {

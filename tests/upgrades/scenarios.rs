@@ -1,6 +1,6 @@
 //! What may happen to a FlinkJobUpgrade.
 
-use flink_savepoint_operator::api::UpgradeResult::{self, Failed, RolledBack, Succeeded, Superseded};
+use flink_savepoint_operator::api::UpgradeResult::{self, Failed, Recovered, RolledBack, Succeeded, Superseded};
 use flink_savepoint_operator::api::UpgradeStep;
 use flink_savepoint_operator::api::condition::{self, types};
 use futures::FutureExt as _;
@@ -71,7 +71,7 @@ pub fn main_throws() -> Scenario {
 
 /// The new job restarts for ever.
 pub fn crash_loop() -> Scenario {
-    fails(impatient, |w| async move { w.image("crashes").await }.boxed(), RolledBack, "ProgressDeadlineExceeded")
+    fails(impatient, |w| async move { w.image("crashes").await }.boxed(), RolledBack, "JobFailed")
 }
 
 /// The new job fails for good.
@@ -84,13 +84,62 @@ pub fn no_checkpoint() -> Scenario {
     fails(impatient, |w| async move { w.image("no-checkpoint").await }.boxed(), RolledBack, "ProgressDeadlineExceeded")
 }
 
-/// `kill -9` of the new revision's JobManager before it is stable: its tasks go on, so its pods go first.
+/// `kill -9` of the new revision's JobManager before it is stable: its tasks go on, so their pods go first, and the job
+/// is submitted again.
 pub fn job_manager_killed() -> Scenario {
     let kill: Act = |w| async move { w.workload.kill_container("orders-2-jobmanager-0") }.boxed();
-    let mut it =
-        fails(impatient, |w| async move { w.image("no-checkpoint").await }.boxed(), RolledBack, "JobManagerLost");
+    let mut it = fails(
+        impatient,
+        |w| async move { w.image("no-checkpoint").await }.boxed(),
+        RolledBack,
+        "ProgressDeadlineExceeded",
+    );
     it.acts.push((When::Step(UpgradeStep::Stabilizing), kill));
     it
+}
+
+/// `kill -9` of the JobManager of a job at rest: it comes back from its newest checkpoint.
+pub fn lost_and_recovered() -> Scenario {
+    let kill: Act = |w| async move { w.workload.kill_container("orders-1-jobmanager-0") }.boxed();
+    let mut it = job(vec![(RUNS, kill)], "v1", &[Succeeded]);
+    it.end.history.insert(0, (1, Recovered));
+    it
+}
+
+/// The JobManager's pod is deleted.
+pub fn evicted_and_recovered() -> Scenario {
+    let evict: Act = |w| async move { w.delete_pod("orders-1-jobmanager-0").await }.boxed();
+    let mut it = job(vec![(RUNS, evict)], "v1", &[Succeeded]);
+    it.end.history.insert(0, (1, Recovered));
+    it
+}
+
+/// It is lost, and changed at once: the new revision takes its checkpoint.
+pub fn lost_and_changed() -> Scenario {
+    let both: Act = |w| {
+        async move {
+            w.workload.kill_container("orders-1-jobmanager-0");
+            w.image("v2").await;
+        }
+        .boxed()
+    };
+    let mut it = job(vec![(RUNS, both)], "v2", &[Succeeded, Succeeded]);
+    it.end.whole = 0;
+    it
+}
+
+/// Only the last of five changes counts.
+pub fn changed_five_times() -> Scenario {
+    let five: Act = |w| {
+        async move {
+            for tag in ["throws", "fails", "crashes", "v2", "v3"] {
+                w.image(tag).await;
+            }
+        }
+        .boxed()
+    };
+    let acts = vec![(RUNS, to_v2 as Act), (When::Step(UpgradeStep::Restoring), five)];
+    job(acts, "v3", &[Succeeded, Succeeded, Succeeded])
 }
 
 /// An image that can't be pulled; then one that can.

@@ -9,12 +9,15 @@ use fakes::kube::{ApiServer, Change};
 use fakes::workload::Workload;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{
-    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, SavepointPhase, UpgradeResult, UpgradeStep,
+    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, SavepointPhase, UpgradeProgress,
+    UpgradeResult, UpgradeStep,
 };
 use flink_savepoint_operator::naming;
+use futures::FutureExt as _;
+use object_store::memory::InMemory;
 use serde_json::Value;
 
-use crate::common::NAMESPACE;
+use crate::common::{BUCKET, NAMESPACE};
 use crate::world::{NAME, SAVEPOINTS, UPGRADES};
 
 /// Looks on; what is wrong is kept, as it happens in the middle of a call.
@@ -23,6 +26,7 @@ pub struct Truth {
     kube: ApiServer,
     workload: Workload,
     records: Records,
+    storage: Arc<InMemory>,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -38,8 +42,8 @@ struct Seen {
 }
 
 impl Truth {
-    pub fn new(kube: ApiServer, workload: Workload, records: Records) -> Self {
-        Self { kube, workload, records, seen: Arc::default() }
+    pub fn new(kube: ApiServer, workload: Workload, records: Records, storage: Arc<InMemory>) -> Self {
+        Self { kube, workload, records, storage, seen: Arc::default() }
     }
 
     pub fn broken(&self) -> Vec<String> {
@@ -136,7 +140,26 @@ impl Truth {
         let of_upgrade = savepoint.and_then(|savepoint| savepoint.status).is_some_and(|savepoint| {
             savepoint.phase == Some(SavepointPhase::Completed) && savepoint.location.as_deref() == from
         });
-        self.must(of_upgrade && from.is_some(), || format!("not from the upgrade's verified savepoint: {body}"));
+        // The state of the submission before: its newest checkpoint, or what it began with if it has none.
+        let state = self
+            .submits()
+            .into_iter()
+            .rfind(|submit| submit.job != job)
+            .and_then(|before| self.newest_checkpoint(&before.job).or(before.from));
+        self.must(of_upgrade || from.is_some() && state.as_deref() == from, || {
+            format!("neither the upgrade's verified savepoint nor the job's state, which is {state:?}: {body}")
+        });
+    }
+
+    /// The whole checkpoint of a job with the highest number.
+    fn newest_checkpoint(&self, job: &str) -> Option<String> {
+        let files = crate::common::files(&self.storage, "ck").now_or_never()?;
+        let number = |file: &&String| {
+            let (_, chk) = file.strip_suffix("/_metadata")?.split_once(&format!("/{job}/chk-"))?;
+            chk.parse::<u64>().ok()
+        };
+        let newest = files.iter().filter(|file| number(file).is_some()).max_by_key(number)?;
+        Some(format!("{BUCKET}/{}", newest.strip_suffix("/_metadata")?))
     }
 
     fn savepoint(&self, name: &str) -> Option<FlinkSavepoint> {
@@ -149,11 +172,15 @@ impl Truth {
             return;
         }
         let status = upgrade.status.clone().unwrap_or_default();
+        let fences = |progress: &UpgradeProgress| progress.step == UpgradeStep::Fencing && progress.source.is_some();
         if status.active.as_ref().is_some_and(|active| active.submission.job_id == job) {
-            return self.must(may_be_lost(upgrade), || "the active job is cancelled without a savepoint".to_owned());
+            let chosen = status.upgrade.as_ref().is_some_and(fences);
+            return self
+                .must(chosen || may_be_lost(upgrade), || "the active job is cancelled without a savepoint".to_owned());
         }
         let put_back = status.upgrade.as_ref().is_some_and(|progress| {
-            progress.step == UpgradeStep::PuttingBack && progress.submission.as_ref().is_some_and(|s| s.job_id == job)
+            matches!(progress.step, UpgradeStep::PuttingBack | UpgradeStep::Fencing)
+                && progress.submission.as_ref().is_some_and(|s| s.job_id == job)
         });
         self.must(put_back, || format!("job {job} is cancelled, and is not being put back: {status:?}"));
     }
@@ -185,7 +212,8 @@ impl Truth {
         let own = path.rsplit('/').next().unwrap_or_default();
         let of_active = own == service || own.starts_with(&format!("{service}-"));
         let alive = self.alive().contains(&active.submission.job_id);
-        let ok = !of_active || !alive || may_be_lost(&upgrade);
+        let fenced = status.upgrade.as_ref().is_some_and(|progress| progress.step == UpgradeStep::Fencing);
+        let ok = !of_active || !alive || fenced || may_be_lost(&upgrade);
         self.must(ok, || format!("{path} is deleted, and the active job runs there"));
     }
 
@@ -236,18 +264,22 @@ impl Truth {
     pub fn lost_or_redone(&self) -> Result<(), String> {
         let status = self.last_status();
         let uids = self.seen.lock().unwrap().uids.clone();
+        let last = status.last_submission.unwrap_or_default();
         let given_up: BTreeSet<String> = status
             .history
             .iter()
-            .filter(|entry| entry.result != UpgradeResult::Succeeded)
-            .flat_map(|entry| uids.iter().map(|uid| naming::job_id(uid, entry.to, 1)))
+            .filter(|entry| !matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::Recovered))
+            .flat_map(|entry| (1..=last).map(|number| (entry.to, number)))
+            .flat_map(|(revision, number)| uids.iter().map(move |uid| naming::job_id(uid, revision, number)))
             .collect();
         let runs = self.runs();
         let mut next = 0;
         for submit in self.submits() {
             let own: Vec<&Run> = runs.iter().filter(|run| run.job == submit.job).collect();
             let Some(first) = own.first() else { continue };
-            if first.first != next {
+            // What came after a checkpoint comes again; nothing is left out.
+            let again = submit.from.as_deref().is_some_and(|from| from.contains("/chk-")) && first.first < next;
+            if first.first != next && !again {
                 return Err(format!(
                     "job {} begins with record {} instead of {next}: {runs:?}",
                     submit.job, first.first

@@ -128,7 +128,7 @@ impl World {
         let flink = Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone());
         let records = flink.records.clone();
         let workload = Workload::new(&kube, workload::Settings::new(flink, images::jars));
-        let truth = Truth::new(kube.clone(), workload.clone(), records);
+        let truth = Truth::new(kube.clone(), workload.clone(), records, storage.clone());
         let world =
             Self { clock, kube, workload, storage, truth, invariants: Invariants::default(), watches: Arc::default() };
         common::create_namespace(&world.kube).await;
@@ -195,6 +195,11 @@ impl World {
     pub async fn delete_task_manager(&self) {
         let names = self.names("pods");
         let name = names.iter().find(|name| name.contains("-taskmanager-")).unwrap();
+        self.delete_pod(name).await;
+    }
+
+    /// Somebody deletes a pod.
+    pub async fn delete_pod(&self, name: &str) {
         objects(&self.kube, "v1", "Pod", Some(NAMESPACE)).delete(name, &DeleteParams::default()).await.unwrap();
     }
 

@@ -3,7 +3,7 @@
 
 mod aim;
 mod objects;
-mod process;
+pub mod process;
 
 use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, time::Duration};
 

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::fd::OwnedFd,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ const TIGHT: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Process {
     descriptor: OwnedFd,
+    number: Pid,
     /// Namespace and name of its pod.
     pod: String,
 }
@@ -43,7 +45,7 @@ impl Process {
             let descriptor = pidfd_open(number, PidfdFlags::empty())?;
             // It may have ended just before, and its number be another's.
             ensure!(is_main_process(&folder, id), "{called}: {container} has ended");
-            return Ok(Self { descriptor, pod: called });
+            return Ok(Self { descriptor, number, pod: called });
         }
         anyhow::bail!("{called}: {container} has no process on this machine; only its own cluster's can be killed")
     }
@@ -54,6 +56,20 @@ impl Process {
     /// It has ended already.
     pub fn kill(&self) -> Result<()> {
         pidfd_send_signal(&self.descriptor, Signal::KILL).with_context(|| format!("kill {}", self.pod))
+    }
+
+    /// Cuts its pod off: nothing comes in or goes out any more, and its processes do not notice. The pod's network
+    /// namespace ends with the pod, and the cut with it.
+    ///
+    /// # Errors
+    /// The process has ended, or the packet filter can't be had.
+    pub fn cut_off(&self) -> Result<()> {
+        let rules = "add table ip cut; add chain ip cut in { type filter hook input priority 0; policy drop; }; \
+                     add chain ip cut out { type filter hook output priority 0; policy drop; }";
+        let target = format!("--net=/proc/{}/ns/net", self.number.as_raw_nonzero());
+        let made = Command::new("nsenter").args([&target, "nft", rules]).output().context("nsenter")?;
+        ensure!(made.status.success(), "nft in {}: {}", self.pod, String::from_utf8_lossy(&made.stderr));
+        Ok(())
     }
 
     /// Kills it as soon as a `_metadata` is anywhere below a key prefix that has none yet; returns its key.

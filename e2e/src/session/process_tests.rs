@@ -68,7 +68,7 @@ fn the_process_behind_the_descriptor_is_killed() {
     let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let number = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
     let descriptor = pidfd_open(number, PidfdFlags::empty()).unwrap();
-    let process = Process { descriptor, pod: "e2e-x/orders-jobmanager-0".to_owned() };
+    let process = Process { descriptor, number, pod: "e2e-x/orders-jobmanager-0".to_owned() };
     process.kill().unwrap();
     assert!(!child.wait().unwrap().success());
     assert!(process.kill().is_err(), "it has ended");

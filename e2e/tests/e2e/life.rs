@@ -21,6 +21,7 @@ pub async fn from_start_to_end(sandbox: &Sandbox, version: Version) -> Result<()
     sandbox.create_store(store::RIGHT).await?;
     // All state in files, however small it is.
     let job = Job::counting(&sandbox.env, "orders", version)
+        .never_empty()
         .set("/spec/flinkConfiguration/execution.checkpointing.data-inline-threshold", json!("0b"));
     let first = start::first_start(sandbox, &job).await?;
     let native = savepoint::canonical_and_native(sandbox, &first).await?;

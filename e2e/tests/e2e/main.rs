@@ -14,6 +14,7 @@ mod life;
 mod matrix;
 mod operator_killed;
 mod outage;
+mod recovery;
 mod savepoint;
 mod start;
 mod store;

@@ -11,7 +11,8 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, life, operator_killed, outage, start, store, two_operators,
+    conformance_flink, crash, failed_upgrade, foreign, life, operator_killed, outage, recovery, start, store,
+    two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -46,6 +47,8 @@ scenarios! {
     crash_at_every_effect in_full: crash::at_every_effect;
     foreign_clusters on V1_20: foreign::clusters;
     job_manager_killed on V1_20: foreign::killed;
+    job_recovers on V1_20: recovery::lost_and_made_again;
+    job_replaced in_full: recovery::cut_off_and_replaced;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
     s3_stopped on V1_20: outage::stopped;

@@ -291,6 +291,33 @@ impl FlinkJobUpgradeSpec {
         stability.and_then(|stability| stability.completed_checkpoints).unwrap_or(1)
     }
 
+    /// How long a new revision must run before it is stable; not at all where it is left out or cannot be read.
+    #[must_use]
+    pub fn min_running(&self) -> std::time::Duration {
+        let given = self.upgrade.as_ref().and_then(|upgrade| upgrade.stability.as_ref()?.min_running.as_ref());
+        given.and_then(|given| given.parse().ok()).unwrap_or_default()
+    }
+
+    /// How often a new revision may restart before it is stable; 0 where it is left out.
+    #[must_use]
+    pub fn max_restarts(&self) -> usize {
+        let given = self.upgrade.as_ref().and_then(|upgrade| upgrade.stability.as_ref()?.max_restarts);
+        given.and_then(|given| given.try_into().ok()).unwrap_or(0)
+    }
+
+    /// Who decides to go back; Automatic where it is left out.
+    #[must_use]
+    pub fn rollback_policy(&self) -> Automation {
+        let given = self.upgrade.as_ref().and_then(|upgrade| upgrade.rollback.as_ref()?.policy);
+        given.unwrap_or(Automation::Automatic)
+    }
+
+    /// Whether going back may undo completed checkpoints; false where it is left out.
+    #[must_use]
+    pub fn allow_rewind(&self) -> bool {
+        self.upgrade.as_ref().and_then(|upgrade| upgrade.rollback.as_ref()?.allow_rewind).unwrap_or(false)
+    }
+
     /// How the job ends with its resource; Savepoint where it is left out.
     #[must_use]
     pub fn deletion_job(&self) -> DeletionJob {

@@ -20,6 +20,8 @@ string_enum! {
         Upgrading = "Upgrading",
         /// A failed upgrade is going back.
         RollingBack = "RollingBack",
+        /// The job was lost, and is started again.
+        Recovering = "Recovering",
         /// Stopped, as asked, with a snapshot to resume from.
         Suspended = "Suspended",
         /// The job does not run and will not without help.
@@ -44,6 +46,10 @@ string_enum! {
         WarmingUp = "WarmingUp",
         /// The old job is stopped with a savepoint.
         Savepoint = "Savepoint",
+        /// The old job can give no savepoint: its newest retained checkpoint is looked for and verified.
+        Checkpoint = "Checkpoint",
+        /// The submission before is ended, and it is made certain that it processes nothing any more.
+        Fencing = "Fencing",
         /// The new job is submitted.
         Submitting = "Submitting",
         /// The new job restores, and what it restored is compared.
@@ -76,6 +82,22 @@ string_enum! {
 }
 
 string_enum! {
+    /// What a submission starts from.
+    pub enum StateSource {
+        /// The savepoint that the old job was stopped with.
+        Savepoint = "Savepoint",
+        /// The newest retained checkpoint of the submission before.
+        Checkpoint = "Checkpoint",
+        /// What the submission before was restored from: it had no checkpoint yet.
+        Restored = "Restored",
+        /// What `job.restoreFrom` names.
+        RestoreFrom = "RestoreFrom",
+        /// Nothing: the submission before had started with nothing and had no checkpoint yet, or the spec says so.
+        Empty = "Empty",
+    }
+}
+
+string_enum! {
     /// How an upgrade ended.
     pub enum UpgradeResult {
         /// The new revision runs and is stable.
@@ -86,6 +108,8 @@ string_enum! {
         RolledBack = "RolledBack",
         /// A newer spec took over before the old job was stopped.
         Superseded = "Superseded",
+        /// The job was lost, and runs again.
+        Recovered = "Recovered",
     }
 }
 
@@ -131,6 +155,12 @@ pub struct FlinkJobUpgradeStatus {
     /// Highest revision number that was ever used; a number is never used again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_revision: Option<i64>,
+    /// Highest number of a submission that was ever used, over all revisions; a Flink job ID is made from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_submission: Option<i64>,
+    /// The `job.restoreFrom.id` that was acted on last; it is not acted on again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_from_id: Option<String>,
     /// Hash of a revision part of the spec that failed; it is not tried again until the spec changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_spec_hash: Option<String>,
@@ -202,6 +232,9 @@ pub struct Submission {
     /// Who owns that snapshot's files after the restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_mode: Option<RestoreMode>,
+    /// Whether state without an operator in the job may be dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_non_restored_state: Option<bool>,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<MicroTime>,
@@ -253,6 +286,22 @@ pub struct UpgradeProgress {
     /// Directory of the savepoint, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint_location: Option<String>,
+    /// What the new job starts from, once that is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<StateSource>,
+    /// Directory of the snapshot that the new job starts from, where it is not the upgrade's own savepoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
+    /// The `job.restoreFrom.id` that it acts on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_from_id: Option<String>,
+    /// UIDs of the TaskManager pods that knew a JobManager process which is gone: while one of them is there, nothing is
+    /// submitted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fenced_pods: Vec<String>,
+    /// JobManager process that is gone, and that the pods of `fencedPods` knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_instance: Option<String>,
     /// Number of the attempt to submit the new job, from 1; 0 before the first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: i32,
@@ -268,6 +317,9 @@ pub struct UpgradeProgress {
     /// What the preflight found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<PreflightResult>,
+    /// What going back undoes: the checkpoints of the new job that are given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewind: Option<String>,
     /// What it is doing, or why it goes back, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -9,7 +9,7 @@ use super::settings::Access;
 use crate::flink::location;
 
 /// The file that Flink writes last.
-const METADATA: &str = "_metadata";
+pub(super) const METADATA: &str = "_metadata";
 /// Files that are removed at once.
 const AT_ONCE: usize = 16;
 

@@ -15,6 +15,7 @@ mod load;
 mod open;
 mod probe;
 mod progress;
+mod retained;
 mod settings;
 mod verify;
 

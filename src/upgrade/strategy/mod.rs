@@ -1,4 +1,6 @@
 //! How a job moves from one revision to the next.
 
+pub mod ending;
 pub mod prewarm;
 pub mod put_back;
+pub mod recovery;

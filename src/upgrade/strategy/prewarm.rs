@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::put_back;
-use crate::api::condition::{self, Reason, types};
-use crate::api::{
-    FlinkJobUpgradeStatus, JobPhase, ObjectRef, RestoreMode, SavepointPhase, Submission, UpgradeProgress, UpgradeStep,
-};
+use super::{ending, put_back, recovery};
+use crate::api::condition::Reason;
+use crate::api::{FlinkJobUpgradeStatus, JobPhase, RestoreMode, StateSource, Submission, UpgradeProgress, UpgradeStep};
 use crate::flink::{JobId, RunRequest};
 use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, JobFacts, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW, run_request, slots_ready};
-use crate::upgrade::{child, finish, status, workload};
+use crate::upgrade::{finish, status, workload};
 use crate::{flink, time};
 
 /// Pods that start are looked at this often.
@@ -30,15 +28,31 @@ const RESTORED_LIMIT: Duration = Duration::from_secs(60);
 
 /// Carries an upgrade, or a first start, one step on.
 pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
-    if before_the_stop(upgrade) && spec_changed(o, upgrade) {
-        finish::abandoned(o, draft, upgrade);
+    if before_the_stop(draft, upgrade) {
+        if ending::spec_changed(o, upgrade) {
+            if let Some(decision) = ending::left_child(o, draft, upgrade) {
+                return decision;
+            }
+            finish::abandoned(o, draft, upgrade);
+            return (None, Next::Again);
+        }
+    } else if upgrade.failure_reason.is_some()
+        && upgrade.step != UpgradeStep::PuttingBack
+        && ending::spec_changed(o, upgrade)
+    {
+        // The fix is not kept waiting by what it fixes.
+        finish::replaced(o, draft, upgrade);
         return (None, Next::Again);
+    } else {
+        draft.next = ending::spec_changed(o, upgrade).then_some(o.upgrade.metadata.generation).flatten();
     }
     match upgrade.step {
         UpgradeStep::Preparing => preparing(o, draft, upgrade),
         UpgradeStep::Starting => starting(o, draft, upgrade),
         UpgradeStep::WarmingUp => warming_up(o, draft, upgrade),
-        UpgradeStep::Savepoint => savepoint(o, draft, upgrade),
+        UpgradeStep::Savepoint => ending::savepoint(o, draft, upgrade),
+        UpgradeStep::Checkpoint => ending::checkpoint(o, draft, upgrade),
+        UpgradeStep::Fencing => ending::fencing(o, draft, upgrade),
         UpgradeStep::Submitting => submitting(o, draft, upgrade),
         UpgradeStep::Restoring => restoring(o, draft, upgrade),
         UpgradeStep::Stabilizing => stabilizing(o, draft, upgrade),
@@ -47,17 +61,14 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     }
 }
 
-/// The old job is untouched in these steps: a newer spec simply takes over.
-fn before_the_stop(upgrade: &UpgradeProgress) -> bool {
+/// The old job is untouched in these steps, or it was lost and nothing is submitted yet: a newer spec simply takes over.
+fn before_the_stop(draft: &FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> bool {
     match upgrade.step {
-        UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp => true,
+        UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp | UpgradeStep::Checkpoint => true,
         UpgradeStep::Savepoint => upgrade.savepoint.is_none(),
+        UpgradeStep::Fencing => recovery::is_recovery(draft) && upgrade.submission.is_none(),
         _ => false,
     }
-}
-
-fn spec_changed(o: &Observed, upgrade: &UpgradeProgress) -> bool {
-    upgrade.spec_hash.as_deref() != Some(workload::attempt_hash(&o.upgrade.spec).as_str())
 }
 
 fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
@@ -85,7 +96,13 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     let Some(missing) = missing else {
         if upgrade.from.is_none() {
             // Nothing is down meanwhile: warming up would only make the first start longer.
-            return intend_submit(o, draft, upgrade, None);
+            return intend_submit(
+                o,
+                draft,
+                upgrade,
+                upgrade.source.unwrap_or(StateSource::Empty),
+                upgrade.snapshot.clone(),
+            );
         }
         step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");
         return (None, Next::Again);
@@ -93,7 +110,8 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     let trouble = revision.pods.iter().find_map(|p| p.trouble.clone().map(|t| format!("pod {}: {t}", p.name)));
     let stuck = trouble.is_some();
     let message = trouble.unwrap_or(missing);
-    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
+    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() || recovery::comes_first(o, draft, upgrade)
+    {
         finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, &message);
         return (None, Next::Again);
     }
@@ -150,99 +168,28 @@ fn warm_up(job_id: JobId, directory: Option<String>, slots: i32) -> RunRequest {
     }
 }
 
-fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
-    let Some(from) = upgrade.from else { return (None, Next::After(AT_REST)) };
-    if upgrade.savepoint.is_none() {
-        // From here on the target is frozen: what is stopped is stopped for this revision.
-        let name = child::name(status::name(o), &upgrade.id);
-        if let Some(u) = &mut draft.upgrade {
-            u.savepoint = Some(name);
-        }
-        return (None, Next::Again);
-    }
-    let named = draft.operation.as_ref().is_some_and(|op| op.savepoint.is_some());
-    let Some(savepoint) = &o.savepoint else {
-        if named {
-            let name = upgrade.savepoint.clone().unwrap_or_default();
-            let message = format!(
-                "FlinkSavepoint {name} was deleted while it was needed; whether the old job stops is not known"
-            );
-            status::stalled(o, draft, Reason::SavepointBlocked, &message);
-            return (None, Next::After(SLOW));
-        }
-        return (Some(Effect::CreateSavepoint(Box::new(child::upgrade_savepoint(o, upgrade)))), Next::Again);
-    };
-    if !named && let Some(operation) = &mut draft.operation {
-        operation.savepoint = Some(ObjectRef {
-            name: savepoint.metadata.name.clone().unwrap_or_default(),
-            uid: savepoint.metadata.uid.clone(),
-        });
-        return (None, Next::After(SLOW));
-    }
-    let taken = savepoint.status.clone().unwrap_or_default();
-    match (taken.phase, taken.location) {
-        (Some(SavepointPhase::Completed), Some(location)) => {
-            let id = draft.active.as_ref().map(|a| a.submission.job_id.clone()).unwrap_or_default();
-            let old = o.job(from, &id);
-            // The savepoint is complete only once its job ended; this is the fence, asked of the old JobManager itself.
-            // One that was restarted meanwhile does not know the job, and can't start it: the tasks that are left stand
-            // still behind the barrier of the stop (seen on Flink 1.20) until they miss its heartbeat.
-            let forgotten = o.up(from).is_some_and(|up| up.jobs.keys().all(|known| known.as_str() != id));
-            if !(forgotten || old.is_some_and(|j| j.state.is_terminal())) {
-                set_message(draft, "the old job's end is not confirmed by its JobManager");
-                return (None, Next::After(FAST));
-            }
-            if let Some(u) = &mut draft.upgrade {
-                u.savepoint_location = Some(location.clone());
-                u.stopped_at = old.and_then(|j| j.end_time).map(time::to_k8s_precise);
-            }
-            status::savepoint_taken(o, draft, &location);
-            intend_submit(o, draft, upgrade, Some(&location))
-        }
-        (Some(SavepointPhase::Failed), _) => {
-            let message = status::message_of(&taken.conditions);
-            finish::failed_before_the_stop(o, draft, upgrade, Reason::SavepointFailed, &message);
-            (None, Next::Again)
-        }
-        _ if condition::is_true(&taken.conditions, types::STALLED) => {
-            let message = status::message_of(&taken.conditions);
-            set_message(draft, &message);
-            status::stalled(o, draft, Reason::SavepointBlocked, &message);
-            (None, Next::After(SLOW))
-        }
-        _ => {
-            // How far it is stands in its own status; to repeat it here would be a write for each of its writes. What
-            // keeps it is worth one: the job may be down meanwhile.
-            let kept = condition::find(&taken.conditions, types::RECONCILING);
-            let kept = kept.filter(|c| c.reason != Reason::InProgress.as_str());
-            let name = upgrade.savepoint.as_deref().unwrap_or_default();
-            let message = match kept {
-                Some(kept) => format!("FlinkSavepoint {name} waits: {}", kept.message),
-                None => format!("FlinkSavepoint {name} is being taken"),
-            };
-            set_message(draft, &message);
-            status::reconciling(o, draft, status::under_way(draft), &message);
-            (None, Next::After(SLOW))
-        }
-    }
-}
-
 /// Writes down what is about to be submitted, and to which JobManager process; then it is submitted.
-fn intend_submit(
+pub fn intend_submit(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
     upgrade: &UpgradeProgress,
-    path: Option<&str>,
+    source: StateSource,
+    path: Option<String>,
 ) -> Decision {
+    let number = draft.last_submission.unwrap_or_default() + 1;
+    draft.last_submission = Some(number);
     let submission = Submission {
-        job_id: naming::job_id(status::uid(o), upgrade.to, 1),
+        job_id: naming::job_id(status::uid(o), upgrade.to, number),
         revision: upgrade.to,
-        restored_from: path.map(str::to_owned),
-        restore_mode: path.map(|_| upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim)),
+        restore_mode: path.as_ref().map(|_| upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim)),
+        restored_from: path,
+        allow_non_restored_state: upgrade.allow_non_restored_state,
         since: Some(time::to_k8s_precise(o.now)),
         ..Submission::default()
     };
     if let Some(u) = &mut draft.upgrade {
+        u.source = Some(source);
+        u.attempt += 1;
         u.submission = Some(submission.clone());
     }
     step(o, draft, UpgradeStep::Submitting, "the job is submitted to the new revision");
@@ -307,13 +254,10 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
     let Some(instance) = &submission.job_manager_instance else { return send_first(o, draft, upgrade, submission) };
     if *instance != up.instance {
-        let message = "the JobManager restarted while the job was being submitted";
-        if upgrade.step == UpgradeStep::Submitting {
-            finish::failed_after_the_stop(o, draft, upgrade, Reason::JobManagerLost, message);
-            return (None, Next::Again);
-        }
-        status::stalled(o, draft, Reason::JobManagerLost, message);
-        return (None, Next::After(SLOW));
+        return match upgrade.step {
+            UpgradeStep::Submitting => recovery::again(o, draft, upgrade),
+            _ => put_back::again(o, draft, upgrade, submission),
+        };
     }
     if up.jobs.contains_key(&job_id) {
         if upgrade.step == UpgradeStep::Submitting {
@@ -337,6 +281,9 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     if let Some(failure) = ended(job) {
         return failed(o, draft, upgrade, Reason::JobFailed, &failure);
     }
+    if let Some(message) = restarted_too_often(o, job) {
+        return failed(o, draft, upgrade, Reason::JobFailed, &message);
+    }
     if !job.all_tasks_running {
         return late_or(o, draft, upgrade, job, "tasks are being started");
     }
@@ -346,6 +293,10 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     match restored(job, submission) {
         Restored::AsAsked => {
             status::restored(o, draft, submission);
+            if recovery::is_recovery(draft) {
+                finish::recovered(o, draft, upgrade, submission.clone());
+                return (None, Next::Again);
+            }
             step(o, draft, UpgradeStep::Stabilizing, "waiting for the first completed checkpoint");
             (None, Next::Again)
         }
@@ -353,14 +304,12 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
         Restored::NotShown if o.since(step_since(o, upgrade)) < RESTORED_LIMIT => (None, Next::After(FAST)),
         Restored::NotShown => {
             let message = "Flink does not say what the job was restored from";
-            finish::failed_after_the_stop(o, draft, upgrade, Reason::RestoreMismatch, message);
-            (None, Next::Again)
+            failed(o, draft, upgrade, Reason::RestoreMismatch, message)
         }
         Restored::Elsewhere(path) => {
             let asked = submission.restored_from.clone().unwrap_or_else(|| "nothing".to_owned());
             let message = format!("Flink restored {path}, asked was {asked}");
-            finish::failed_after_the_stop(o, draft, upgrade, Reason::RestoreMismatch, &message);
-            (None, Next::Again)
+            failed(o, draft, upgrade, Reason::RestoreMismatch, &message)
         }
     }
 }
@@ -393,17 +342,48 @@ fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
     if let Some(failure) = ended(job) {
         return failed(o, draft, upgrade, Reason::JobFailed, &failure);
     }
-    if job.completed_checkpoints > 0 && job.all_tasks_running {
+    if let Some(message) = restarted_too_often(o, job) {
+        return failed(o, draft, upgrade, Reason::JobFailed, &message);
+    }
+    let Some(missing) = not_yet_stable(o, upgrade, job) else {
         finish::succeeded(o, draft, upgrade, job);
         return (None, Next::Again);
-    }
-    let (_, next) = late_or(o, draft, upgrade, job, "waiting for the first completed checkpoint");
-    let ask = job.all_tasks_running && job.checkpoints_in_progress == 0 && draft.upgrade.is_some();
+    };
+    let (_, next) = late_or(o, draft, upgrade, job, &missing);
+    let ask = job.completed_checkpoints < i64::from(o.upgrade.spec.completed_checkpoints())
+        && job.all_tasks_running
+        && job.checkpoints_in_progress == 0
+        && draft.upgrade.is_some();
     (ask.then(|| Effect::TriggerCheckpoint(upgrade.to, job.id.clone())), next)
 }
 
+/// More restarts than the spec allows, of which no lost pod is the cause. A recovered job has shown before that it runs.
+fn restarted_too_often(o: &Observed, job: &JobFacts) -> Option<String> {
+    let recovers = o.upgrade.status.as_ref().is_some_and(recovery::is_recovery);
+    let allowed = o.upgrade.spec.max_restarts();
+    (!recovers && job.own_failures > allowed).then(|| {
+        let why = job.failure.clone().unwrap_or_else(|| "no failure is reported".to_owned());
+        format!("the job failed {} times (upgrade.stability.maxRestarts: {allowed}): {why}", job.own_failures)
+    })
+}
+
+/// What the new job still has to show; `None`: it is stable.
+fn not_yet_stable(o: &Observed, upgrade: &UpgradeProgress, job: &JobFacts) -> Option<String> {
+    let (spec, done) = (&o.upgrade.spec, job.completed_checkpoints);
+    let wanted = i64::from(spec.completed_checkpoints());
+    if done < wanted || !job.all_tasks_running {
+        return Some(match wanted {
+            0 | 1 => "waiting for the first completed checkpoint".to_owned(),
+            _ => format!("{done} of {wanted} checkpoints are completed"),
+        });
+    }
+    let runs = upgrade.running_at.as_ref().map_or(Duration::ZERO, |t| o.since(time::from_k8s(t)));
+    let wanted = spec.min_running();
+    (runs < wanted).then(|| format!("running for less than {} s (upgrade.stability.minRunning)", wanted.as_secs_f64()))
+}
+
 /// The new revision failed: the way back follows at once, unless there is none.
-fn failed(
+pub fn failed(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
     upgrade: &UpgradeProgress,
@@ -424,8 +404,7 @@ fn unseen(
 ) -> Decision {
     let instance = o.up(upgrade.to).map(|up| up.instance.as_str());
     if instance.is_some() && instance != submission.job_manager_instance.as_deref() {
-        let message = "the JobManager restarted before the job was stable";
-        return failed(o, draft, upgrade, Reason::JobManagerLost, message);
+        return recovery::again(o, draft, upgrade);
     }
     if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
         return failed(o, draft, upgrade, Reason::JobManagerUnreachable, "its JobManager gives no answer");
@@ -476,6 +455,8 @@ pub fn set_message(draft: &mut FlinkJobUpgradeStatus, message: &str) {
     }
 }
 
-fn step_since(o: &Observed, upgrade: &UpgradeProgress) -> chrono::DateTime<chrono::Utc> {
+/// When the step that an upgrade is at began.
+#[must_use]
+pub fn step_since(o: &Observed, upgrade: &UpgradeProgress) -> chrono::DateTime<chrono::Utc> {
     upgrade.step_since.as_ref().map_or(o.now, time::from_k8s)
 }

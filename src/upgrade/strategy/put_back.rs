@@ -1,16 +1,15 @@
 //! The way back: the new submission is ended and fenced, then the old revision's job goes on from the savepoint.
 
-use std::time::Duration;
-
 use super::prewarm::{self, Restored};
+use super::{ending, recovery};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress};
-use crate::flink::JobId;
 use crate::naming;
 use crate::reconcile::Next;
 use crate::time;
-use crate::upgrade::observed::{Cluster, Observed};
-use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW};
+use crate::upgrade::fence::{self, Fence};
+use crate::upgrade::observed::Observed;
+use crate::upgrade::plan::{AT_REST, Decision, FAST, SLOW};
 use crate::upgrade::{finish, status};
 
 /// Carries the way back one step on.
@@ -25,7 +24,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     }
 }
 
-/// Nothing is submitted to the old cluster before the new submission certainly processes nothing any more.
+/// Nothing is submitted to the old cluster before the submission before certainly processes nothing any more.
 fn end_target(
     o: &Observed,
     draft: &mut FlinkJobUpgradeStatus,
@@ -33,34 +32,25 @@ fn end_target(
     submission: &Submission,
     from: i64,
 ) -> Decision {
-    let target = o.revisions.get(&upgrade.to);
-    let fenced = match target.map(|r| &r.cluster) {
-        Some(Cluster::Up(up)) if submission.job_manager_instance.as_deref() == Some(up.instance.as_str()) => {
-            match JobId::new(&submission.job_id).ok().and_then(|id| up.jobs.get(&id).map(|s| (id, *s))) {
-                Some((id, state)) if !state.is_terminal() => {
-                    return (Some(Effect::Cancel(upgrade.to, id)), Next::After(FAST));
-                }
-                _ => true,
-            }
+    let fenced = if submission.revision == from {
+        if let Some(decision) = recovery::note_the_loss(o, draft, upgrade, submission) {
+            return decision;
         }
-        // Its JobManager can't say: then its pods go, and only their absence proves the end.
-        _ => match target {
-            Some(r) if r.objects > 0 => return (Some(Effect::DeleteObjects(upgrade.to)), Next::After(SLOW)),
-            Some(r) => r.pods.is_empty(),
-            None => true,
-        },
+        fence::in_place(o, upgrade, submission)
+    } else {
+        fence::for_good(o, upgrade, submission)
     };
-    if !fenced {
-        prewarm::set_message(draft, "waiting until the new revision's pods are gone");
-        return (None, Next::After(Duration::from_millis(200)));
+    if fenced != Fence::Closed {
+        return ending::wait_for_fence(o, draft, fenced);
     }
-    let Some(old) = o.up(from) else {
-        prewarm::set_message(draft, "the old revision's JobManager gives no answer");
-        return (None, Next::After(SLOW));
-    };
+    if let Some(decision) = recovery::cluster_is_missing(o, draft, from) {
+        return decision;
+    }
+    let Some(old) = o.up(from) else { return (None, Next::After(SLOW)) };
+    let number = draft.last_submission.unwrap_or_default() + 1;
+    draft.last_submission = Some(number);
     let submission = Submission {
-        // The number of the failed revision is used once, so the id is new for every way back.
-        job_id: naming::job_id(status::uid(o), from, upgrade.to),
+        job_id: naming::job_id(status::uid(o), from, number),
         revision: from,
         job_manager_instance: Some(old.instance.clone()),
         restored_from: upgrade.savepoint_location.clone(),
@@ -74,9 +64,23 @@ fn end_target(
     prewarm::send(o, draft, upgrade, &submission)
 }
 
+/// The submission that was to put the old job back was lost with its JobManager: once it is fenced another one follows.
+pub fn again(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    submission: &Submission,
+) -> Decision {
+    prewarm::set_message(draft, "the old revision's JobManager restarted while its job was being put back");
+    end_target(o, draft, upgrade, submission, submission.revision)
+}
+
 fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, from: i64) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(from, &submission.job_id) else {
+        if fence::process_is_gone(o, submission) {
+            return again(o, draft, upgrade, submission);
+        }
         return prewarm::submit(o, draft, upgrade, from);
     };
     if let Some(failure) = prewarm::ended(job) {

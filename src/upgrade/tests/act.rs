@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 
-use super::observe::is_ours;
+use super::observe::{is_ours, task_manager_uid};
 use super::world::{Job, NAME, Pods, Revision, Savepoint, UID, World};
 use crate::api::FINALIZER;
 use crate::flink::{JobId, JobState, RunRequest};
@@ -44,6 +44,16 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
             if let Some(pods) = &mut revision.pods {
                 pods.deleted.get_or_insert(now);
             }
+        }
+        Effect::DeletePods(n, pods) => {
+            let now = world.now;
+            let revision = world.revisions.entry(*n).or_default();
+            assert!(pods.iter().all(|(_, uid)| *uid == task_manager_uid(*n, revision)), "{pods:?}");
+            revision.task_manager_leaves.get_or_insert(now);
+        }
+        Effect::DeleteSavepoint => {
+            let name = o.savepoint.as_ref().and_then(|s| s.metadata.name.clone()).unwrap();
+            world.savepoints.remove(&name);
         }
         Effect::DeleteRecord(n) => world.revisions.entry(*n).or_default().record = None,
         Effect::PointService(n) => world.stable_service = Some(*n),
@@ -136,9 +146,11 @@ fn run(world: &mut World, revision: i64, request: &RunRequest, warm_up: bool) ->
         cancelled: None,
         ended: None,
         failure: None,
+        failures: 0,
         checkpoint_began: None,
         checkpoints: 0,
         forgotten: false,
+        task_manager: world.revisions[&revision].task_manager,
     });
     Outcome::Done
 }

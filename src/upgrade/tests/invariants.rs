@@ -1,9 +1,11 @@
 //! What must hold in every step of every story.
 
 use super::observe::{is_child_of, is_ours};
-use super::world::{NAME, Revision, UID, World};
+use super::world::{Job, NAME, Revision, Shelf, UID, World};
 use crate::api::condition::{self, types};
-use crate::api::{DeletionJob, FlinkJobUpgradeStatus, OperationKind, SavepointPhase, Then, UpgradeResult, UpgradeStep};
+use crate::api::{
+    DeletionJob, FlinkJobUpgradeStatus, OperationKind, SavepointPhase, Then, UpgradeFrom, UpgradeResult, UpgradeStep,
+};
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
 use crate::time;
@@ -42,8 +44,9 @@ pub fn written(world: &World) {
             UpgradeResult::Succeeded => assert!(of(entry.to), "no job of a revision that succeeded: {entry:?}"),
             UpgradeResult::RolledBack => {
                 let from = entry.from.unwrap();
-                let id = naming::job_id(UID, from, entry.to);
-                assert!(world.job(from, &id).is_some(), "rolled back, and nothing was submitted: {entry:?}");
+                let path = |j: &Job| j.request.savepoint_path.clone().unwrap_or_default();
+                let back = |j: &&Job| j.revision == from && path(j).contains(entry.savepoint.as_ref().unwrap());
+                assert!(world.jobs.iter().any(|j| back(&j)), "rolled back, and nothing was submitted: {entry:?}");
             }
             _ => {}
         }
@@ -97,7 +100,11 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         Effect::Submit(n, request) => submit(world, *n, request),
         Effect::Cancel(n, id) => cancel(o, *n, id),
         Effect::DeleteObjects(n) if active == Some(*n) => {
-            assert!(deleted, "the active revision's objects are deleted");
+            let fenced = status.upgrade.as_ref().is_some_and(|u| u.step == UpgradeStep::Fencing && u.source.is_some());
+            assert!(deleted || fenced, "the active revision's objects are deleted");
+            if fenced {
+                return;
+            }
             let id = &status.active.as_ref().unwrap().submission.job_id;
             let job = world.job(*n, id).unwrap();
             let unreachable = job.forgotten || world.instance(*n).is_none();
@@ -134,6 +141,14 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             let others = |(m, r): &(&i64, &Revision)| *m != n && Some(**m) != active && r.objects > 0;
             assert!(!world.revisions.iter().any(|r| others(&r)), "a revision that nobody needs takes room");
         }
+        Effect::DeletePods(n, _) => {
+            let upgrade = status.upgrade.as_ref().expect("pods are deleted, and nothing is under way");
+            assert!(upgrade.lost_instance.is_some(), "pods are deleted, and their JobManager was not lost");
+            assert_ne!(upgrade.lost_instance, world.instance(*n), "pods are deleted whose JobManager lives");
+        }
+        Effect::DeleteSavepoint => {
+            assert!(o.savepoint.as_ref().is_some_and(|s| s.status.as_ref().is_none_or(|s| s.attempts.is_empty())));
+        }
         Effect::TriggerCheckpoint(..) => {}
     }
 }
@@ -149,11 +164,22 @@ fn submit(world: &World, revision: i64, request: &RunRequest) {
     for other in world.alive() {
         assert_eq!(other.id, request.job_id, "two at once: {other:?} has not ended");
     }
-    if upgrade.from.is_some() {
-        let path = request.savepoint_path.as_deref().expect("an upgrade starts empty");
-        assert!(is_completed(world, upgrade.savepoint.as_deref(), path), "not the upgrade's savepoint: {path}");
-    }
-    if upgrade.from == Some(revision) {
+    let given = upgrade.restore_from_id.is_some();
+    let before = world.jobs.iter().rfind(|j| !j.warm_up && j.id != request.job_id);
+    let newest = before.and_then(|j| world.retained(j.id.as_str())).map(|(_, path)| path);
+    let path = request.savepoint_path.as_deref();
+    // The newest checkpoint of the submission before; what that began with, if it has none.
+    let state = newest.or_else(|| before.and_then(|j| j.request.savepoint_path.clone()));
+    let savepoint = path.is_some_and(|path| is_completed(world, upgrade.savepoint.as_deref(), path));
+    let gives_up = path.is_none() && world.upgrade.as_ref().unwrap().spec.upgrade_from() == UpgradeFrom::Empty;
+    // Without a store the newest that was recorded has to do.
+    let recorded =
+        world.shelf == Shelf::Nobody && before.zip(path).is_some_and(|(j, path)| path.contains(j.id.as_str()));
+    assert!(
+        given || savepoint || gives_up || recorded || state.as_deref() == path,
+        "it starts from {path:?}, and the job's state is {state:?}"
+    );
+    if upgrade.step == UpgradeStep::PuttingBack {
         assert_eq!(request.claim_mode, Some(ClaimMode::NoClaim), "the way back hands the savepoint over");
         assert_eq!(request.allow_non_restored_state, Some(false), "the way back drops state");
     }
@@ -166,11 +192,12 @@ fn cancel(o: &Observed, revision: i64, id: &JobId) {
         return;
     }
     if status.active.as_ref().is_some_and(|a| a.submission.job_id == id.as_str()) {
-        assert!(may_be_lost(o), "the active job is cancelled without a savepoint");
+        let chosen = status.upgrade.as_ref().is_some_and(|u| u.step == UpgradeStep::Fencing && u.source.is_some());
+        assert!(chosen || may_be_lost(o), "the active job is cancelled without a savepoint");
         return;
     }
     let upgrade = status.upgrade.as_ref().expect("a cancel of a job that no upgrade submitted");
-    assert_eq!(upgrade.step, UpgradeStep::PuttingBack);
+    assert!(matches!(upgrade.step, UpgradeStep::PuttingBack | UpgradeStep::Fencing));
     assert_eq!(upgrade.submission.as_ref().unwrap().job_id, id.as_str());
 }
 

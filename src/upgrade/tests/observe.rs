@@ -1,12 +1,14 @@
 //! What a pass reads of the simulated world; the counterpart of the controller's own reading.
 
-use super::world::{Job, NAME, UID, World};
-use crate::api::{FlinkSavepoint, labels};
+use super::world::{Job, NAME, Pods, Shelf, UID, World};
+use crate::api::condition::Reason;
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
 use crate::flink::{JobId, JobState};
 use crate::naming;
-use crate::upgrade::child;
-use crate::upgrade::observed::{Cluster, JobFacts, Observed, Pod, Revision, Up};
+use crate::store::check::{Again, Failure};
+use crate::upgrade::observed::{Cluster, Existing, JobFacts, Observed, Pod, Restore, Retained, Revision, Up};
 use crate::upgrade::scope::{self, Scope};
+use crate::upgrade::{child, snapshots};
 
 /// What a pass reads. `None`: the resource is gone.
 pub fn observe(world: &World) -> Option<Observed> {
@@ -18,25 +20,77 @@ pub fn observe(world: &World) -> Option<Observed> {
             .image
             .ends_with(":bad")
             .then(|| "container flink-main-container: ImagePullBackOff: Back-off pulling image".to_owned());
-        let pods = r.pods.map(|_| Pod { name: naming::job_manager_pod_name(NAME, *n), trouble });
+        let pods = r.pods.map(|pods| pods_of(*n, r, pods, trouble, whole)).unwrap_or_default();
         let cluster = match asked.get(n) {
             Some(job) if r.objects > 0 => cluster(world, *n, job.as_ref(), scope::slots_matter(&upgrade)),
             _ => Cluster::NotAsked,
         };
         let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
-        (*n, Revision { record, objects, pods: pods.into_iter().collect(), job_manager: None, cluster })
+        (*n, Revision { record, objects, pods, job_manager: None, cluster })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
-    Some(Observed {
+    let mut observed = Observed {
         now: world.now,
         not_yet: crate::api::coverage::not_yet("FlinkJobUpgrade", &spec),
         revisions: revisions.collect(),
         savepoint: savepoint(world).filter(|_| scope::savepoint_matters(&upgrade)),
         stable_service: world.stable_service.filter(|_| whole),
+        unlisted: false,
+        retained: scope::retained_matters(&upgrade)
+            .map_or(Retained::NotAsked, |s| retained(world, &upgrade, &s.job_id)),
+        existing: match &world.earlier {
+            _ if !scope::existing_matters(&upgrade) => Existing::NotAsked,
+            Some(path) => Existing::Found(path.clone()),
+            None => Existing::Nothing,
+        },
+        restore: scope::restore_matters(&upgrade).map_or(Restore::NotAsked, |wish| match wish.latest {
+            Some(_) => Restore::From(world.earlier.clone()),
+            None => Restore::From(wish.path),
+        }),
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
-    })
+    };
+    observed.unlisted = world.shelf == Shelf::Nobody && snapshots::unrecorded(&observed).is_some();
+    Some(observed)
+}
+
+pub fn task_manager_uid(n: i64, revision: &super::world::Revision) -> String {
+    format!("tm-of-{n}/{}", revision.task_manager)
+}
+
+fn pods_of(n: i64, r: &super::world::Revision, pods: Pods, trouble: Option<String>, whole: bool) -> Vec<Pod> {
+    let leaving = pods.deleted.is_some();
+    let job_manager = Pod {
+        name: naming::job_manager_pod_name(NAME, n),
+        uid: format!("pod-of-{n}"),
+        job_manager: true,
+        restarts: i32::try_from(r.restarts).unwrap(),
+        leaving,
+        trouble,
+        ..Pod::default()
+    };
+    let task_manager = Pod {
+        name: format!("{}-abc", naming::task_manager_name(NAME, n)),
+        uid: task_manager_uid(n, r),
+        leaving: leaving || r.task_manager_leaves.is_some(),
+        ..Pod::default()
+    };
+    if whole { vec![job_manager, task_manager] } else { vec![job_manager] }
+}
+
+fn retained(world: &World, upgrade: &FlinkJobUpgrade, id: &str) -> Retained {
+    let failure = |reason| Failure { reason, message: "told by the store".to_owned(), again: Again::WithHelp };
+    let chosen = upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref()?.snapshot.clone());
+    match (world.shelf, world.retained(id)) {
+        (Shelf::Nobody, _) => Retained::NoStore("no FlinkSnapshotStore serves it".to_owned()),
+        (Shelf::Down, _) => Retained::Failed(failure(Reason::Unreachable)),
+        (_, None) => Retained::Nothing,
+        (Shelf::Broken, Some((_, location))) if chosen.as_ref() != Some(&location) => {
+            Retained::Broken { location, failure: failure(Reason::FilesMissing) }
+        }
+        (_, Some((id, location))) => Retained::Whole { id, location },
+    }
 }
 
 /// The FlinkSavepoint that the operation names, or the one that it is about to name.
@@ -72,18 +126,20 @@ fn cluster(world: &World, revision: i64, job: Option<&JobId>, slots_matter: bool
 }
 
 fn facts(world: &World, job: &Job, tag: &str) -> JobFacts {
-    let running = job.state == JobState::Running;
+    let told = job.state == JobState::Running || job.state.is_terminal() && job.state != JobState::Finished;
     let path = || format!("s3://flink/ck/{}/chk-{}", job.id, job.checkpoints);
     JobFacts {
         id: job.id.clone(),
         state: job.state,
         all_tasks_running: job.all_tasks_running(world.now),
         end_time: job.ended,
-        restored_path: job.restored_path(world.now, tag).filter(|_| running),
-        completed_checkpoints: if running { job.checkpoints } else { 0 },
-        checkpoints_in_progress: i64::from(running && job.checkpoint_began.is_some()),
-        last_checkpoint: (running && job.checkpoints > 0).then(|| (job.checkpoints, path())),
+        restored_path: job.restored_path(world.now, tag).filter(|_| told),
+        completed_checkpoints: if told { job.checkpoints } else { 0 },
+        checkpoints_in_progress: i64::from(told && job.checkpoint_began.is_some()),
+        last_checkpoint: (told && job.checkpoints > 0).then(|| (job.checkpoints, path())),
         failure: job.failure.clone(),
+        failures: job.failures + usize::from(job.failure.is_some()),
+        own_failures: job.failures + usize::from(job.failure.is_some()),
     }
 }
 

@@ -274,8 +274,14 @@ pub fn first_start_is_refused() -> Story {
     starts("refused", &[], |w| nothing_runs(w, "SubmitFailed", "cannot map"))
 }
 
+/// Its job is the state that a fix starts from, though it has none yet.
 pub fn first_start_fails() -> Story {
-    starts("fails", &[], |w| nothing_runs(w, "JobFailed", "no such operator"))
+    starts("fails", &[], |w| {
+        assert_eq!(ready(w), (false, "JobFailed".to_owned()));
+        assert!(is(w, types::STALLED) && ready_message(w).contains("no such operator"), "{}", ready_message(w));
+        assert_eq!((w.status().phase, w.status().active.unwrap().revision), (Some(JobPhase::Failed), 1));
+        assert!(w.alive().is_empty());
+    })
 }
 
 pub fn first_start_fails_and_is_fixed() -> Story {
@@ -283,7 +289,7 @@ pub fn first_start_fails_and_is_fixed() -> Story {
 }
 
 pub fn first_start_is_fixed_while_its_job_still_runs() -> Story {
-    let failed: fn(&World) -> bool = |w| w.status().phase == Some(JobPhase::Failed);
+    let failed: fn(&World) -> bool = |w| is(w, types::STALLED);
     starts("no-checkpoint", &[(When::Is(failed), |w| w.image("v2"))], |w| runs(w, 2, "v2"))
 }
 

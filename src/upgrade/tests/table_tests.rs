@@ -9,8 +9,8 @@ use super::story_tests::{fails_while_restoring, running, upgrade};
 use super::world::World;
 use crate::api::condition::{self, types};
 use crate::api::{
-    FlinkJobUpgradeStatus, FlinkSavepoint, FlinkSavepointSpec, FlinkSavepointStatus, JobPhase, OperationKind,
-    SavepointAttempt, SavepointPhase, UpgradeStep,
+    FlinkJobUpgradeStatus, FlinkSavepoint, FlinkSavepointSpec, FlinkSavepointStatus, OperationKind, SavepointAttempt,
+    SavepointPhase, UpgradeStep,
 };
 use crate::flink::JobId;
 use crate::upgrade::observed::{Cluster, Observed};
@@ -22,7 +22,7 @@ fn world_at(told: &super::run::Told, step: UpgradeStep) -> World {
     found.unwrap().world.clone()
 }
 
-fn upgrading_at(step: UpgradeStep) -> Observed {
+pub fn upgrading_at(step: UpgradeStep) -> Observed {
     observe(&world_at(&tell(&upgrade()), step)).unwrap()
 }
 
@@ -189,6 +189,7 @@ fn no_submit_is_intended_before_the_old_job_manager_confirms_the_end() {
     let mut o = observe(&before.unwrap().world).unwrap();
     let Cluster::Up(up) = &mut o.revisions.get_mut(&1).unwrap().cluster else { panic!() };
     up.job.as_mut().unwrap().state = crate::flink::JobState::Running;
+    up.jobs.values_mut().for_each(|state| *state = crate::flink::JobState::Running);
     assert_eq!(plan(&o).status.upgrade.unwrap().submission, None);
     o.revisions.get_mut(&1).unwrap().cluster = Cluster::Down("gone".to_owned());
     assert_eq!(plan(&o).status.upgrade.unwrap().submission, None);
@@ -225,6 +226,43 @@ fn the_way_back_that_is_refused_stalls() {
     assert_eq!(status.upgrade.unwrap().step, UpgradeStep::PuttingBack);
 }
 
+/// Checkpoints, time and restarts, as `upgrade.stability` asks; left out: one checkpoint, no time, no restart.
+#[rstest]
+#[case::as_it_is_left_out(json!({}), 1, 0, 0, "stable")]
+#[case::no_checkpoint_yet(json!({}), 0, 0, 0, "waits")]
+#[case::more_checkpoints(json!({"completedCheckpoints": 3}), 2, 0, 0, "waits")]
+#[case::enough_of_them(json!({"completedCheckpoints": 3}), 3, 0, 0, "stable")]
+#[case::none_is_asked_for(json!({"completedCheckpoints": 0}), 0, 0, 0, "stable")]
+#[case::not_long_enough(json!({"minRunning": "5s"}), 1, 4, 0, "waits")]
+#[case::long_enough(json!({"minRunning": "5s"}), 1, 5, 0, "stable")]
+#[case::one_restart(json!({}), 1, 0, 1, "goes back")]
+#[case::one_is_allowed(json!({"maxRestarts": 1}), 1, 0, 1, "stable")]
+#[case::two_are_not(json!({"maxRestarts": 1}), 0, 0, 2, "goes back")]
+fn when_a_revision_is_stable(
+    #[case] stability: Value,
+    #[case] checkpoints: i64,
+    #[case] seconds: i64,
+    #[case] restarts: usize,
+    #[case] expected: &str,
+) {
+    let mut o = with_status(upgrading_at(UpgradeStep::Stabilizing), |_| {});
+    let wish = json!({"stability": stability, "rollback": {"allowRewind": true}});
+    o.upgrade.spec.upgrade = serde_json::from_value(wish).unwrap();
+    let running_at = o.upgrade.status.as_ref().unwrap().upgrade.as_ref().unwrap().running_at.clone().unwrap();
+    o.now = crate::time::from_k8s(&running_at) + chrono::TimeDelta::seconds(seconds);
+    let Cluster::Up(up) = &mut o.revisions.get_mut(&2).unwrap().cluster else { panic!() };
+    let job = up.job.as_mut().unwrap();
+    (job.completed_checkpoints, job.own_failures) = (checkpoints, restarts);
+    let status = plan(&o).status;
+    let is = match status.upgrade.map(|u| u.step) {
+        None => "stable",
+        Some(UpgradeStep::Stabilizing) => "waits",
+        Some(UpgradeStep::PuttingBack) => "goes back",
+        Some(other) => panic!("{other}"),
+    };
+    assert_eq!(is, expected);
+}
+
 /// Nobody waits for the job's own interval.
 #[test]
 fn the_first_checkpoint_is_asked_for() {
@@ -232,18 +270,20 @@ fn the_first_checkpoint_is_asked_for() {
     assert!(matches!(plan(&o).effect, Some(Effect::TriggerCheckpoint(2, _))));
 }
 
-/// Nothing is begun while the old job could not give a savepoint.
+/// No savepoint is asked for while the old job could not give one; it is waited for, as the job may get better.
 #[test]
-fn a_change_waits_until_the_job_runs() {
-    let mut world = running();
-    world.image("v2");
-    let mut o = observe(&world).unwrap();
+fn a_savepoint_waits_until_the_job_runs() {
+    let told = tell(&upgrade());
+    let before = told
+        .steps
+        .iter()
+        .find(|s| s.world.status().upgrade.is_some_and(|u| u.step == UpgradeStep::Savepoint && u.savepoint.is_none()));
+    let mut o = observe(&before.unwrap().world).unwrap();
     let Cluster::Up(up) = &mut o.revisions.get_mut(&1).unwrap().cluster else { panic!() };
     up.job.as_mut().unwrap().all_tasks_running = false;
     let plan = plan(&o);
-    assert_eq!((plan.effect, plan.status.upgrade), (None, None));
+    assert_eq!((plan.effect, plan.status.upgrade.unwrap().savepoint), (None, None));
     assert_eq!(condition::find(&plan.status.conditions, types::READY).unwrap().reason, "JobNotRunning");
-    assert_eq!(plan.status.phase, Some(JobPhase::Running));
 }
 
 /// Every id that is ever given to Flink for a job is another one.

@@ -30,6 +30,7 @@ const RESTORED_SHOWN: i64 = 400;
 const WARM_UP: i64 = 300;
 const CANCEL: i64 = 150;
 const CHECKPOINT: i64 = 200;
+const FAILS_LATE: i64 = 2000;
 const INTERVAL: i64 = 10_000;
 /// From the moment that a savepoint holds the lock until its job has ended, and until its resource says so.
 const STOP: i64 = 300;
@@ -46,6 +47,9 @@ pub struct World {
     pub stable_service: Option<i64>,
     pub namespace_terminating: bool,
     pub taking: Taking,
+    pub shelf: Shelf,
+    /// The newest snapshot that an earlier job of the name has left.
+    pub earlier: Option<String>,
     /// Savepoints that were created: each gets a UID of its own.
     pub created: usize,
 }
@@ -58,6 +62,19 @@ pub enum Taking {
     Hangs,
 }
 
+/// What the store says of checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// All that there are.
+    Lists,
+    /// No store serves the place.
+    Nobody,
+    /// It can't be asked now.
+    Down,
+    /// The newest one lacks a file.
+    Broken,
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Revision {
     pub record: Option<Record>,
@@ -67,6 +84,11 @@ pub struct Revision {
     pub pods: Option<Pods>,
     /// How often the JobManager's container was restarted.
     pub restarts: u32,
+    /// How often the TaskManager's pod was replaced, and since when it is on its way out.
+    pub task_manager: u32,
+    pub task_manager_leaves: Option<DateTime<Utc>>,
+    /// Its node is silent: pods do not go.
+    pub silent: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,10 +108,14 @@ pub struct Job {
     pub cancelled: Option<DateTime<Utc>>,
     pub ended: Option<DateTime<Utc>>,
     pub failure: Option<String>,
+    /// Failures since its last checkpoint.
+    pub failures: usize,
     pub checkpoint_began: Option<DateTime<Utc>>,
     pub checkpoints: i64,
     /// Its JobManager's process is gone, and with it whatever it knew.
     pub forgotten: bool,
+    /// The TaskManager's pod that its tasks run in.
+    pub task_manager: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -130,6 +156,8 @@ impl World {
             stable_service: None,
             namespace_terminating: false,
             taking: Taking::Works,
+            shelf: Shelf::Lists,
+            earlier: None,
             created: 0,
         }
     }
@@ -191,8 +219,17 @@ impl World {
 
     /// Jobs, throw-away ones aside, that process records or may do so: their pods are there and they have not ended.
     pub fn alive(&self) -> Vec<&Job> {
-        let has_pods = |n: &i64| self.revisions.get(n).is_some_and(|r| r.pods.is_some());
-        self.jobs.iter().filter(|j| !j.warm_up && !j.state.is_terminal() && has_pods(&j.revision)).collect()
+        let has_pods = |j: &Job| {
+            self.revisions.get(&j.revision).is_some_and(|r| r.pods.is_some() && r.task_manager == j.task_manager)
+        };
+        self.jobs.iter().filter(|j| !j.warm_up && !j.state.is_terminal() && has_pods(j)).collect()
+    }
+
+    /// The newest checkpoint that a job has left: Flink deletes them when it comes to its end.
+    pub fn retained(&self, id: &str) -> Option<(i64, String)> {
+        let job = self.jobs.iter().find(|j| j.id.as_str() == id)?;
+        let left = job.checkpoints > 0 && job.state != JobState::Finished;
+        left.then(|| (job.checkpoints, format!("s3://flink/ck/{id}/chk-{}", job.checkpoints)))
     }
 
     pub fn job(&self, revision: i64, id: &str) -> Option<&Job> {
@@ -215,7 +252,12 @@ impl World {
         let mut reported = false;
         for revision in self.revisions.values_mut() {
             let Some(pods) = revision.pods else { continue };
-            if pods.deleted.is_some_and(|t| self.now >= t + ms(POD_ENDS)) {
+            if revision.task_manager_leaves.is_some_and(|t| !revision.silent && self.now >= t + ms(POD_ENDS)) {
+                revision.task_manager += 1;
+                revision.task_manager_leaves = None;
+                reported = true;
+            }
+            if pods.deleted.is_some_and(|t| !revision.silent && self.now >= t + ms(POD_ENDS)) {
                 revision.pods = None;
                 reported = true;
             }
@@ -336,6 +378,15 @@ impl Job {
         if self.warm_up {
             let over = age >= ms(WARM_UP) && !tag.ends_with(":endless-warm-up");
             self.state = if over { JobState::Finished } else { JobState::Running };
+            return;
+        }
+        if self.failures > 0 {
+            self.state = JobState::Restarting;
+            return;
+        }
+        if tag.ends_with(":fails-late") && self.checkpoints > 0 && age >= ms(FAILS_LATE) {
+            (self.state, self.ended) = (JobState::Failed, Some(self.submitted + ms(FAILS_LATE)));
+            self.failure = Some("IllegalStateException: a record that it can't take".to_owned());
             return;
         }
         if age >= ms(TASKS_RUN) && tag.ends_with(":fails") {

@@ -18,7 +18,7 @@ pub use error::SpecError;
 pub use hash::{attempt_hash, revision_hash};
 pub use objects::{CONFIG_FILE, OBJECTS, stable_service};
 pub use record::{RecordError, from_controller_revision, to_controller_revision};
-pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render};
+pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render, state_directories};
 
 /// The class of the helper jar that is the throw-away job: it warms a new cluster.
 pub const WARM_UP_CLASS: &str = "dev.savepoints.helper.WarmUp";

@@ -126,12 +126,31 @@ pub struct Submission {
 /// # Errors
 /// The same as those of [`render`].
 pub fn check(upgrade: &FlinkJobUpgrade) -> Result<(), SpecError> {
-    let name = upgrade.metadata.name.as_deref().unwrap_or_default();
-    let namespace = upgrade.metadata.namespace.as_deref().unwrap_or_default();
-    let owner_uid = upgrade.metadata.uid.as_deref().unwrap_or_default();
-    let revision =
-        Revision { namespace, name, owner_uid, number: 1, upgrade_id: "1-00000000", color: "blue", helper_jar: &[] };
-    render(&revision, &upgrade.spec).map(drop)
+    render(&any_revision(upgrade), &upgrade.spec).map(drop)
+}
+
+/// A revision of a job, whichever.
+fn any_revision(upgrade: &FlinkJobUpgrade) -> Revision<'_> {
+    Revision {
+        namespace: upgrade.metadata.namespace.as_deref().unwrap_or_default(),
+        name: upgrade.metadata.name.as_deref().unwrap_or_default(),
+        owner_uid: upgrade.metadata.uid.as_deref().unwrap_or_default(),
+        number: 1,
+        upgrade_id: "1-00000000",
+        color: "blue",
+        helper_jar: &[],
+    }
+}
+
+/// The directories that a spec's configuration gives its job for checkpoints and savepoints.
+///
+/// # Errors
+/// If the configuration can't be used.
+pub fn state_directories(upgrade: &FlinkJobUpgrade) -> Result<Vec<String>, SpecError> {
+    let nothing = crate::api::FlinkConfiguration::new();
+    let given = upgrade.spec.flink_configuration.as_ref().unwrap_or(&nothing);
+    let built = config::build(&any_revision(upgrade), upgrade.spec.flink_version, given)?;
+    Ok(built.checkpoint_directory.into_iter().chain(built.savepoint_directory).collect())
 }
 
 /// Renders a revision.

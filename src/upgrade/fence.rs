@@ -1,0 +1,174 @@
+//! Whether a submission certainly processes nothing any more. Nothing is submitted after it before that.
+//!
+//! A JobManager that is back with an empty list of jobs proves nothing: its TaskManagers were seen to process on for 46 s
+//! after a kill. Either the JobManager's own process says that the job has ended, or every pod that may still process is
+//! gone from a live list; Terminating on a silent node is not gone.
+
+use std::time::Duration;
+
+use super::jobmanager;
+use super::observed::{Observed, Pod};
+use super::plan::{Effect, FAST, LEAVING};
+use super::scope::{self, Scope};
+use super::status;
+use crate::api::annotations::FENCED;
+use crate::api::condition::Reason;
+use crate::api::{Submission, UpgradeProgress};
+use crate::flink::{JobId, JobState};
+use crate::time;
+
+/// A cancel that takes longer is not waited for: the pods go instead. Flink itself gives a task 180 s.
+const CANCEL_LIMIT: Duration = Duration::from_secs(30);
+/// Pods that take longer to go are told: 5 s of grace, and what a kubelet needs.
+const GONE_LIMIT: Duration = Duration::from_secs(30);
+
+/// A pass that reads a JobManager's pod only can't tell whether others are gone.
+const NOT_ALL_SEEN: &str = "its pods are being looked for";
+
+/// How it stands with a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fence {
+    /// It processes nothing any more.
+    Closed,
+    /// This ends it; then it is looked again, after so long.
+    Act(Effect, Duration),
+    /// Pods are on their way out; what is waited for.
+    Leaving(String),
+    /// They do not go: who, and what helps.
+    Stuck(String),
+}
+
+/// Whether the JobManager's process that a submission was sent to has certainly ended. Without high availability the job
+/// has no JobManager then.
+#[must_use]
+pub fn process_is_gone(o: &Observed, submission: &Submission) -> bool {
+    let Some((uid, restarts)) = submission.job_manager_instance.as_deref().and_then(jobmanager::parts) else {
+        return false;
+    };
+    let Some(revision) = o.revisions.get(&submission.revision) else {
+        // Some passes read other revisions only.
+        return scope::of(&o.upgrade) == Scope::Whole;
+    };
+    match revision.pods.iter().find(|pod| pod.uid == uid) {
+        // Its place was taken, or nothing is there: a StatefulSet's pod is not replaced before it is gone.
+        None => true,
+        Some(pod) => pod.restarts > restarts || pod.ended,
+    }
+}
+
+/// The TaskManager pods that a revision has now.
+#[must_use]
+pub fn task_managers(o: &Observed, revision: i64) -> Vec<String> {
+    let pods = o.revisions.get(&revision).map(|r| r.pods.as_slice()).unwrap_or_default();
+    pods.iter().filter(|pod| !pod.job_manager).map(|pod| pod.uid.clone()).collect()
+}
+
+/// Fences a submission whose revision's objects stay: its JobManager's process is gone, and the TaskManager pods that
+/// knew that process go.
+#[must_use]
+pub fn in_place(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> Fence {
+    if overridden(o, submission) {
+        return Fence::Closed;
+    }
+    if let Some(decided) = by_its_own_word(o, upgrade, submission) {
+        return decided;
+    }
+    if scope::of(&o.upgrade) != Scope::Whole {
+        return Fence::Leaving(NOT_ALL_SEEN.to_owned());
+    }
+    let pods = o.revisions.get(&submission.revision).map(|r| r.pods.as_slice()).unwrap_or_default();
+    let knew: Vec<&Pod> = pods.iter().filter(|pod| upgrade.fenced_pods.contains(&pod.uid)).collect();
+    let told: Vec<(String, String)> =
+        knew.iter().filter(|pod| !pod.leaving).map(|pod| (pod.name.clone(), pod.uid.clone())).collect();
+    if !told.is_empty() {
+        return Fence::Act(Effect::DeletePods(submission.revision, told), LEAVING);
+    }
+    let process = pods.iter().filter(|pod| pod.job_manager && !process_is_gone(o, submission));
+    wait_for(o, upgrade, submission, &knew.into_iter().chain(process).collect::<Vec<_>>())
+}
+
+/// Fences a submission whose revision is not needed any more: the job is ended, or all of its pods go.
+#[must_use]
+pub fn for_good(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> Fence {
+    if overridden(o, submission) {
+        return Fence::Closed;
+    }
+    if let Some(decided) = by_its_own_word(o, upgrade, submission) {
+        return decided;
+    }
+    if scope::of(&o.upgrade) != Scope::Whole {
+        return Fence::Leaving(NOT_ALL_SEEN.to_owned());
+    }
+    let Some(revision) = o.revisions.get(&submission.revision) else { return Fence::Closed };
+    if revision.objects > 0 {
+        return Fence::Act(Effect::DeleteObjects(submission.revision), LEAVING);
+    }
+    wait_for(o, upgrade, submission, &revision.pods.iter().collect::<Vec<_>>())
+}
+
+/// What the JobManager's process that the submission was sent to says of it. `None`: it can't say, or its word takes too
+/// long to come true.
+fn by_its_own_word(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> Option<Fence> {
+    let up = o.up(submission.revision)?;
+    if submission.job_manager_instance.as_deref() != Some(up.instance.as_str()) {
+        return None;
+    }
+    let id = JobId::new(&submission.job_id).ok()?;
+    match up.jobs.get(&id) {
+        Some(state) if state.is_terminal() => Some(Fence::Closed),
+        Some(_) if since(o, upgrade) > CANCEL_LIMIT => None,
+        // Asked once: a cancel that is repeated helps nothing.
+        Some(JobState::Cancelling) => Some(Fence::Leaving("the job is being cancelled".to_owned())),
+        Some(_) => Some(Fence::Act(Effect::Cancel(submission.revision, id), FAST)),
+        // It was known to run there: the process has forgotten its end. Of one that was never seen a request may be
+        // under way.
+        None => (was_seen(o, submission) || was_refused(upgrade)).then_some(Fence::Closed),
+    }
+}
+
+/// Flink answered the submit, and refused it.
+fn was_refused(upgrade: &UpgradeProgress) -> bool {
+    upgrade.failure_reason == Some(Reason::SubmitFailed)
+}
+
+/// The submission was seen on its cluster: it became the active one.
+fn was_seen(o: &Observed, submission: &Submission) -> bool {
+    let active = o.upgrade.status.as_ref().and_then(|s| s.active.as_ref());
+    active.is_some_and(|active| active.submission.job_id == submission.job_id)
+}
+
+fn wait_for(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission, pods: &[&Pod]) -> Fence {
+    if pods.is_empty() {
+        return Fence::Closed;
+    }
+    let names = pods.iter().map(|pod| match &pod.node {
+        Some(node) => format!("{} on node {node}", pod.name),
+        None => pod.name.clone(),
+    });
+    let names = names.collect::<Vec<_>>().join(", ");
+    if since(o, upgrade) <= GONE_LIMIT {
+        return Fence::Leaving(format!("waiting until these pods are gone: {names}"));
+    }
+    Fence::Stuck(format!(
+        "job {id} may still process in pods that do not go: {names}; nothing is started beside it. Bring the node back, or \
+         take it out of service for good (kubectl taint nodes NODE node.kubernetes.io/out-of-service=nodeshutdown:NoExecute). \
+         If you are sure that it processes nothing any more: kubectl annotate fju {name} {FENCED}={id}",
+        id = submission.job_id,
+        name = status::name(o),
+    ))
+}
+
+/// Somebody has made sure of it, and says so by the job's id.
+#[must_use]
+pub fn overridden(o: &Observed, submission: &Submission) -> bool {
+    let annotations = o.upgrade.metadata.annotations.as_ref();
+    annotations.and_then(|all| all.get(FENCED)).is_some_and(|id| id.trim() == submission.job_id)
+}
+
+fn since(o: &Observed, upgrade: &UpgradeProgress) -> Duration {
+    upgrade.step_since.as_ref().map_or(Duration::ZERO, |t| o.since(time::from_k8s(t)))
+}
+
+#[cfg(test)]
+#[path = "fence_tests.rs"]
+mod tests;

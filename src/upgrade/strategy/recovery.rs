@@ -1,0 +1,120 @@
+//! A job that was lost with its JobManager's process runs again: what may still process is fenced, and the job is
+//! submitted anew from the newest verified checkpoint of the submission that was lost. Only without high availability:
+//! with it Flink recovers by itself.
+
+use std::time::Duration;
+
+use super::prewarm::{set_message, step, step_since};
+use crate::api::condition::Reason;
+use crate::api::{
+    ActiveRevision, FlinkJobUpgradeStatus, JobPhase, Operation, OperationKind, Submission, UpgradeProgress, UpgradeStep,
+};
+use crate::naming;
+use crate::reconcile::Next;
+use crate::time;
+use crate::upgrade::fence;
+use crate::upgrade::observed::Observed;
+use crate::upgrade::plan::{self, Decision, Effect, LEAVING};
+use crate::upgrade::state_source::{self, Now};
+use crate::upgrade::{finish, status, workload};
+
+/// Submissions of one revision in an upgrade, each lost with its JobManager, after which the upgrade goes back.
+const ATTEMPTS: i32 = 3;
+
+/// Begins the recovery of the job that is meant to run.
+pub fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) -> Decision {
+    let number = draft.last_submission.unwrap_or_default() + 1;
+    let id = naming::recovery_id(status::uid(o), number);
+    // A savepoint of the job has nothing left to be taken of: its lock is no reason to wait.
+    draft.operation = Some(Operation {
+        id: id.clone(),
+        kind: OperationKind::Recovery,
+        savepoint: None,
+        since: Some(time::to_k8s(o.now)),
+    });
+    draft.phase = Some(JobPhase::Recovering);
+    draft.upgrade = Some(UpgradeProgress {
+        id,
+        from: Some(active.revision),
+        to: active.revision,
+        generation: o.upgrade.metadata.generation.unwrap_or_default(),
+        start_time: Some(time::to_k8s_precise(o.now)),
+        allow_non_restored_state: active.submission.allow_non_restored_state,
+        spec_hash: Some(workload::attempt_hash(&o.upgrade.spec)),
+        ..UpgradeProgress::default()
+    });
+    let message =
+        format!("job {} was lost with its JobManager; what may still process is ended", active.submission.job_id);
+    step(o, draft, UpgradeStep::Fencing, &message);
+    (None, Next::Again)
+}
+
+/// A submission of this upgrade was lost with its JobManager, before it was known to be stable: another one follows, or
+/// the way back.
+pub fn again(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
+    let message = "the JobManager restarted before the job was stable";
+    if upgrade.attempt >= ATTEMPTS && !is_recovery(draft) {
+        return super::prewarm::failed(o, draft, upgrade, Reason::JobManagerLost, message);
+    }
+    step(o, draft, UpgradeStep::Fencing, message);
+    (None, Next::Again)
+}
+
+/// Whether what is under way is a recovery.
+#[must_use]
+pub fn is_recovery(draft: &FlinkJobUpgradeStatus) -> bool {
+    draft.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Recovery)
+}
+
+/// Records which TaskManager pods knew the JobManager's process that is gone: those that are there as soon as that is
+/// seen. Later ones know only its successor. `None`: that is recorded, or nothing is gone.
+#[must_use]
+pub fn note_the_loss(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    before: &Submission,
+) -> Option<Decision> {
+    let gone = fence::process_is_gone(o, before) && upgrade.lost_instance != before.job_manager_instance;
+    if !gone {
+        return None;
+    }
+    if let Some(u) = &mut draft.upgrade {
+        u.lost_instance.clone_from(&before.job_manager_instance);
+        u.fenced_pods = fence::task_managers(o, before.revision);
+    }
+    Some((None, Next::Again))
+}
+
+/// Somebody has made sure of what can't be fenced: the job goes on with a new set of objects, and nothing old is waited
+/// for.
+pub fn elsewhere(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
+    finish::given_up(o, draft, upgrade, "the job before could not be fenced, and somebody has made sure of it");
+    plan::begin(o, draft, Some(upgrade.to), None)
+}
+
+/// The objects of the revision that is submitted to are made again if some are gone; then its JobManager is waited for.
+#[must_use]
+pub fn cluster_is_missing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64) -> Option<Decision> {
+    if o.revisions.get(&revision).is_none_or(|r| r.objects < workload::OBJECTS) {
+        return Some((Some(Effect::CreateObjects(revision)), Next::Again));
+    }
+    if o.up(revision).is_none() {
+        let message = format!("the JobManager of revision {revision} is being waited for: {}", o.why_down(revision));
+        set_message(draft, &message);
+        status::reconciling(o, draft, status::under_way(draft), &message);
+        return Some((None, Next::After(LEAVING)));
+    }
+    None
+}
+
+/// Whether the old job was lost while the new revision's pods, which are not there yet, take longer than they should: it
+/// is recovered first.
+#[must_use]
+pub fn comes_first(o: &Observed, draft: &FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> bool {
+    let lost = |active: &ActiveRevision| state_source::now(o, &active.submission) == Now::Lost;
+    o.since(step_since(o, upgrade)) > PREPARES && draft.active.as_ref().is_some_and(lost)
+}
+
+/// A new revision's pods that take longer are no short cut to a job that runs.
+const PREPARES: Duration = Duration::from_secs(60);
