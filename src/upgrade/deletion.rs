@@ -22,7 +22,10 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     }
     if let Some(upgrade) = draft.upgrade.clone() {
         // Once the old job is being stopped the way leads through: to the new revision, or back.
-        let harmless = matches!(upgrade.step, UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp);
+        let harmless = matches!(
+            upgrade.step,
+            UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp | UpgradeStep::Checkpoint
+        );
         // But not for ever: a way that leads nowhere must not keep the resource.
         if !harmless && upgrade.from.is_some() && !o.namespace_terminating && !late(o, None) {
             return prewarm::decide(o, draft, &upgrade);

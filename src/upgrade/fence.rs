@@ -96,6 +96,23 @@ pub fn for_good(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission
     if let Some(decided) = by_its_own_word(o, upgrade, submission) {
         return decided;
     }
+    by_pods(o, upgrade, submission)
+}
+
+/// The same for one whose checkpoints are its successor's state: it is never cancelled. A job's own code may have asked
+/// Flink to delete its checkpoints with a cancel; with pods that go they stay.
+#[must_use]
+pub fn keeping_checkpoints(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> Fence {
+    if overridden(o, submission) {
+        return Fence::Closed;
+    }
+    match by_its_own_word(o, upgrade, submission) {
+        Some(Fence::Closed) => Fence::Closed,
+        _ => by_pods(o, upgrade, submission),
+    }
+}
+
+fn by_pods(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> Fence {
     if scope::of(&o.upgrade) != Scope::Whole {
         return Fence::Leaving(NOT_ALL_SEEN.to_owned());
     }

@@ -127,6 +127,18 @@ fn for_good_it_takes_all_pods(#[case] seen: Seen, #[case] objects: usize, #[case
     }
 }
 
+/// One whose checkpoints are needed is never cancelled.
+#[rstest]
+#[case::failed(Seen::Has(JobState::Failed), "closed")]
+#[case::runs(Seen::Has(JobState::Running), "delete-objects")]
+#[case::restarts(Seen::Has(JobState::Restarting), "delete-objects")]
+#[case::silent(Seen::Silent, "delete-objects")]
+fn where_checkpoints_are_needed_nothing_is_cancelled(#[case] seen: Seen, #[case] expected: &str) {
+    let o = world(seen, &[], 5);
+    let upgrade = o.upgrade.status.as_ref().unwrap().upgrade.clone().unwrap();
+    assert_eq!(word(&keeping_checkpoints(&o, &upgrade, &submission())), expected);
+}
+
 /// A cancel that takes too long, and pods that do not go.
 #[test]
 fn what_takes_too_long_is_told() {

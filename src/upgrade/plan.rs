@@ -270,9 +270,17 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     if !changed {
         draft.failed_spec_hash = None;
     }
-    status::at_rest(o, draft, active, failed && changed);
-    if now == Now::Lost && !matches!(draft.phase, Some(JobPhase::Finished | JobPhase::Failed)) {
-        return recovery::begin(o, draft, active);
+    let over = matches!(draft.phase, Some(JobPhase::Finished | JobPhase::Failed));
+    if over && o.job(active.revision, &active.submission.job_id).is_none() {
+        // It had ended before its JobManager went: nothing is started again.
+        status::ended_before(o, draft);
+    } else if recovery::was_refused(draft) {
+        status::refusal(o, draft);
+    } else {
+        status::at_rest(o, draft, active, failed && changed);
+        if now == Now::Lost {
+            return recovery::begin(o, draft, active);
+        }
     }
     if let Some(decision) = sweep(o, draft, Some(active.revision)) {
         return decision;

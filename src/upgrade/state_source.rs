@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fence;
 use super::observed::{JobFacts, Observed, Retained};
 use crate::api::condition::Reason;
-use crate::api::{StateSource, Submission, UpgradeFrom};
+use crate::api::{JobPhase, StateSource, Submission, UpgradeFrom};
 use crate::flink::JobState;
 
 /// Restarts without a completed checkpoint in between, after which no savepoint is waited for any more.
@@ -149,6 +149,13 @@ fn checkpoint(q: &Question<'_>) -> Answer {
 /// What a submission on a revision's cluster does now.
 #[must_use]
 pub fn now(o: &Observed, submission: &Submission) -> Now {
+    let seen = seen(o, submission);
+    let finished = o.upgrade.status.as_ref().is_some_and(|s| s.phase == Some(JobPhase::Finished));
+    // A JobManager that restarts forgets that the job had come to its end.
+    if finished && matches!(seen, Now::Lost | Now::Forgotten) { Now::Finished } else { seen }
+}
+
+fn seen(o: &Observed, submission: &Submission) -> Now {
     if fence::process_is_gone(o, submission) {
         return Now::Lost;
     }

@@ -111,6 +111,22 @@ pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveR
     }
 }
 
+/// The job had ended before its JobManager forgot it: what was said of it stays true, unless it was about the spec.
+pub fn ended_before(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
+    let of_spec = [Reason::StateUnknown, Reason::InvalidSpec, Reason::NotImplemented].map(Reason::as_str);
+    if condition::find(&draft.conditions, types::READY).is_none_or(|c| !of_spec.contains(&c.reason.as_str())) {
+        return;
+    }
+    if draft.phase == Some(JobPhase::Finished) {
+        reconciling(o, draft, Reason::Finished, FINISHED);
+    } else {
+        stalled(o, draft, Reason::JobFailed, "the job has ended, and its JobManager has forgotten how");
+    }
+}
+
+/// What is said of a job that came to its end.
+const FINISHED: &str = "the job finished by itself";
+
 /// Where the job's checkpoints are, once Flink has told; and the newest, where no store can be listed.
 fn note_checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) {
     let job = o.job(active.revision, &active.submission.job_id);
@@ -169,9 +185,7 @@ fn health(o: &Observed, active: &ActiveRevision) -> Health {
     let why = job.failure.as_ref().map(|f| format!(": {f}")).unwrap_or_default();
     let (phase, trouble) = match job.state {
         JobState::Running if job.all_tasks_running => (JobPhase::Running, None),
-        JobState::Finished => {
-            (JobPhase::Finished, Some((Reason::Finished, "the job finished by itself".to_owned(), false)))
-        }
+        JobState::Finished => (JobPhase::Finished, Some((Reason::Finished, FINISHED.to_owned(), false))),
         JobState::Canceled => {
             let message = "the job was cancelled in Flink".to_owned();
             (JobPhase::Failed, Some((Reason::JobFailed, message, true)))

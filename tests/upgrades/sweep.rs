@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fakes::faults::{Fault, Faults};
 use flink_savepoint_operator::api::condition::{self, types};
-use flink_savepoint_operator::api::{SavepointPhase, UpgradeResult, UpgradeStep};
+use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase, UpgradeResult, UpgradeStep};
 use flink_savepoint_operator::reconcile::passes;
 use flink_savepoint_operator::savepoint::Savepoints;
 use flink_savepoint_operator::upgrade::Upgrades;
@@ -62,8 +62,8 @@ const QUIET: Duration = Duration::from_secs(16);
 /// How often it is looked whether the operator has written.
 const LOOK: Duration = Duration::from_secs(1);
 /// So many faults strike a scenario at calls that change something, and so many at others.
-const WRITES: usize = 8;
-const READS: usize = 3;
+const WRITES: usize = 6;
+const READS: usize = 2;
 /// With this variable set, all strike: for an hour of somebody's patience.
 const ALL: &str = "UPGRADES_ALL_FAULTS";
 
@@ -139,6 +139,12 @@ async fn at_rest(world: &World, acts: &Mutex<VecDeque<(When, Act)>>) -> Result<(
     loop {
         sleep(LOOK).await;
         let before = std::mem::replace(&mut writes, world.invariants.writes().len());
+        let reads = |s: &FlinkSavepoint| s.status.as_ref().and_then(|s| s.phase) == Some(SavepointPhase::Verifying);
+        if world.savepoints().iter().any(reads) {
+            // On a thread of its own, which virtual time does not wait for.
+            std::thread::sleep(Duration::from_millis(1));
+            since = Instant::now();
+        }
         if writes > before {
             since = Instant::now();
         }
@@ -283,5 +289,5 @@ pub fn sweep(name: &str, scenario: fn() -> Scenario) {
     let (calls, told) = (told.calls.len(), strikes.len());
     println!("{name}: {calls} calls, told {told} times in {:?}, {} broken", began.elapsed(), broken.len());
     assert!(broken.is_empty(), "{} broken, the first: {}", broken.len(), broken[0]);
-    assert!(told > 10, "a scenario without calls");
+    assert!(told > 5, "a scenario without calls");
 }

@@ -288,7 +288,10 @@ pub fn fencing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
         }
         fence::in_place(o, upgrade, &before)
     } else {
-        fence::for_good(o, upgrade, &before)
+        match upgrade.source {
+            Some(StateSource::Checkpoint) => fence::keeping_checkpoints(o, upgrade, &before),
+            _ => fence::for_good(o, upgrade, &before),
+        }
     };
     if fenced != Fence::Closed {
         return wait_for_fence(o, draft, fenced);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::prewarm::{set_message, step, step_since};
 use crate::api::condition::Reason;
 use crate::api::{
-    ActiveRevision, FlinkJobUpgradeStatus, JobPhase, Operation, OperationKind, Submission, UpgradeProgress, UpgradeStep,
+    ActiveRevision, FlinkJobUpgradeStatus, JobPhase, Operation, OperationKind, Submission, UpgradeProgress,
+    UpgradeResult, UpgradeStep,
 };
 use crate::naming;
 use crate::reconcile::Next;
@@ -58,6 +59,12 @@ pub fn again(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     }
     step(o, draft, UpgradeStep::Fencing, message);
     (None, Next::Again)
+}
+
+/// Whether the last thing that happened was a recovery which Flink refused: it would only be refused again.
+#[must_use]
+pub fn was_refused(draft: &FlinkJobUpgradeStatus) -> bool {
+    draft.history.first().is_some_and(|entry| entry.result == UpgradeResult::Failed && entry.from == Some(entry.to))
 }
 
 /// Whether what is under way is a recovery.

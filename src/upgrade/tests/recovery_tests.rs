@@ -184,6 +184,34 @@ fn failed() -> Story {
     })
 }
 
+/// What had ended is not started again by a JobManager that forgets it.
+fn failed_and_forgotten() -> Story {
+    story(&[(When::Rest, fail), (When::Rest, lose)], |w| {
+        assert_eq!(ready(w), (false, "JobFailed".to_owned()));
+        assert_eq!(w.jobs.iter().filter(|j| !j.warm_up).count(), 1);
+    })
+}
+
+fn finished_and_forgotten() -> Story {
+    story(&[(When::Rest, finish), (When::Rest, lose), (When::Rest, v2)], |w| {
+        assert_eq!(ready(w), (false, "StateUnknown".to_owned()));
+        assert_eq!(w.jobs.iter().filter(|j| !j.warm_up).count(), 1);
+    })
+}
+
+/// A recovery that Flink refuses is not tried for ever; a changed spec goes on from the same state.
+fn recovery_is_refused() -> Story {
+    let lost: fn(&mut World) = |w| {
+        w.revisions.get_mut(&1).unwrap().image = "example.com/orders:refused".to_owned();
+        lose(w);
+    };
+    story(&[(When::Rest, lost), (When::Rest, v2)], |w| {
+        runs(w, 2, "v2");
+        assert_eq!(w.status().history[1].result, UpgradeResult::Failed);
+        from_its_checkpoint(w);
+    })
+}
+
 fn replaced(world: &World) {
     runs(world, 2, "v2");
     assert_eq!(ready(world), (true, "Running".to_owned()));
@@ -390,6 +418,9 @@ fn rewound() -> Story {
 #[case::lost_with_a_broken_checkpoint(lost_with_a_broken_checkpoint)]
 #[case::lost_with_a_broken_checkpoint_and_helped(lost_with_a_broken_checkpoint_and_helped)]
 #[case::failed(failed)]
+#[case::failed_and_forgotten(failed_and_forgotten)]
+#[case::finished_and_forgotten(finished_and_forgotten)]
+#[case::recovery_is_refused(recovery_is_refused)]
 #[case::failed_and_fixed(failed_and_fixed)]
 #[case::crash_looping_and_fixed(crash_looping_and_fixed)]
 #[case::lost_and_changed_at_once(lost_and_changed_at_once)]
