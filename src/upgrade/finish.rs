@@ -40,11 +40,7 @@ pub fn recovered(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
         None => "without state, as it had none yet".to_owned(),
     };
     record(o, draft, upgrade, UpgradeResult::Recovered, None, Some(&message));
-    if let Some(active) = &mut draft.active {
-        // Until Flink tells of another.
-        let checkpoint_directory = snapshots::directory(o, &submission);
-        active.submission = Submission { checkpoint_directory, ..submission };
-    }
+    runs_again(o, draft, submission);
     close(draft, JobPhase::Running);
 }
 
@@ -191,14 +187,19 @@ pub fn put_back(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgra
     let message = upgrade.failure.clone().unwrap_or_default();
     let reason = upgrade.failure_reason.unwrap_or(Reason::RolledBack);
     record(o, draft, upgrade, UpgradeResult::RolledBack, Some(reason), Some(&message));
+    runs_again(o, draft, submission);
+    draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
+    close(draft, JobPhase::Running);
+    status::refusal(o, draft);
+}
+
+/// The active revision runs under another submission.
+fn runs_again(o: &Observed, draft: &mut FlinkJobUpgradeStatus, submission: Submission) {
     if let Some(active) = &mut draft.active {
         // Until Flink tells of another.
         let checkpoint_directory = snapshots::directory(o, &submission);
         active.submission = Submission { checkpoint_directory, ..submission };
     }
-    draft.failed_spec_hash.clone_from(&upgrade.spec_hash);
-    close(draft, JobPhase::Running);
-    status::refusal(o, draft);
 }
 
 fn close(draft: &mut FlinkJobUpgradeStatus, phase: JobPhase) {

@@ -176,16 +176,9 @@ pub fn intend_submit(
     source: StateSource,
     path: Option<String>,
 ) -> Decision {
-    let number = draft.last_submission.unwrap_or_default() + 1;
-    draft.last_submission = Some(number);
     let submission = Submission {
-        job_id: naming::job_id(status::uid(o), upgrade.to, number),
-        revision: upgrade.to,
-        restore_mode: path.as_ref().map(|_| upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim)),
-        restored_from: path,
         allow_non_restored_state: upgrade.allow_non_restored_state,
-        since: Some(time::to_k8s_precise(o.now)),
-        ..Submission::default()
+        ..new_submission(o, draft, upgrade.to, path, upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim))
     };
     if let Some(u) = &mut draft.upgrade {
         u.source = Some(source);
@@ -194,6 +187,26 @@ pub fn intend_submit(
     }
     step(o, draft, UpgradeStep::Submitting, "the job is submitted to the new revision");
     send_first(o, draft, upgrade, &submission)
+}
+
+/// The next submission to a revision's cluster, under a number that was never used.
+pub fn new_submission(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    revision: i64,
+    path: Option<String>,
+    mode: RestoreMode,
+) -> Submission {
+    let number = draft.last_submission.unwrap_or_default() + 1;
+    draft.last_submission = Some(number);
+    Submission {
+        job_id: naming::job_id(status::uid(o), revision, number),
+        revision,
+        restore_mode: path.as_ref().map(|_| mode),
+        restored_from: path,
+        since: Some(time::to_k8s_precise(o.now)),
+        ..Submission::default()
+    }
 }
 
 /// Sends a submission that was never sent: with its record goes which process it is sent to.

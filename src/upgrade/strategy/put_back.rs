@@ -4,9 +4,7 @@ use super::prewarm::{self, Restored};
 use super::{ending, recovery};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress};
-use crate::naming;
 use crate::reconcile::Next;
-use crate::time;
 use crate::upgrade::fence::{self, Fence};
 use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{AT_REST, Decision, FAST, SLOW};
@@ -47,16 +45,10 @@ fn end_target(
         return decision;
     }
     let Some(old) = o.up(from) else { return (None, Next::After(SLOW)) };
-    let number = draft.last_submission.unwrap_or_default() + 1;
-    draft.last_submission = Some(number);
+    let path = upgrade.savepoint_location.clone();
     let submission = Submission {
-        job_id: naming::job_id(status::uid(o), from, number),
-        revision: from,
         job_manager_instance: Some(old.instance.clone()),
-        restored_from: upgrade.savepoint_location.clone(),
-        restore_mode: upgrade.savepoint_location.as_ref().map(|_| RestoreMode::NoClaim),
-        since: Some(time::to_k8s_precise(o.now)),
-        ..Submission::default()
+        ..prewarm::new_submission(o, draft, from, path, RestoreMode::NoClaim)
     };
     if let Some(u) = &mut draft.upgrade {
         u.submission = Some(submission.clone());
