@@ -21,7 +21,7 @@ use crate::s3::S3;
 /// The cluster under test.
 #[derive(Debug, Clone)]
 pub struct Env {
-    kubeconfig: PathBuf,
+    pub(crate) kubeconfig: PathBuf,
     /// Registry of the images `flink-jobs:<version>`.
     pub registry: String,
     /// The object store of Flink's state, as pods and this process reach it.

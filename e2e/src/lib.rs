@@ -13,6 +13,8 @@ pub mod flink;
 pub mod job;
 pub mod namespace;
 pub mod operator;
+pub mod pause;
+mod proc;
 pub mod proxy;
 pub mod records;
 pub mod s3;

@@ -15,6 +15,7 @@ use rustix::process::{
 };
 
 use crate::{
+    proc::{self, words},
     s3::S3,
     wait::{self, Seen},
 };
@@ -44,20 +45,12 @@ impl S3Server {
     /// # Errors
     /// It is there, and can't be looked into.
     pub fn of(s3: &S3) -> Result<Option<Self>> {
-        for entry in fs::read_dir("/proc")? {
-            let folder = entry?.path();
-            let number = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-            let Some(number) = number.and_then(Pid::from_raw) else { continue };
-            // It may have ended just now.
-            let arguments = words(&folder.join("cmdline")).unwrap_or_default();
-            if arguments.windows(2).any(|two| matches!(two, [key, value] if key == "--port" && value == s3.host())) {
-                return Self::read(s3, number, arguments, &folder).map(Some);
-            }
-        }
-        Ok(None)
+        let found = proc::with_option("--port", s3.host())?;
+        found.map(|(number, folder)| Self::read(s3, number, &folder)).transpose()
     }
 
-    fn read(s3: &S3, number: Pid, arguments: Vec<OsString>, process: &Path) -> Result<Self> {
+    fn read(s3: &S3, number: Pid, process: &Path) -> Result<Self> {
+        let arguments = words(&process.join("cmdline"))?;
         let variables = words(&process.join("environ"))?.into_iter().filter_map(variable).collect();
         let (folder, log) = (fs::read_link(process.join("cwd"))?, fs::read_link(process.join("fd/1"))?);
         let priority = getpriority_process(Some(number))?;
@@ -126,13 +119,6 @@ impl Drop for S3Server {
             eprintln!("{error:#}");
         }
     }
-}
-
-/// Those of a file of `/proc`, each ended by a zero.
-fn words(file: &Path) -> Result<Vec<OsString>> {
-    let bytes = fs::read(file).with_context(|| file.display().to_string())?;
-    let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
-    Ok(words.map(|word| OsString::from_vec(word.to_vec())).collect())
 }
 
 fn variable(word: OsString) -> Option<(OsString, OsString)> {

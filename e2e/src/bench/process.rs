@@ -1,11 +1,15 @@
 //! Memory and processor time of the operator's process, as Linux counts them on the machine that it runs on.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
-use crate::operator::Operator;
+use crate::{operator::Operator, proc};
 
 /// The operator's process.
 #[derive(Debug, Clone)]
@@ -32,14 +36,9 @@ impl Process {
         let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
         let id = statuses.first().and_then(|status| status.container_id.as_deref());
         let id = id.and_then(|id| id.rsplit('/').next()).context("the operator's container has no id")?;
-        for entry in fs::read_dir("/proc")? {
-            let folder = entry?.path();
-            // A process may have ended meanwhile.
-            if fs::read_to_string(folder.join("cgroup")).is_ok_and(|cgroup| cgroup.contains(id)) {
-                return Ok(Some(Self { folder }));
-            }
-        }
-        Ok(None)
+        // A process may have ended meanwhile.
+        let inside = |folder: &Path| fs::read_to_string(folder.join("cgroup")).is_ok_and(|cgroup| cgroup.contains(id));
+        Ok(proc::all()?.map(|(_, folder)| folder).find(|folder| inside(folder)).map(|folder| Self { folder }))
     }
 
     /// How much memory it holds.

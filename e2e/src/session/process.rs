@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::s3::S3;
+use crate::{pause::Paused, proc, s3::S3};
 
 /// Time between two looks into the bucket for a `_metadata`.
 const TIGHT: Duration = Duration::from_millis(5);
@@ -35,13 +35,7 @@ impl Process {
         let name = |part: &Option<String>| part.clone().unwrap_or_default();
         let called = format!("{}/{}", name(&pod.metadata.namespace), name(&pod.metadata.name));
         let id = running_container(pod, container).with_context(|| format!("{called}: {container} does not run"))?;
-        for entry in fs::read_dir("/proc")? {
-            let folder = entry?.path();
-            let number = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-            let Some(number) = number.and_then(Pid::from_raw) else { continue };
-            if !is_main_process(&folder, id) {
-                continue;
-            }
+        if let Some((number, folder)) = proc::all()?.find(|(_, folder)| is_main_process(folder, id)) {
             let descriptor = pidfd_open(number, PidfdFlags::empty())?;
             // It may have ended just before, and its number be another's.
             ensure!(is_main_process(&folder, id), "{called}: {container} has ended");
@@ -56,6 +50,14 @@ impl Process {
     /// It has ended already.
     pub fn kill(&self) -> Result<()> {
         pidfd_send_signal(&self.descriptor, Signal::KILL).with_context(|| format!("kill {}", self.pod))
+    }
+
+    /// Lets it stand still.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn pause(self) -> Result<Paused> {
+        Paused::new(self.descriptor, &self.pod)
     }
 
     /// Cuts its pod off: nothing comes in or goes out any more, and its processes do not notice. The pod's network

@@ -16,6 +16,7 @@ mod operator_killed;
 mod outage;
 mod recovery;
 mod savepoint;
+mod silent;
 mod start;
 mod store;
 mod story;

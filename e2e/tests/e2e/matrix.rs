@@ -11,7 +11,7 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, life, operator_killed, outage, recovery, start, store,
+    conformance_flink, crash, failed_upgrade, foreign, life, operator_killed, outage, recovery, silent, start, store,
     two_operators,
 };
 
@@ -40,6 +40,7 @@ macro_rules! scenario {
 
 scenarios! {
     // The longest first: two run at a time, in the order of their names.
+    alone_node_silent in_full: silent::node;
     alone_s3_server_killed in_full: outage::server_killed;
     a_jobs_life on V1_20: life::from_start_to_end;
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
