@@ -1,5 +1,5 @@
 # What can be typed; everything is done by scripts. `make help` lists it.
-.PHONY: help demo test down up e2e-full bench-upgrade generate fmt lint image
+.PHONY: help demo test down up e2e-full bench-upgrade bench-recovery generate fmt lint image
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -21,7 +21,10 @@ e2e-full: ## every end-to-end scenario on both Flink versions
 	@E2E_FULL=1 e2e/tools/test e2e
 
 bench-upgrade: ## measure ten upgrades, and the same by hand; writes docs/bench
-	@e2e/tools/bench-upgrade
+	@e2e/tools/bench upgrade
+
+bench-recovery: ## measure ten recoveries of killed JobManagers, and ten by Flink itself; writes docs/bench
+	@e2e/tools/bench recovery
 
 generate: ## write anew what is made from the types: crds/, the chart's copies
 	@e2e/tools/generate

@@ -14,8 +14,8 @@ use futures::FutureExt as _;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Secret},
-        rbac::v1::RoleBinding,
+        core::v1::{Namespace, PersistentVolume, PersistentVolumeClaim, Secret, ServiceAccount},
+        rbac::v1::{Role, RoleBinding},
     },
 };
 use kube::{
@@ -182,6 +182,20 @@ impl Sandbox {
             "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": self.namespace}],
         });
         self.put::<RoleBinding>(name, binding).await.map(drop)
+    }
+
+    /// A ServiceAccount of that name, which may do what Flink's processes do for Kubernetes high availability.
+    ///
+    /// # Errors
+    /// The API server refuses it.
+    pub async fn grant_high_availability(&self, account: &str) -> Result<()> {
+        let manifest = json!({"apiVersion": "v1", "kind": "ServiceAccount"});
+        self.put::<ServiceAccount>(account, manifest).await?;
+        let verbs = ["create", "delete", "get", "list", "patch", "update", "watch"];
+        let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]);
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules});
+        self.put::<Role>(account, role).await?;
+        self.bind(account, "Role", account, account).await
     }
 
     /// Applies a job's manifest, as `kubectl apply --server-side` does: a field that is left out is taken away.

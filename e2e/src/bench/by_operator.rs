@@ -159,18 +159,14 @@ impl<'a> ByOperator<'a> {
         Ok(jar.with_context(|| format!("ConfigMap {name} has no {}", naming::HELPER_JAR))?.0)
     }
 
-    /// The version of Flink, in its own words.
-    ///
-    /// # Errors
-    /// The JobManager does not answer.
-    pub async fn flink_version(&self) -> Result<String> {
-        let answer = self.flink.get("/overview").await?;
-        let version = answer.get("flink-version").and_then(serde_json::Value::as_str);
-        Ok(version.context("/overview without a version")?.to_owned())
+    /// The active revision's JobManager.
+    #[must_use]
+    pub fn flink(&self) -> &Flink {
+        &self.flink
     }
 }
 
-async fn flink(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> Result<Flink> {
+pub(super) async fn flink(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> Result<Flink> {
     Flink::behind(&sandbox.client, &sandbox.namespace, &naming::revision_name(JOB, revision(job)?)).await
 }
 
@@ -178,12 +174,12 @@ fn is_child(savepoint: &kube::api::ObjectMeta) -> bool {
     savepoint.labels.as_ref().is_some_and(|labels| labels.contains_key(naming::LABEL_OPERATION))
 }
 
-fn revision(job: &FlinkJobUpgrade) -> Result<i64> {
+pub(super) fn revision(job: &FlinkJobUpgrade) -> Result<i64> {
     let active = job.status.as_ref().and_then(|status| status.active.as_ref());
     Ok(active.context("status.active is missing")?.revision)
 }
 
-fn job_id(job: &FlinkJobUpgrade) -> Result<&str> {
+pub(super) fn job_id(job: &FlinkJobUpgrade) -> Result<&str> {
     let active = job.status.as_ref().and_then(|status| status.active.as_ref());
     Ok(&active.context("status.active is missing")?.submission.job_id)
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::{
     flink::Flink,
     namespace::Sandbox,
-    records,
+    records::{self, Record, Records},
     wait::{self, Seen},
 };
 
@@ -32,28 +32,41 @@ pub(super) struct Start {
 
 /// Waits until all tasks of a job run, and says since when.
 pub(super) async fn start(flink: &Flink, job: &str) -> Result<Start> {
-    wait::until(&format!("all tasks of {job} run"), SOON, async || {
-        let answer = flink.get(&format!("/jobs/{job}")).await?;
-        let taken_up = moment(&answer, "/timestamps/INITIALIZING").context("no timestamps in the answer")?;
-        let vertices = answer.pointer("/vertices").and_then(Value::as_array).context("no vertices in the answer")?;
-        let mut running: Option<i64> = None;
-        for vertex in vertices {
-            let id = vertex.get("id").and_then(Value::as_str).context("a vertex without an id")?;
-            let times = flink.get(&format!("/jobs/{job}/vertices/{id}/subtasktimes")).await?;
-            let subtasks = times.pointer("/subtasks").and_then(Value::as_array).context("no subtasks")?;
-            for subtask in subtasks {
-                let Some(since) = moment(subtask, "/timestamps/RUNNING") else {
-                    return Ok(Seen::NotYet(format!("{subtask}")));
-                };
-                running = running.max(Some(since));
-            }
-        }
-        Ok(match running {
-            Some(running) => Seen::Yes(Start { taken_up, running }),
-            None => Seen::NotYet(format!("no tasks: {answer}")),
+    wait::until(&format!("all tasks of {job} run"), SOON, async || look(flink, job).await).await
+}
+
+/// The same after a moment, of a job whose JobManager may not answer for a while.
+pub(super) async fn again(flink: &Flink, job: &str, after: i64) -> Result<Start> {
+    wait::until(&format!("all tasks of {job} run again"), SOON, async || {
+        Ok(match look(flink, job).await {
+            Ok(Seen::Yes(start)) if start.running <= after => Seen::NotYet(format!("they have run since {start:?}")),
+            Ok(seen) => seen,
+            Err(e) => Seen::NotYet(format!("{e:#}")),
         })
     })
     .await
+}
+
+async fn look(flink: &Flink, job: &str) -> Result<Seen<Start>> {
+    let answer = flink.get(&format!("/jobs/{job}")).await?;
+    let taken_up = moment(&answer, "/timestamps/INITIALIZING").context("no timestamps in the answer")?;
+    let vertices = answer.pointer("/vertices").and_then(Value::as_array).context("no vertices in the answer")?;
+    let mut running: Option<i64> = None;
+    for vertex in vertices {
+        let id = vertex.get("id").and_then(Value::as_str).context("a vertex without an id")?;
+        let times = flink.get(&format!("/jobs/{job}/vertices/{id}/subtasktimes")).await?;
+        let subtasks = times.pointer("/subtasks").and_then(Value::as_array).context("no subtasks")?;
+        for subtask in subtasks {
+            let Some(since) = moment(subtask, "/timestamps/RUNNING") else {
+                return Ok(Seen::NotYet(format!("{subtask}")));
+            };
+            running = running.max(Some(since));
+        }
+    }
+    Ok(match running {
+        Some(running) => Seen::Yes(Start { taken_up, running }),
+        None => Seen::NotYet(format!("no tasks: {answer}")),
+    })
 }
 
 /// When a job ended.
@@ -76,7 +89,7 @@ fn moment(answer: &Value, pointer: &str) -> Option<i64> {
 /// Waits until a job writes records.
 pub(super) async fn writes(sandbox: &Sandbox, job: &str) -> Result<()> {
     let what = format!("Flink job {job} writes");
-    let wrote = |records: &records::Records| records.0.iter().rev().take_while(|r| r.job == job).count() >= SOME;
+    let wrote = |records: &Records| records.0.iter().rev().take_while(|r| r.job == job).count() >= SOME;
     sandbox.records_until(JOB, &what, SOON, wrote).await.map(drop)
 }
 
@@ -86,6 +99,43 @@ pub(super) async fn gap(sandbox: &Sandbox, from: &str, to: &str) -> Result<i64> 
     let summary = records::check_exactly_once(&sandbox.records(JOB)?)?;
     let handover = summary.handovers.iter().find(|handover| handover.from == from && handover.to == to);
     Ok(handover.with_context(|| format!("no handover from {from} to {to}: {summary:?}"))?.downtime_ms)
+}
+
+/// Where the records go on after a failure, milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Resumed {
+    /// The last record of the tasks before.
+    pub last: i64,
+    /// The first record of those that were restored.
+    pub first: i64,
+    /// So many records were processed again.
+    pub repeated: u64,
+}
+
+/// Waits until the records go on from a snapshot, after a moment; over the whole file nothing was lost, and no two jobs
+/// wrote at a time.
+pub(super) async fn resumed(sandbox: &Sandbox, after: i64) -> Result<Resumed> {
+    let records =
+        sandbox.records_until(JOB, "they go on", SOON, |records| first_again(records, after).is_some()).await?;
+    records::check(&records)?;
+    first_again(&records, after).context("they do not go on")
+}
+
+/// Where another job goes on, or the same one goes back.
+fn first_again(records: &Records, after: i64) -> Option<Resumed> {
+    let mut next: u64 = 0; // the lowest number that has not come yet
+    let mut above: Option<&Record> = None;
+    for record in &records.0 {
+        if let Some(above) = above.filter(|above| above.job != record.job || record.s <= above.s)
+            && record.epoch_ms > after
+        {
+            let repeated = next.saturating_sub(record.s);
+            return Some(Resumed { last: above.epoch_ms, first: record.epoch_ms, repeated });
+        }
+        next = next.max(record.s + 1);
+        above = Some(record);
+    }
+    None
 }
 
 /// Waits until no pod has these labels: a JVM that ends must not disturb the next measurement.
@@ -109,5 +159,22 @@ mod tests {
         assert_eq!(moment(&answer, "/end-time"), None);
         assert_eq!(moment(&answer, "/timestamps/RUNNING"), None);
         assert_eq!(moment(&answer, "/timestamps/INITIALIZING"), Some(7));
+    }
+
+    #[test]
+    fn records_go_on_where_another_job_begins_or_the_same_goes_back() {
+        let (one, other) = ("1".repeat(32), "2".repeat(32));
+        let text = |lines: &[(i64, u64, &str)]| {
+            let line = |(at, s, job): &(i64, u64, &str)| format!("{at} {s} {} {job}\n", s + 1);
+            Records::parse(&lines.iter().map(line).collect::<String>()).unwrap()
+        };
+        let before = [(10, 0, one.as_str()), (20, 1, &one), (30, 2, &one), (40, 3, &one)];
+        let with = |more: &[(i64, u64, &str)]| text(&[before.as_slice(), more].concat());
+        assert_eq!(first_again(&with(&[]), 25), None);
+        let same = with(&[(90, 2, &one), (100, 3, &one), (110, 4, &one)]);
+        assert_eq!(first_again(&same, 25), Some(Resumed { last: 40, first: 90, repeated: 2 }));
+        assert_eq!(first_again(&same, 95), None, "that was before");
+        let new = with(&[(90, 4, &other)]);
+        assert_eq!(first_again(&new, 25), Some(Resumed { last: 40, first: 90, repeated: 0 }));
     }
 }

@@ -1,29 +1,19 @@
 //! From measurements to the table in the project's README.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::{
+    benchmark::{Benchmark, judged, seconds, three},
     samples::{OperatorUpgrade, Parts, Samples},
     stats::Stats,
 };
 
-/// Where the table begins in the README.
-pub const BEGIN: &str = "<!-- bench:upgrade -->";
-/// Where it ends.
-pub const END: &str = "<!-- /bench:upgrade -->";
-/// What stands there while there are no measurements.
-const EMPTY: &str = "not measured yet";
+/// The benchmark of upgrades.
+pub const UPGRADE: Benchmark<Samples> = Benchmark { name: "upgrade", page: "README.md", table, source };
 /// One of the measurements of an upgrade, in milliseconds.
 type Part = fn(&Parts) -> i64;
-
-/// What the names of files with measurements begin with.
-const PREFIX: &str = "upgrade-";
 
 /// The incumbent, measured in the same way on the same kind of machine: see `docs/bench/README.md`.
 mod incumbent {
@@ -49,60 +39,14 @@ mod goal {
     pub const MEMORY: f64 = 15.0;
 }
 
-/// The newest measurements of a folder; none if it holds none. The names of the files begin with the date.
-///
-/// # Errors
-/// A file cannot be read, or holds something else.
-pub fn newest(folder: &Path) -> Result<Option<(PathBuf, Samples)>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with(PREFIX) && path.extension().is_some_and(|extension| extension == "json") {
-            files.push(path);
-        }
-    }
-    let Some(path) = files.into_iter().max() else { return Ok(None) };
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let samples = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-    Ok(Some((path, samples)))
-}
-
-/// The README with the table of these measurements, whatever stood there before.
-///
-/// # Errors
-/// It has no place for the table, or there is nothing to show.
-pub fn inserted(readme: &str, newest: Option<&(PathBuf, Samples)>) -> Result<String> {
-    let place = || {
-        let (before, rest) = readme.split_once(BEGIN)?;
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
-    };
-    let (before, after) = place().with_context(|| format!("README.md needs the lines {BEGIN} and {END}"))?;
-    let block = match newest {
-        Some((path, samples)) => {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            format!("{}\n{}", table(samples)?, source(name, samples))
-        }
-        None => format!("{EMPTY}\n"),
-    };
-    Ok(format!("{before}{BEGIN}\n{block}{END}{after}"))
-}
-
 /// One line about where the figures come from.
 fn source(name: &str, samples: &Samples) -> String {
-    let machine = &samples.machine;
     format!(
-        "{} upgrades by the operator and {} by hand, alternately, on {} cores, {:.0} GiB, Linux {}, Kubernetes {}, Flink {}, \
-         at commit {}, {}; each figure is min / median / max. Every sample: [docs/bench/{name}](docs/bench/{name}); \
-         what is measured, and how: [docs/bench](docs/bench/README.md).\n",
+        "{} upgrades by the operator and {} by hand, alternately, on {}, at commit {}, {}; each figure is min / median / max. Every \
+         sample: [docs/bench/{name}](docs/bench/{name}); what is measured, and how: [docs/bench](docs/bench/README.md).\n",
         samples.by_operator.len(),
         samples.by_hand.len(),
-        machine.cores,
-        as_f64(machine.memory_mib) / 1024.0,
-        machine.kernel,
-        machine.kubernetes.trim_start_matches('v'),
-        machine.flink,
+        samples.machine,
         samples.commit,
         samples.measured_at.format("%Y-%m-%d"),
     )
@@ -185,31 +129,12 @@ impl Rows {
     }
 }
 
-fn judged(goal: &str, met: bool) -> String {
-    format!("{goal}: {}", if met { "met" } else { "**missed**" })
-}
-
-fn three(stats: Stats) -> String {
-    format!("{:.2} / **{:.2}** / {:.2}", stats.min, stats.median, stats.max)
-}
-
 fn ratio(operator: Stats, by_hand: Stats) -> f64 {
     operator.median / by_hand.median
 }
 
-fn seconds(milliseconds: impl Iterator<Item = i64>) -> Result<Stats> {
-    let numbers: Vec<f64> = milliseconds.map(|ms| as_f64_signed(ms) / 1000.0).collect();
-    ensure!(!numbers.is_empty(), "there are no samples");
-    Stats::of(numbers).context("there are no samples")
-}
-
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 fn as_f64(number: u64) -> f64 {
-    number as f64
-}
-
-#[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn as_f64_signed(number: i64) -> f64 {
     number as f64
 }
 

@@ -1,3 +1,8 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
 use chrono::DateTime;
 
 use super::super::samples::{Machine, Process};
@@ -77,25 +82,26 @@ fn nothing_is_shown_of_no_samples() {
 
 #[test]
 fn only_what_is_between_the_marks_is_replaced() {
+    let (begin, end) = UPGRADE.marks();
     let newest = (PathBuf::from("docs/bench/upgrade-2026-01-02.json"), samples(&[600], &[500]));
-    let readme = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-    let text = inserted(&readme, Some(&newest)).unwrap();
-    assert!(text.starts_with(&format!("before\n{BEGIN}\n| ")) && text.ends_with(&format!("{END}\nafter\n")), "{text}");
+    let readme = format!("before\n{begin}\nold\n{end}\nafter\n");
+    let text = UPGRADE.inserted(&readme, Some(&newest)).unwrap();
+    assert!(text.starts_with(&format!("before\n{begin}\n| ")) && text.ends_with(&format!("{end}\nafter\n")), "{text}");
     assert!(text.contains("(docs/bench/upgrade-2026-01-02.json)") && !text.contains("old"), "{text}");
-    assert_eq!(inserted(&text, Some(&newest)).unwrap(), text, "twice is the same");
-    assert_eq!(inserted(&text, None).unwrap(), format!("before\n{BEGIN}\n{EMPTY}\n{END}\nafter\n"));
-    assert!(inserted("no marks", None).unwrap_err().to_string().contains(BEGIN));
+    assert_eq!(UPGRADE.inserted(&text, Some(&newest)).unwrap(), text, "twice is the same");
+    assert_eq!(UPGRADE.inserted(&text, None).unwrap(), format!("before\n{begin}\nnot measured yet\n{end}\nafter\n"));
+    assert!(UPGRADE.inserted("no marks", None).unwrap_err().to_string().contains(&begin));
 }
 
 #[test]
 fn samples_are_read_as_they_were_written() {
     let folder = std::env::temp_dir().join(format!("bench-report-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    assert_eq!(newest(&folder).unwrap(), None);
+    assert_eq!(UPGRADE.newest(&folder).unwrap(), None);
     for (name, kept) in [("upgrade-2026-01-02.json", &[600][..]), ("upgrade-2025-12-31.json", &[1]), ("z.json", &[2])] {
         fs::write(folder.join(name), serde_json::to_string(&samples(kept, &[500])).unwrap()).unwrap();
     }
-    let (path, read) = newest(&folder).unwrap().unwrap();
+    let (path, read) = UPGRADE.newest(&folder).unwrap().unwrap();
     fs::remove_dir_all(&folder).unwrap();
     assert!(path.ends_with("upgrade-2026-01-02.json"));
     assert_eq!(read, samples(&[600], &[500]));
@@ -106,6 +112,10 @@ fn samples_are_read_as_they_were_written() {
 fn the_readme_tells_the_newest_measurements() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let readme = fs::read_to_string(top.join("README.md")).unwrap();
-    let newest = newest(&top.join("docs/bench")).unwrap();
-    assert_eq!(inserted(&readme, newest.as_ref()).unwrap(), readme, "write it by: e2e/tools/bench-upgrade table");
+    let newest = UPGRADE.newest(&top.join("docs/bench")).unwrap();
+    assert_eq!(
+        UPGRADE.inserted(&readme, newest.as_ref()).unwrap(),
+        readme,
+        "write it by: e2e/tools/bench upgrade table"
+    );
 }

@@ -1,7 +1,12 @@
 //! What a run of the benchmark leaves behind: every single measurement.
 
+use std::{fmt, fs};
+
+use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::{flink::Flink, namespace::Sandbox};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +45,35 @@ pub struct Machine {
     pub kubernetes: String,
     /// Version of Flink.
     pub flink: String,
+}
+
+impl Machine {
+    /// This one, with the cluster under test and the version that a JobManager says it is of.
+    ///
+    /// # Errors
+    /// One of them does not answer.
+    pub async fn of(sandbox: &Sandbox, flink: &Flink) -> Result<Self> {
+        let memory = fs::read_to_string("/proc/meminfo")?;
+        let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap_or_default();
+        let kib: u64 = memory.trim().trim_end_matches(" kB").parse().context("MemTotal of /proc/meminfo")?;
+        let overview = flink.get("/overview").await?;
+        let version = overview.get("flink-version").and_then(serde_json::Value::as_str);
+        Ok(Self {
+            cores: std::thread::available_parallelism()?.get(),
+            memory_mib: kib / 1024,
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
+            kubernetes: sandbox.client.apiserver_version().await?.git_version,
+            flink: version.context("/overview without a version")?.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, memory_mib, kernel, kubernetes, flink } = self;
+        let (gib, kubernetes) = ((memory_mib + 512) / 1024, kubernetes.trim_start_matches('v'));
+        write!(f, "{cores} cores, {gib} GiB, Linux {kernel}, Kubernetes {kubernetes}, Flink {flink}")
+    }
 }
 
 /// One upgrade, in milliseconds.

@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::{Api, Client, api::ListParams};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, ListParams},
+};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
@@ -283,6 +286,19 @@ impl SessionCluster {
     /// It does not run, or not on this machine.
     pub async fn kill_job_manager(&self) -> Result<()> {
         self.aim_at_job_manager().await?.now().await
+    }
+
+    /// Replaces the JobManager's pod by a new one, in an orderly way.
+    ///
+    /// # Errors
+    /// The API server does not answer, or the old one does not go.
+    pub async fn replace_job_manager(&self) -> Result<()> {
+        let name = job_manager_pod(&self.name);
+        let old = self.instance().await?;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        pods.delete(&name, &DeleteParams::default()).await?;
+        let other = |pod: &Pod| pod.metadata.uid.as_ref() != Some(&old.uid);
+        wait::on(&pods, &name, "another pod", START, other).await.map(drop)
     }
 
     /// Kills a TaskManager's process (`kill -9`), by its number from 0. It is started again by itself.

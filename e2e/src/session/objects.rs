@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
-    core::v1::{ConfigMap, Service, ServiceAccount},
-    rbac::v1::Role,
+    core::v1::{ConfigMap, Service},
 };
 use serde_json::{Value, json};
 
@@ -49,7 +48,7 @@ pub(super) async fn apply(sandbox: &Sandbox, name: &str, wish: &Wish) -> Result<
     }});
     sandbox.put::<Service>(name, service).await?;
     if wish.high_availability {
-        grant(sandbox, name).await?;
+        sandbox.grant_high_availability(name).await?;
     }
     for (pods, replicas, manifest) in
         [(job_manager(name), 1, job_manager_pod()), (task_manager(name), wish.task_managers, task_manager_pod())]
@@ -57,17 +56,6 @@ pub(super) async fn apply(sandbox: &Sandbox, name: &str, wish: &Wish) -> Result<
         sandbox.put::<StatefulSet>(&pods, stateful_set(sandbox, name, wish, &pods, replicas, manifest)).await?;
     }
     Ok(())
-}
-
-/// What the processes may do for Kubernetes high availability.
-async fn grant(sandbox: &Sandbox, name: &str) -> Result<()> {
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount"});
-    sandbox.put::<ServiceAccount>(name, account).await?;
-    let verbs = ["create", "delete", "get", "list", "patch", "update", "watch"];
-    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]);
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules});
-    sandbox.put::<Role>(name, role).await?;
-    sandbox.bind(name, "Role", name, name).await
 }
 
 /// Flink's configuration: what it needs to run here, and what was wished for.
