@@ -14,6 +14,8 @@ use crate::api::labels;
 pub const LABEL_OPERATION: &str = "savepoints.dev/operation";
 /// Name of Flink's container in every pod, as in Apache's operator, so that pod templates move over unchanged.
 pub const MAIN_CONTAINER: &str = "flink-main-container";
+/// Name of the init container of a JobManager's pod that puts the job's jar in its place.
+pub const JAR_CONTAINER: &str = "flink-job-jar";
 /// File name of the job's jar below [`JAR_DIRECTORY`], which is its jar id in Flink's REST API.
 pub const JOB_JAR: &str = "job.jar";
 /// File name of the helper jar (preflight and warm-up) below [`JAR_DIRECTORY`].

@@ -59,6 +59,16 @@ super::string_enum! {
         ForeignLeader = "ForeignLeader",
         /// Data of Flink's high availability of an earlier cluster would start that one's job by itself.
         HighAvailabilityDataExists = "HighAvailabilityDataExists",
+        /// The job's newest checkpoints outlive it.
+        CheckpointsKept = "CheckpointsKept",
+        /// The job takes no checkpoints.
+        CheckpointsOff = "CheckpointsOff",
+        /// The job's checkpoints end with its JobManager.
+        CheckpointsInMemory = "CheckpointsInMemory",
+        /// The job has Flink delete its checkpoints when it is cancelled or fails.
+        CheckpointsThrownAway = "CheckpointsThrownAway",
+        /// A revision's image or jar is not what it was when it ran.
+        RevisionChanged = "RevisionChanged",
         /// A revision's stored rendering is gone.
         RevisionRecordMissing = "RevisionRecordMissing",
         /// The old revision can't be put back.

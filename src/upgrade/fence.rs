@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::high_availability;
 use super::jobmanager;
-use super::observed::{Observed, Pod};
+use super::observed::{Container, Observed, Pod};
 use super::plan::{Effect, FAST, LEAVING};
 use super::scope::{self, Scope};
 use super::status;
@@ -65,7 +65,7 @@ fn process_is_gone(o: &Observed, submission: &Submission) -> bool {
     match revision.pods.iter().find(|pod| pod.uid == uid) {
         // Its place was taken, or nothing is there: a StatefulSet's pod is not replaced before it is gone.
         None => true,
-        Some(pod) => pod.restarts > restarts || pod.ended,
+        Some(pod) => pod.restarts > restarts || pod.container == Container::Ended,
     }
 }
 

@@ -10,6 +10,8 @@ pub mod jobmanager;
 mod observe;
 mod observed;
 mod plan;
+mod progress;
+mod recoverable;
 mod scope;
 mod snapshots;
 mod state_source;

@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::observed::{Cluster, Observed};
+use super::recoverable;
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
     ActiveRevision, CheckpointRef, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase,
@@ -90,6 +91,11 @@ pub fn restored(o: &Observed, draft: &mut FlinkJobUpgradeStatus, submission: &Su
     conditions(o, draft).set(types::RESTORED, true, Reason::Completed, message);
 }
 
+/// Whether the job leaves checkpoints from which it could be started again.
+pub fn recoverable(o: &Observed, draft: &mut FlinkJobUpgradeStatus, kept: bool, reason: Reason, message: &str) {
+    conditions(o, draft).set(types::RECOVERABLE, kept, reason, message);
+}
+
 /// Says how the job at rest is, and why the newest spec does not run, if it does not.
 pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision, refused: bool) {
     if let Some(record) = o.record(active.revision) {
@@ -98,6 +104,7 @@ pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveR
     }
     note_checkpoint(o, draft, active);
     note_job_manager(o, draft, active);
+    recoverable::tell(o, draft);
     let health = health(o, active);
     draft.job_state = Some(health.state);
     draft.phase = Some(health.phase);

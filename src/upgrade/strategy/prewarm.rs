@@ -12,7 +12,7 @@ use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, JobFacts, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW, run_request, slots_ready};
-use crate::upgrade::{finish, high_availability, status, workload};
+use crate::upgrade::{finish, high_availability, progress, status, workload};
 use crate::{flink, time};
 
 /// Pods that start are looked at this often.
@@ -37,7 +37,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
             return (None, Next::Again);
         }
     } else if upgrade.failure_reason.is_some()
-        && upgrade.step != UpgradeStep::PuttingBack
+        && (upgrade.step != UpgradeStep::PuttingBack || put_back::is_stuck(draft))
         && ending::spec_changed(o, upgrade)
     {
         // The fix is not kept waiting by what it fixes.
@@ -46,6 +46,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     } else {
         draft.next = ending::spec_changed(o, upgrade).then_some(o.upgrade.metadata.generation).flatten();
     }
+    progress::note(o, draft, upgrade);
     match upgrade.step {
         UpgradeStep::Preparing => preparing(o, draft, upgrade),
         UpgradeStep::Starting => starting(o, draft, upgrade),
@@ -134,7 +135,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     let trouble = revision.pods.iter().find_map(|p| p.trouble.clone().map(|t| format!("pod {}: {t}", p.name)));
     let stuck = trouble.is_some();
     let message = trouble.unwrap_or(missing);
-    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() || recovery::comes_first(o, draft, upgrade)
+    if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() || recovery::comes_first(o, draft, upgrade)
     {
         finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, &message);
         return (None, Next::Again);
@@ -146,7 +147,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
 
 fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let (Some(up), Some(record)) = (o.up(upgrade.to), o.record(upgrade.to)) else {
-        if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
+        if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() {
             finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, "its JobManager gives no answer");
         }
         return (None, Next::After(STARTING));
@@ -223,8 +224,11 @@ pub fn new_submission(
 ) -> Submission {
     let number = draft.last_submission.unwrap_or_default() + 1;
     draft.last_submission = Some(number);
+    let process = o.revisions.get(&revision).and_then(|r| r.pods.iter().find(|pod| pod.job_manager));
     Submission {
         high_availability: o.record(revision).is_some_and(|r| r.rendered.high_availability),
+        image_digest: process.and_then(|pod| pod.image_digest.clone()),
+        jar_sha256: process.and_then(|pod| pod.jar_sha256.clone()),
         job_id: naming::job_id(status::uid(o), revision, number),
         revision,
         restore_mode: path.as_ref().map(|_| mode),
@@ -277,7 +281,7 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     let Some(up) = o.up(revision) else {
         set_message(draft, "the JobManager gives no answer");
         if upgrade.step == UpgradeStep::Submitting
-            && o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline()
+            && progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline()
         {
             finish::failed_after_the_stop(
                 o,
@@ -406,7 +410,13 @@ fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
         finish::succeeded(o, draft, upgrade, job);
         return (None, Next::Again);
     };
-    let (_, next) = late_or(o, draft, upgrade, job, &missing);
+    let (_, next) = match missing {
+        Missing::Progress(message) => late_or(o, draft, upgrade, job, &message),
+        Missing::Time(message) => {
+            set_message(draft, &message);
+            (None, Next::After(FAST))
+        }
+    };
     let ask = job.completed_checkpoints < i64::from(o.upgrade.spec.completed_checkpoints())
         && job.all_tasks_running
         && job.checkpoints_in_progress == 0
@@ -424,19 +434,28 @@ fn restarted_too_often(o: &Observed, job: &JobFacts) -> Option<String> {
     })
 }
 
+/// What a new job still has to show.
+enum Missing {
+    /// It has to come further.
+    Progress(String),
+    /// It has to run for longer.
+    Time(String),
+}
+
 /// What the new job still has to show; `None`: it is stable.
-fn not_yet_stable(o: &Observed, upgrade: &UpgradeProgress, job: &JobFacts) -> Option<String> {
+fn not_yet_stable(o: &Observed, upgrade: &UpgradeProgress, job: &JobFacts) -> Option<Missing> {
     let (spec, done) = (&o.upgrade.spec, job.completed_checkpoints);
     let wanted = i64::from(spec.completed_checkpoints());
     if done < wanted || !job.all_tasks_running {
-        return Some(match wanted {
+        return Some(Missing::Progress(match wanted {
             0 | 1 => "waiting for the first completed checkpoint".to_owned(),
             _ => format!("{done} of {wanted} checkpoints are completed"),
-        });
+        }));
     }
     let runs = upgrade.running_at.as_ref().map_or(Duration::ZERO, |t| o.since(time::from_k8s(t)));
     let wanted = spec.min_running();
-    (runs < wanted).then(|| format!("running for less than {} s (upgrade.stability.minRunning)", wanted.as_secs_f64()))
+    let message = || format!("running for less than {} s (upgrade.stability.minRunning)", wanted.as_secs_f64());
+    (runs < wanted).then(|| Missing::Time(message()))
 }
 
 /// The new revision failed: the way back follows at once, unless there is none.
@@ -463,7 +482,7 @@ fn unseen(
     if instance.is_some() && instance != submission.job_manager_instance.as_deref() {
         return recovery::again(o, draft, upgrade);
     }
-    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
+    if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() {
         return failed(o, draft, upgrade, Reason::JobManagerUnreachable, "its JobManager gives no answer");
     }
     (None, Next::After(STARTING))
@@ -485,7 +504,7 @@ fn late_or(
     message: &str,
 ) -> Decision {
     let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
-    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
+    if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() {
         return failed(o, draft, upgrade, Reason::ProgressDeadlineExceeded, &message);
     }
     set_message(draft, &message);
@@ -497,6 +516,8 @@ pub fn step(o: &Observed, draft: &mut FlinkJobUpgradeStatus, step: UpgradeStep, 
     if let Some(u) = &mut draft.upgrade {
         u.step = step;
         u.step_since = Some(time::to_k8s_precise(o.now));
+        u.progress = 0;
+        u.progress_time = None;
         u.message = Some(message.to_owned());
     }
     if step == UpgradeStep::PuttingBack {

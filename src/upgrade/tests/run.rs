@@ -236,7 +236,7 @@ pub fn end_state(world: &World) -> Value {
 }
 
 fn without_times(value: &mut Value) {
-    const TIMES: [&str; 11] = [
+    const TIMES: [&str; 13] = [
         "since",
         "startTime",
         "stepSince",
@@ -248,6 +248,8 @@ fn without_times(value: &mut Value) {
         "lastTransitionTime",
         // How many checkpoints there were by then.
         "lastCheckpoint",
+        "progress",
+        "progressTime",
         "rewind",
     ];
     match value {

@@ -90,6 +90,8 @@ pub struct Revision {
     pub task_manager_leaves: Option<DateTime<Utc>>,
     /// Its node is silent: pods do not go.
     pub silent: bool,
+    /// Its image's tag stands for other bytes than before.
+    pub moved: bool,
     /// What its high availability has stored.
     pub config_maps: BTreeSet<String>,
 }
