@@ -30,7 +30,7 @@ pub mod types {
     pub const PROMOTED: &str = "Promoted";
     /// FlinkJobUpgrade: the last upgrade went back.
     pub const ROLLED_BACK: &str = "RolledBack";
-    /// FlinkJobUpgrade: a snapshot exists from which the job could be started again.
+    /// FlinkJobUpgrade: the job leaves checkpoints from which it could be started again.
     pub const RECOVERABLE: &str = "Recoverable";
     /// FlinkJobUpgrade: a newer spec waits.
     pub const UPGRADE_PENDING: &str = "UpgradePending";

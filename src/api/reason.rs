@@ -53,6 +53,22 @@ super::string_enum! {
         JobManagerUnreachable = "JobManagerUnreachable",
         /// The JobManager restarted and knows nothing of the job any more.
         JobManagerLost = "JobManagerLost",
+        /// The JobManager's process runs, and can't do its work any more.
+        JobManagerUnhealthy = "JobManagerUnhealthy",
+        /// Another cluster leads where the revision's own JobManager should.
+        ForeignLeader = "ForeignLeader",
+        /// Data of Flink's high availability of an earlier cluster would start that one's job by itself.
+        HighAvailabilityDataExists = "HighAvailabilityDataExists",
+        /// The job's newest checkpoints outlive it.
+        CheckpointsKept = "CheckpointsKept",
+        /// The job takes no checkpoints.
+        CheckpointsOff = "CheckpointsOff",
+        /// The job's checkpoints end with its JobManager.
+        CheckpointsInMemory = "CheckpointsInMemory",
+        /// The job has Flink delete its checkpoints when it is cancelled or fails.
+        CheckpointsThrownAway = "CheckpointsThrownAway",
+        /// A revision's image or jar is not what it was when it ran.
+        RevisionChanged = "RevisionChanged",
         /// A revision's stored rendering is gone.
         RevisionRecordMissing = "RevisionRecordMissing",
         /// The old revision can't be put back.

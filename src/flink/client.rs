@@ -13,7 +13,8 @@ use super::answer::{self, About};
 use super::error::Error;
 use super::id::{JobId, TriggerId};
 use super::model::{
-    CheckpointOperation, Checkpoints, ExceptionEntry, Job, JobOverview, JobState, Overview, SavepointOperation,
+    CheckpointOperation, Checkpoints, CheckpointsConfig, ExceptionEntry, Job, JobOverview, JobState, Overview,
+    SavepointOperation,
 };
 use super::request::{RunRequest, SavepointRequest, StopRequest};
 use super::transport::{Http, Transport, Undelivered};
@@ -146,6 +147,14 @@ impl Client {
     /// See [`Client`].
     pub async fn checkpoints(&self, job: &JobId) -> Result<Checkpoints, Error> {
         self.get(&format!("/jobs/{job}/checkpoints"), About::Job).await
+    }
+
+    /// How a job takes checkpoints, by its configuration and its code.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn checkpoints_config(&self, job: &JobId) -> Result<CheckpointsConfig, Error> {
+        self.get(&format!("/jobs/{job}/checkpoints/config"), About::Job).await
     }
 
     /// A job's newest failures, newest first. Up to `web.refresh-interval` old.

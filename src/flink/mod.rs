@@ -21,8 +21,9 @@ pub use client::{Client, Connector};
 pub use error::Error;
 pub use id::{InvalidId, JobId, TriggerId};
 pub use model::{
-    Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, ExceptionEntry, Job, JobOverview,
-    JobState, LatestCheckpoints, Overview, RestoredCheckpoint, SavepointOperation, TaskCounts, TaskState, Vertex,
+    Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, CheckpointsConfig,
+    ExceptionEntry, Externalization, Job, JobOverview, JobState, LatestCheckpoints, Overview, RestoredCheckpoint,
+    SavepointOperation, TaskCounts, TaskState, Vertex,
 };
 pub use request::{ClaimMode, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
 pub use transport::Transport;

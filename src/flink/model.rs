@@ -366,6 +366,48 @@ pub struct Checkpoint {
     pub failure_message: Option<String>,
 }
 
+/// `GET /jobs/:jobid/checkpoints/config`: how a job takes checkpoints, whoever said so.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct CheckpointsConfig {
+    /// Milliseconds between two of them; `i64::MAX` where none are taken.
+    pub interval: i64,
+    /// What becomes of them.
+    pub externalization: Externalization,
+    /// Class of the storage.
+    pub checkpoint_storage: String,
+}
+
+/// What becomes of a job's checkpoints when it has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Externalization {
+    /// Some are kept; in the JobManager's memory there is nothing to be kept.
+    pub enabled: bool,
+    /// Not when it is cancelled.
+    pub delete_on_cancellation: bool,
+}
+
+impl CheckpointsConfig {
+    /// None are taken by themselves.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.interval == i64::MAX
+    }
+
+    /// They end with the JobManager's process.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.checkpoint_storage == "JobManagerCheckpointStorage"
+    }
+
+    /// The newest outlive the job, however it ends but by a stop.
+    #[must_use]
+    pub fn are_kept(&self) -> bool {
+        self.externalization.enabled && !self.externalization.delete_on_cancellation
+    }
+}
+
 /// An entry of `GET /jobs/:jobid/exceptions`: cached for `web.refresh-interval`, forgotten with the JobManager process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExceptionEntry {

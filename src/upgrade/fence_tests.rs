@@ -3,7 +3,8 @@ use serde_json::json;
 
 use super::*;
 use crate::flink::JobState;
-use crate::upgrade::observed::{Cluster, Revision, Up};
+use crate::naming;
+use crate::upgrade::observed::{Cluster, Container, HighAvailability, Revision, Up};
 use crate::upgrade::tests::upgrading;
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -19,6 +20,8 @@ enum Seen {
     Silent,
     /// Its container was started anew, and the new process answers with no job.
     Restarted,
+    /// So it was, and the new process has the job in this state.
+    TakenUp(JobState),
     /// Its container has ended.
     Ended,
     /// There is no JobManager's pod.
@@ -43,19 +46,19 @@ fn world(seen: Seen, task_managers: &[(&str, bool)], objects: usize) -> Observed
     u.step_since = Some(time::to_k8s_precise(o.now));
     u.fenced_pods = vec!["tm-1".to_owned()];
     let mut jobs = std::collections::BTreeMap::new();
-    if let Seen::Has(state) = seen {
+    if let Seen::Has(state) | Seen::TakenUp(state) = seen {
         jobs.insert(JobId::new(ID).unwrap(), state);
     }
     let up = |instance: &str| Cluster::Up(Box::new(Up { instance: instance.to_owned(), jobs, ..Up::default() }));
     let cluster = match seen {
         Seen::Has(_) | Seen::KnowsNothing => up("jm/0"),
-        Seen::Restarted => up("jm/1"),
+        Seen::Restarted | Seen::TakenUp(_) => up("jm/1"),
         _ => Cluster::Down("connection refused".to_owned()),
     };
-    let restarts = i32::from(matches!(seen, Seen::Restarted));
-    let ended = matches!(seen, Seen::Ended);
+    let restarts = i32::from(matches!(seen, Seen::Restarted | Seen::TakenUp(_)));
+    let container = if matches!(seen, Seen::Ended) { Container::Ended } else { Container::Runs };
     let name = "orders-1-jobmanager-0".to_owned();
-    let job_manager = Pod { name, uid: "jm".to_owned(), job_manager: true, restarts, ended, ..Pod::default() };
+    let job_manager = Pod { name, uid: "jm".to_owned(), job_manager: true, restarts, container, ..Pod::default() };
     let mut pods: Vec<Pod> = task_managers
         .iter()
         .map(|(uid, leaving)| Pod {
@@ -175,4 +178,65 @@ fn a_pass_that_sees_one_pod_only_closes_nothing() {
     let upgrade = o.upgrade.status.as_ref().unwrap().upgrade.clone().unwrap();
     assert_eq!(word(&for_good(&o, &upgrade, &submission())), "leaving");
     assert_eq!(word(&in_place(&o, &upgrade, &submission())), "leaving");
+}
+
+/// With high availability whoever leads speaks for all its predecessors, and a job may come back as long as its ConfigMap
+/// is there: what is seen × the ConfigMaps.
+#[rstest]
+#[case::finished_and_not_stored(Seen::Has(JobState::Finished), Some(true), "leaving", "leaving")]
+#[case::finished_and_stored(Seen::Has(JobState::Finished), Some(false), "closed", "closed")]
+#[case::finished_and_not_looked(Seen::Has(JobState::Finished), None, "leaving", "leaving")]
+#[case::runs(Seen::Has(JobState::Running), Some(true), "cancel", "cancel")]
+#[case::taken_up_by_the_next_leader(Seen::TakenUp(JobState::Running), Some(true), "cancel", "cancel")]
+#[case::finished_by_the_next_leader(Seen::TakenUp(JobState::Finished), Some(false), "closed", "closed")]
+#[case::not_taken_up_yet(Seen::Restarted, Some(true), "delete-pods", "delete-objects")]
+#[case::nothing_to_take_up(Seen::Restarted, Some(false), "delete-pods", "delete-objects")]
+#[case::silent(Seen::Silent, Some(true), "delete-pods", "delete-objects")]
+fn with_high_availability_the_leader_speaks(
+    #[case] seen: Seen,
+    #[case] returns: Option<bool>,
+    #[case] expected_in_place: &str,
+    #[case] expected_for_good: &str,
+) {
+    let mut o = world(seen, &[("tm-1", false)], 5);
+    let submission = Submission { high_availability: true, ..submission() };
+    let of_job = naming::job_config_map(&naming::revision_name(status::name(&o), 1), ID);
+    let config_maps = |returns: bool| if returns { vec![of_job.clone()] } else { Vec::new() };
+    let found = returns.map(|returns| HighAvailability { config_maps: config_maps(returns), leader: None });
+    o.revisions.get_mut(&1).unwrap().high_availability = found;
+    let upgrade = o.upgrade.status.as_ref().unwrap().upgrade.clone().unwrap();
+    assert_eq!(word(&in_place(&o, &upgrade, &submission)), expected_in_place, "in place");
+    assert_eq!(word(&for_good(&o, &upgrade, &submission)), expected_for_good, "for good");
+}
+
+/// ConfigMaps go after the pods, and nothing is fenced before they are gone.
+#[rstest]
+#[case::pods_are_there(&[("tm-1", true)], true, "leaving")]
+#[case::only_config_maps_are_left(&[], true, "delete-ha-config-maps")]
+#[case::nothing_is_left(&[], false, "closed")]
+fn config_maps_go_after_the_pods(#[case] pods: &[(&str, bool)], #[case] left: bool, #[case] expected: &str) {
+    let mut o = world(Seen::NoPod, pods, 0);
+    let submission = Submission { high_availability: true, ..submission() };
+    let config_maps = if left { vec!["orders-1-cluster-config-map".to_owned()] } else { Vec::new() };
+    o.revisions.get_mut(&1).unwrap().high_availability = Some(HighAvailability { config_maps, leader: None });
+    let upgrade = o.upgrade.status.as_ref().unwrap().upgrade.clone().unwrap();
+    assert_eq!(word(&for_good(&o, &upgrade, &submission)), expected);
+}
+
+/// A JobManager that was lost takes its job with it, but for one that the next takes up.
+#[rstest]
+#[case::without_high_availability(false, Seen::Restarted, false, true)]
+#[case::the_next_takes_it_up(true, Seen::TakenUp(JobState::Initializing), true, false)]
+#[case::the_next_will_take_it_up(true, Seen::Restarted, true, false)]
+#[case::nothing_is_left_of_it(true, Seen::Restarted, false, true)]
+#[case::nobody_leads_yet(true, Seen::Ended, true, false)]
+#[case::its_own_process_has_forgotten_it(true, Seen::KnowsNothing, false, false)]
+fn what_is_lost(#[case] high_availability: bool, #[case] seen: Seen, #[case] returns: bool, #[case] expected: bool) {
+    let mut o = world(seen, &[], 5);
+    let submission = Submission { high_availability, ..submission() };
+    let of_job = naming::job_config_map(&naming::revision_name(status::name(&o), 1), ID);
+    let config_maps = if returns { vec![of_job] } else { Vec::new() };
+    o.revisions.get_mut(&1).unwrap().high_availability =
+        high_availability.then_some(HighAvailability { config_maps, leader: None });
+    assert_eq!(is_lost(&o, &submission), expected);
 }

@@ -171,9 +171,10 @@ fn failed_for_good(
 ) {
     failed_before_the_stop(o, draft, upgrade, reason, message);
     if let Some(submission) = upgrade.submission.clone() {
+        let target = submission.revision == upgrade.to;
         draft.active = Some(ActiveRevision {
-            revision: upgrade.to,
-            revision_name: o.upgrade.spec.revision_name.clone(),
+            revision: submission.revision,
+            revision_name: o.upgrade.spec.revision_name.clone().filter(|_| target),
             submission,
             ..ActiveRevision::default()
         });

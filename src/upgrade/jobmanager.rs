@@ -1,7 +1,8 @@
 //! Where a revision's JobManager is, and which process answers there.
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
+use super::observed::Container;
 use crate::naming;
 
 /// A JobManager's process.
@@ -22,17 +23,40 @@ pub fn parts(instance: &str) -> Option<(&str, i32)> {
     Some((uid, restarts.parse().ok()?))
 }
 
-/// How often Flink's container in a pod was restarted, and whether its last process has ended.
+/// How often Flink's container in a pod was restarted, and how it stands with its process.
 #[must_use]
-pub fn restarts(pod: &Pod) -> (i32, bool) {
-    let status = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
-    let Some(main) = status.and_then(|all| all.iter().find(|c| c.name == naming::MAIN_CONTAINER)) else {
-        return (0, false);
-    };
+pub fn container(pod: &Pod) -> (i32, Container) {
+    let Some(main) = main_container(pod) else { return (0, Container::Waits) };
     let state = main.state.as_ref();
     let waits_after_its_end = || main.last_state.as_ref().is_some_and(|s| s.terminated.is_some());
-    let ended = state.is_some_and(|s| s.terminated.is_some() || s.waiting.is_some() && waits_after_its_end());
-    (main.restart_count, ended)
+    let container = match state {
+        Some(s) if s.running.is_some() => Container::Runs,
+        Some(s) if s.terminated.is_some() || s.waiting.is_some() && waits_after_its_end() => Container::Ended,
+        _ => Container::Waits,
+    };
+    (main.restart_count, container)
+}
+
+fn main_container(pod: &Pod) -> Option<&ContainerStatus> {
+    let all = pod.status.as_ref()?.container_statuses.as_ref()?;
+    all.iter().find(|c| c.name == naming::MAIN_CONTAINER)
+}
+
+/// The digest of the image of Flink's container, without the registry's name: `sha256:…`.
+#[must_use]
+pub fn image_digest(pod: &Pod) -> Option<String> {
+    let id = main_container(pod)?.image_id.as_str();
+    let digest = id.rsplit_once('@').map_or(id, |(_, digest)| digest);
+    digest.starts_with("sha256:").then(|| digest.to_owned())
+}
+
+/// The SHA-256 of the job's jar, which its init container has left as its message.
+#[must_use]
+pub fn jar_sha256(pod: &Pod) -> Option<String> {
+    let all = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    let copied = all.iter().find(|c| c.name == naming::JAR_CONTAINER)?.state.as_ref()?.terminated.as_ref()?;
+    let hash = copied.message.as_deref()?.split_whitespace().next()?;
+    (hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit())).then(|| hash.to_owned())
 }
 
 /// The process in a JobManager's pod. `None` while its container does not run.
@@ -40,7 +64,7 @@ pub fn restarts(pod: &Pod) -> (i32, bool) {
 pub fn process(pod: &Pod) -> Option<Process> {
     let uid = pod.metadata.uid.as_deref()?;
     let status = pod.status.as_ref()?;
-    let main = status.container_statuses.as_ref()?.iter().find(|c| c.name == naming::MAIN_CONTAINER)?;
+    let main = main_container(pod)?;
     main.state.as_ref()?.running.as_ref()?;
     let ip: std::net::IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
     let url = format!("http://{}", std::net::SocketAddr::new(ip, naming::REST_PORT));

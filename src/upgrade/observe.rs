@@ -16,9 +16,9 @@ use super::jobmanager::Process;
 use super::observed::{self, Cluster, Existing, JobFacts, Observed, Record, Restore, Retained, Revision, Up};
 use super::plan::FAST;
 use super::scope::{self, Scope};
-use super::{child, jobmanager, snapshots, workload};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage, labels};
-use crate::flink::{self, JobId};
+use super::{child, high_availability, jobmanager, recoverable, snapshots, workload};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, annotations, coverage, labels};
+use crate::flink::{self, CheckpointStatus, CheckpointsConfig, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -44,6 +44,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     let (objects, savepoint, terminating) =
         tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade))?;
     let Objects { mut revisions, stable_service } = objects;
+    high_availability::add(ctx, &upgrade, &mut revisions).await?;
     let what = Ask {
         slots: scope::slots_matter(&upgrade),
         patient: scope::waits_for_tasks(&upgrade),
@@ -56,6 +57,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     for (number, cluster) in join_all(asked).await {
         revisions.entry(number).or_default().cluster = cluster;
     }
+    let checkpoints_config = checkpoints_config(ctx, &upgrade, &revisions).await;
     let not_yet = not_yet(&upgrade);
     // Only now: what was waited for has just happened.
     let now = ctx.clock.now();
@@ -70,6 +72,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         unlisted: false,
         existing: Existing::NotAsked,
         restore: Restore::NotAsked,
+        checkpoints_config,
         namespace_terminating: terminating,
     };
     // After the pods and the job: what is the newest is certain only of a job that was fenced before.
@@ -91,13 +94,15 @@ impl Objects {
         if job_manager {
             revision.job_manager = jobmanager::process(pod).or(revision.job_manager.take());
         }
-        let (restarts, ended) = jobmanager::restarts(pod);
+        let (restarts, container) = jobmanager::container(pod);
         revision.pods.push(observed::Pod {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),
             job_manager,
             restarts,
-            ended,
+            container,
+            image_digest: jobmanager::image_digest(pod),
+            jar_sha256: jobmanager::jar_sha256(pod),
             leaving: pod.metadata.deletion_timestamp.is_some(),
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
             trouble: jobmanager::trouble(pod),
@@ -183,13 +188,7 @@ where
 
 fn not_yet(upgrade: &FlinkJobUpgrade) -> Vec<String> {
     let spec = serde_json::to_value(&upgrade.spec).unwrap_or_default();
-    let mut fields = coverage::not_yet("FlinkJobUpgrade", &spec);
-    let configuration = upgrade.spec.flink_configuration.as_ref().and_then(|c| workload::flatten(c).ok());
-    for key in ["high-availability.type", "high-availability"] {
-        let value = configuration.as_ref().and_then(|c| c.get(key)).filter(|v| !v.eq_ignore_ascii_case("none"));
-        fields.extend(value.map(|v| format!("spec.flinkConfiguration[{key}]={v}")));
-    }
-    fields
+    coverage::not_yet("FlinkJobUpgrade", &spec)
 }
 
 async fn list<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<K>, Error>
@@ -232,7 +231,8 @@ fn read_record(record: &ControllerRevision) -> Result<(i64, Record), Error> {
     let unreadable = |message: String| Error::Record { name: record.name_any(), message };
     let rendered = workload::from_controller_revision(record).map_err(|e| unreadable(e.to_string()))?;
     let revision_hash = rendered.revision_hash.clone();
-    Ok((record.revision, Record { rendered, revision_hash }))
+    let high_availability_storage_settled = record.annotations().contains_key(annotations::HIGH_AVAILABILITY_STORAGE);
+    Ok((record.revision, Record { rendered, revision_hash, high_availability_storage_settled }))
 }
 
 /// The FlinkSavepoint that the operation names, or is about to name.
@@ -267,6 +267,20 @@ async fn terminating(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) 
     let api: Api<Namespace> = Api::all(ctx.client.clone());
     let found = within("get Namespace", api.get_metadata_opt(namespace)).await?;
     Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
+}
+
+/// How the job at rest takes checkpoints, where that is to be told. What Flink does not answer is asked for again.
+async fn checkpoints_config(
+    ctx: &Context,
+    upgrade: &FlinkJobUpgrade,
+    revisions: &BTreeMap<i64, Revision>,
+) -> Option<CheckpointsConfig> {
+    let (number, job) = recoverable::matters(upgrade)?;
+    let revision = revisions.get(&number)?;
+    let Cluster::Up(up) = &revision.cluster else { return None };
+    let runs = up.job.as_ref().is_some_and(|known| known.id == job && known.all_tasks_running);
+    let process = revision.job_manager.as_ref().filter(|_| runs)?;
+    ctx.flink.client(&process.url).checkpoints_config(&job).await.ok()
 }
 
 /// What a JobManager is asked for, its jobs aside.
@@ -308,16 +322,9 @@ async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, ask: Ask)
     let all_tasks_running = found.state == flink::JobState::Running && found.tasks.all_running();
     let mut facts = JobFacts {
         all_tasks_running,
+        tasks_running: i64::from(found.tasks.running),
         end_time: found.end_time.and_then(DateTime::from_timestamp_millis),
-        id: found.id,
-        state: found.state,
-        restored_path: None,
-        completed_checkpoints: 0,
-        checkpoints_in_progress: 0,
-        last_checkpoint: None,
-        failure: None,
-        failures: 0,
-        own_failures: 0,
+        ..JobFacts::of(found.id, found.state)
     };
     let mut last_ack = None;
     // Both may be refused while the job is in its first moments; they only add to what is known.
@@ -327,6 +334,8 @@ async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, ask: Ask)
         facts.restored_path = checkpoints.latest.restored.and_then(|r| r.external_path);
         facts.completed_checkpoints = checkpoints.counts.completed;
         facts.checkpoints_in_progress = checkpoints.counts.in_progress;
+        let under_way = checkpoints.history.iter().find(|c| c.status == CheckpointStatus::InProgress);
+        facts.checkpoint_bytes = under_way.and_then(|c| c.checkpointed_size.or(c.state_size)).unwrap_or_default();
         let last = checkpoints.latest.completed;
         last_ack = last.as_ref().and_then(|c| c.latest_ack_timestamp);
         facts.last_checkpoint = last.and_then(|c| c.external_path.map(|path| (c.id, path)));

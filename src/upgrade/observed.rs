@@ -9,7 +9,7 @@ use super::jobmanager::Process;
 use super::workload::Rendered;
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
-use crate::flink::{JobId, JobState};
+use crate::flink::{CheckpointsConfig, JobId, JobState};
 use crate::store::check::Failure;
 
 /// Everything that a decision is made from.
@@ -35,6 +35,8 @@ pub struct Observed {
     pub existing: Existing,
     /// What `job.restoreFrom` names, where it is to be acted on.
     pub restore: Restore,
+    /// How the job at rest takes checkpoints, where that is to be told.
+    pub checkpoints_config: Option<CheckpointsConfig>,
     /// The namespace is being deleted: nothing can be created in it any more.
     pub namespace_terminating: bool,
 }
@@ -110,6 +112,17 @@ pub struct Revision {
     pub job_manager: Option<Process>,
     /// What its JobManager says.
     pub cluster: Cluster,
+    /// What Flink's high availability has of it, if it uses that.
+    pub high_availability: Option<HighAvailability>,
+}
+
+/// What Flink's high availability has of a revision in Kubernetes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HighAvailability {
+    /// Its ConfigMaps, by name; under [`Scope::Revisions`](super::scope::Scope) that of the submitted job only.
+    pub config_maps: Vec<String>,
+    /// The address of who leads, before the first submit.
+    pub leader: Option<String>,
 }
 
 /// A revision's stored rendering, with the hash of the spec that it came from.
@@ -119,6 +132,8 @@ pub struct Record {
     pub rendered: Rendered,
     /// Hash over the revision part of the spec.
     pub revision_hash: String,
+    /// What its high availability had in its storage was removed, or is left for good.
+    pub high_availability_storage_settled: bool,
 }
 
 /// A pod of a revision.
@@ -132,14 +147,30 @@ pub struct Pod {
     pub job_manager: bool,
     /// How often Flink's container was restarted.
     pub restarts: i32,
-    /// Flink's process has ended, by the word of the kubelet.
-    pub ended: bool,
+    /// How it stands with Flink's process, by the word of the kubelet.
+    pub container: Container,
     /// It was told to go.
     pub leaving: bool,
+    /// Digest of the image of Flink's container.
+    pub image_digest: Option<String>,
+    /// SHA-256 of the job's jar that its init container has copied.
+    pub jar_sha256: Option<String>,
     /// Where it runs.
     pub node: Option<String>,
     /// Why it does not start, in Kubernetes' own words: the first container that waits for more than its turn.
     pub trouble: Option<String>,
+}
+
+/// How it stands with the process of a container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Container {
+    /// It was not started yet.
+    #[default]
+    Waits,
+    /// It runs.
+    Runs,
+    /// It has ended.
+    Ended,
 }
 
 /// What a revision's JobManager says.
@@ -184,6 +215,10 @@ pub struct JobFacts {
     pub completed_checkpoints: i64,
     /// Checkpoints under way.
     pub checkpoints_in_progress: i64,
+    /// Bytes that the one under way has.
+    pub checkpoint_bytes: i64,
+    /// Tasks that run.
+    pub tasks_running: i64,
     /// The newest completed checkpoint: id and place.
     pub last_checkpoint: Option<(i64, String)>,
     /// The newest failure, cut to its cause.
@@ -192,6 +227,28 @@ pub struct JobFacts {
     pub failures: usize,
     /// Failures that no lost pod explains, as far as Flink's history of them goes.
     pub own_failures: usize,
+}
+
+impl JobFacts {
+    /// A job of which nothing but its state is known.
+    #[must_use]
+    pub fn of(id: JobId, state: JobState) -> Self {
+        Self {
+            id,
+            state,
+            all_tasks_running: false,
+            end_time: None,
+            restored_path: None,
+            completed_checkpoints: 0,
+            checkpoints_in_progress: 0,
+            checkpoint_bytes: 0,
+            tasks_running: 0,
+            last_checkpoint: None,
+            failure: None,
+            failures: 0,
+            own_failures: 0,
+        }
+    }
 }
 
 impl Observed {

@@ -220,7 +220,8 @@ pub struct Submission {
     pub job_id: String,
     /// Revision on whose cluster it runs.
     pub revision: i64,
-    /// The JobManager that it was submitted to: pod UID and number of container restarts.
+    /// The JobManager that it was submitted to: pod UID and number of container restarts. With high availability the last
+    /// one that was seen to have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_manager_instance: Option<String>,
     /// Directory of its checkpoints, as Flink reports it.
@@ -235,6 +236,15 @@ pub struct Submission {
     /// Whether state without an operator in the job may be dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_non_restored_state: Option<bool>,
+    /// Flink's own high availability recovers it when its JobManager is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub high_availability: bool,
+    /// Digest of the image that its JobManager runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// SHA-256 of the job's jar, in hexadecimal.
+    #[serde(default, rename = "jarSHA256", skip_serializing_if = "Option::is_none")]
+    pub jar_sha256: Option<String>,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<MicroTime>,
@@ -259,6 +269,11 @@ fn is_zero(number: &i32) -> bool {
     *number == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn is_nothing(number: &i64) -> bool {
+    *number == 0
+}
+
 /// The upgrade under way.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -277,9 +292,16 @@ pub struct UpgradeProgress {
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<MicroTime>,
-    /// When it last made progress.
+    /// When that step began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_since: Option<MicroTime>,
+    /// How far that step has come: pods that found a node and pods that run, free slots, running tasks, checkpoints, and
+    /// bytes of the one under way, added up. More than ever before is progress.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub progress: i64,
+    /// When it last made progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_time: Option<MicroTime>,
     /// Name of its FlinkSavepoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,

@@ -12,7 +12,7 @@ use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, JobFacts, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW, run_request, slots_ready};
-use crate::upgrade::{finish, status, workload};
+use crate::upgrade::{finish, high_availability, progress, status, workload};
 use crate::{flink, time};
 
 /// Pods that start are looked at this often.
@@ -37,7 +37,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
             return (None, Next::Again);
         }
     } else if upgrade.failure_reason.is_some()
-        && upgrade.step != UpgradeStep::PuttingBack
+        && (upgrade.step != UpgradeStep::PuttingBack || put_back::is_stuck(draft))
         && ending::spec_changed(o, upgrade)
     {
         // The fix is not kept waiting by what it fixes.
@@ -46,6 +46,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     } else {
         draft.next = ending::spec_changed(o, upgrade).then_some(o.upgrade.metadata.generation).flatten();
     }
+    progress::note(o, draft, upgrade);
     match upgrade.step {
         UpgradeStep::Preparing => preparing(o, draft, upgrade),
         UpgradeStep::Starting => starting(o, draft, upgrade),
@@ -75,7 +76,20 @@ fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     if o.record(upgrade.to).is_none() {
         return (Some(Effect::StoreRevision(upgrade.to)), Next::Again);
     }
-    if o.revisions.get(&upgrade.to).is_some_and(|r| r.objects < workload::OBJECTS) {
+    let objects = o.revisions.get(&upgrade.to).map_or(0, |r| r.objects);
+    let left = high_availability::config_maps(o, upgrade.to);
+    if objects == 0 && !left.is_empty() {
+        let id = naming::revision_name(status::name(o), upgrade.to);
+        let message = format!(
+            "high availability data of an earlier cluster {id} is there, and would start its job by itself: {}; once no pod \
+             of it runs any more, delete them: kubectl delete configmap -l app={id},type=flink-native-kubernetes",
+            left.join(", ")
+        );
+        set_message(draft, &message);
+        status::stalled(o, draft, Reason::HighAvailabilityDataExists, &message);
+        return (None, Next::After(AT_REST));
+    }
+    if objects < workload::OBJECTS {
         return (Some(Effect::CreateObjects(upgrade.to)), Next::Again);
     }
     step(o, draft, UpgradeStep::Starting, "pods of the new revision start");
@@ -93,7 +107,18 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
         Cluster::Down(message) => Some(message.clone()),
         Cluster::NotAsked => Some("its JobManager was not asked yet".to_owned()),
     };
+    let leads = high_availability::foreign_leader(o, upgrade.to);
+    let missing = missing.or_else(|| leads.is_err().then(|| "its JobManager does not lead yet".to_owned()));
     let Some(missing) = missing else {
+        if let Ok(Some(other)) = leads {
+            let message = format!(
+                "{other} leads the cluster {}, and not the revision's own JobManager: another cluster in this namespace \
+                 has the same kubernetes.cluster-id; give that one another",
+                naming::revision_name(status::name(o), upgrade.to)
+            );
+            finish::failed_before_the_stop(o, draft, upgrade, Reason::ForeignLeader, &message);
+            return (None, Next::Again);
+        }
         if upgrade.from.is_none() {
             // Nothing is down meanwhile: warming up would only make the first start longer.
             return intend_submit(
@@ -110,7 +135,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     let trouble = revision.pods.iter().find_map(|p| p.trouble.clone().map(|t| format!("pod {}: {t}", p.name)));
     let stuck = trouble.is_some();
     let message = trouble.unwrap_or(missing);
-    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() || recovery::comes_first(o, draft, upgrade)
+    if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() || recovery::comes_first(o, draft, upgrade)
     {
         finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, &message);
         return (None, Next::Again);
@@ -122,7 +147,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
 
 fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let (Some(up), Some(record)) = (o.up(upgrade.to), o.record(upgrade.to)) else {
-        if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
+        if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() {
             finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, "its JobManager gives no answer");
         }
         return (None, Next::After(STARTING));
@@ -199,7 +224,11 @@ pub fn new_submission(
 ) -> Submission {
     let number = draft.last_submission.unwrap_or_default() + 1;
     draft.last_submission = Some(number);
+    let process = o.revisions.get(&revision).and_then(|r| r.pods.iter().find(|pod| pod.job_manager));
     Submission {
+        high_availability: o.record(revision).is_some_and(|r| r.rendered.high_availability),
+        image_digest: process.and_then(|pod| pod.image_digest.clone()),
+        jar_sha256: process.and_then(|pod| pod.jar_sha256.clone()),
         job_id: naming::job_id(status::uid(o), revision, number),
         revision,
         restore_mode: path.as_ref().map(|_| mode),
@@ -252,7 +281,7 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     let Some(up) = o.up(revision) else {
         set_message(draft, "the JobManager gives no answer");
         if upgrade.step == UpgradeStep::Submitting
-            && o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline()
+            && progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline()
         {
             finish::failed_after_the_stop(
                 o,
@@ -266,13 +295,14 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     };
     let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
     let Some(instance) = &submission.job_manager_instance else { return send_first(o, draft, upgrade, submission) };
-    if *instance != up.instance {
+    if *instance != up.instance && !(submission.high_availability && up.jobs.contains_key(&job_id)) {
         return match upgrade.step {
             UpgradeStep::Submitting => recovery::again(o, draft, upgrade),
             _ => put_back::again(o, draft, upgrade, submission),
         };
     }
     if up.jobs.contains_key(&job_id) {
+        follow(o, draft, submission);
         if upgrade.step == UpgradeStep::Submitting {
             step(o, draft, UpgradeStep::Restoring, "the job restores its state");
         }
@@ -297,6 +327,7 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     if let Some(message) = restarted_too_often(o, job) {
         return failed(o, draft, upgrade, Reason::JobFailed, &message);
     }
+    follow(o, draft, submission);
     if !job.all_tasks_running {
         return late_or(o, draft, upgrade, job, "tasks are being started");
     }
@@ -337,12 +368,28 @@ pub enum Restored {
     Elsewhere(String),
 }
 
+/// With high availability a job keeps its id when another JobManager recovers it: from then on that one is its own.
+pub fn follow(o: &Observed, draft: &mut FlinkJobUpgradeStatus, submission: &Submission) {
+    let up = o.up(submission.revision).filter(|_| submission.high_availability);
+    if let (Some(up), Some(noted)) = (up, draft.upgrade.as_mut().and_then(|u| u.submission.as_mut())) {
+        noted.job_manager_instance = Some(up.instance.clone());
+    }
+}
+
+fn is_checkpoint_of(path: &str, job_id: &str) -> bool {
+    path.contains(&format!("/{job_id}/chk-"))
+}
+
 /// Compares what Flink reports with what was asked.
 pub fn restored(job: &JobFacts, submission: &Submission) -> Restored {
     match (&submission.restored_from, &job.restored_path) {
         (None, None) => Restored::AsAsked,
         (Some(_), None) => Restored::NotShown,
         (Some(asked), Some(path)) if flink::location::same(asked, path) => Restored::AsAsked,
+        // Flink has recovered it meanwhile.
+        (_, Some(path)) if submission.high_availability && is_checkpoint_of(path, &submission.job_id) => {
+            Restored::AsAsked
+        }
         (_, Some(path)) => Restored::Elsewhere(path.clone()),
     }
 }
@@ -358,11 +405,18 @@ fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
     if let Some(message) = restarted_too_often(o, job) {
         return failed(o, draft, upgrade, Reason::JobFailed, &message);
     }
+    follow(o, draft, submission);
     let Some(missing) = not_yet_stable(o, upgrade, job) else {
         finish::succeeded(o, draft, upgrade, job);
         return (None, Next::Again);
     };
-    let (_, next) = late_or(o, draft, upgrade, job, &missing);
+    let (_, next) = match missing {
+        Missing::Progress(message) => late_or(o, draft, upgrade, job, &message),
+        Missing::Time(message) => {
+            set_message(draft, &message);
+            (None, Next::After(FAST))
+        }
+    };
     let ask = job.completed_checkpoints < i64::from(o.upgrade.spec.completed_checkpoints())
         && job.all_tasks_running
         && job.checkpoints_in_progress == 0
@@ -380,19 +434,28 @@ fn restarted_too_often(o: &Observed, job: &JobFacts) -> Option<String> {
     })
 }
 
+/// What a new job still has to show.
+enum Missing {
+    /// It has to come further.
+    Progress(String),
+    /// It has to run for longer.
+    Time(String),
+}
+
 /// What the new job still has to show; `None`: it is stable.
-fn not_yet_stable(o: &Observed, upgrade: &UpgradeProgress, job: &JobFacts) -> Option<String> {
+fn not_yet_stable(o: &Observed, upgrade: &UpgradeProgress, job: &JobFacts) -> Option<Missing> {
     let (spec, done) = (&o.upgrade.spec, job.completed_checkpoints);
     let wanted = i64::from(spec.completed_checkpoints());
     if done < wanted || !job.all_tasks_running {
-        return Some(match wanted {
+        return Some(Missing::Progress(match wanted {
             0 | 1 => "waiting for the first completed checkpoint".to_owned(),
             _ => format!("{done} of {wanted} checkpoints are completed"),
-        });
+        }));
     }
     let runs = upgrade.running_at.as_ref().map_or(Duration::ZERO, |t| o.since(time::from_k8s(t)));
     let wanted = spec.min_running();
-    (runs < wanted).then(|| format!("running for less than {} s (upgrade.stability.minRunning)", wanted.as_secs_f64()))
+    let message = || format!("running for less than {} s (upgrade.stability.minRunning)", wanted.as_secs_f64());
+    (runs < wanted).then(|| Missing::Time(message()))
 }
 
 /// The new revision failed: the way back follows at once, unless there is none.
@@ -419,7 +482,7 @@ fn unseen(
     if instance.is_some() && instance != submission.job_manager_instance.as_deref() {
         return recovery::again(o, draft, upgrade);
     }
-    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
+    if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() {
         return failed(o, draft, upgrade, Reason::JobManagerUnreachable, "its JobManager gives no answer");
     }
     (None, Next::After(STARTING))
@@ -441,7 +504,7 @@ fn late_or(
     message: &str,
 ) -> Decision {
     let message = job.failure.as_ref().map_or_else(|| message.to_owned(), |f| format!("{message}; last failure: {f}"));
-    if o.since(step_since(o, upgrade)) > o.upgrade.spec.progress_deadline() {
+    if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() {
         return failed(o, draft, upgrade, Reason::ProgressDeadlineExceeded, &message);
     }
     set_message(draft, &message);
@@ -453,6 +516,8 @@ pub fn step(o: &Observed, draft: &mut FlinkJobUpgradeStatus, step: UpgradeStep, 
     if let Some(u) = &mut draft.upgrade {
         u.step = step;
         u.step_since = Some(time::to_k8s_precise(o.now));
+        u.progress = 0;
+        u.progress_time = None;
         u.message = Some(message.to_owned());
     }
     if step == UpgradeStep::PuttingBack {

@@ -1,13 +1,16 @@
 //! The way back: the new submission is ended and fenced, then the old revision's job goes on from the savepoint.
 
+use std::time::Duration;
+
 use super::prewarm::{self, Restored};
 use super::{ending, recovery};
-use crate::api::condition::Reason;
-use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress};
+use crate::api::condition::{self, Reason, types};
+use crate::api::{FlinkJobUpgradeStatus, RestoreMode, StateSource, Submission, UpgradeFrom, UpgradeProgress};
 use crate::reconcile::Next;
 use crate::upgrade::fence::{self, Fence};
-use crate::upgrade::observed::Observed;
+use crate::upgrade::observed::{Observed, Pod, Retained};
 use crate::upgrade::plan::{AT_REST, Decision, FAST, SLOW};
+use crate::upgrade::state_source::{self, Answer, Now, Question};
 use crate::upgrade::{finish, status};
 
 /// Carries the way back one step on.
@@ -20,6 +23,12 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     } else {
         end_target(o, draft, upgrade, submission, from)
     }
+}
+
+/// Whether there is no way back without help.
+pub fn is_stuck(draft: &FlinkJobUpgradeStatus) -> bool {
+    let stuck = [Reason::RollbackFailed, Reason::RevisionChanged].map(Reason::as_str);
+    condition::find(&draft.conditions, types::STALLED).is_some_and(|c| stuck.contains(&c.reason.as_str()))
 }
 
 /// Nothing is submitted to the old cluster before the submission before certainly processes nothing any more.
@@ -45,7 +54,15 @@ fn end_target(
         return decision;
     }
     let Some(old) = o.up(from) else { return (None, Next::After(SLOW)) };
-    let path = upgrade.savepoint_location.clone();
+    if let Some(message) = changed_since(o, draft, from) {
+        prewarm::set_message(draft, &message);
+        status::stalled(o, draft, Reason::RevisionChanged, &message);
+        return (None, Next::After(AT_REST));
+    }
+    let path = match state(o, upgrade, submission, from) {
+        Answer::Start(_, path) => path,
+        other => return ending::wait_for_state(o, draft, other),
+    };
     let submission = Submission {
         job_manager_instance: Some(old.instance.clone()),
         ..prewarm::new_submission(o, draft, from, path, RestoreMode::NoClaim)
@@ -54,6 +71,43 @@ fn end_target(
         u.submission = Some(submission.clone());
     }
     prewarm::send(o, draft, upgrade, &submission)
+}
+
+/// A revision whose image or jar has other bytes than when it ran is not what is to be gone back to: a tag may have
+/// moved before its pods were made anew.
+fn changed_since(o: &Observed, draft: &FlinkJobUpgradeStatus, from: i64) -> Option<String> {
+    let ran = &draft.active.as_ref().filter(|active| active.revision == from)?.submission;
+    let pods = o.revisions.get(&from)?.pods.iter().filter(|pod| !pod.leaving);
+    let differs = |was: &Option<String>, is: &Option<String>| {
+        was.as_ref().zip(is.as_ref()).filter(|(was, is)| was != is).map(|(was, is)| format!("{is}, it ran with {was}"))
+    };
+    let image = |pod: &Pod| Some(("image", differs(&ran.image_digest, &pod.image_digest)?));
+    let jar = |pod: &Pod| Some(("jar", differs(&ran.jar_sha256, &pod.jar_sha256)?));
+    let mut changed = pods.filter_map(|pod| Some((pod.name.as_str(), image(pod).or_else(|| jar(pod))?)));
+    let (pod, (what, differs)) = changed.next()?;
+    Some(format!(
+        "revision {from} can't be put back: its {what} is not what it was (pod {pod} has {differs}); use an image by its \
+         digest, and change the spec to go on from {}",
+        draft.upgrade.as_ref().and_then(|u| u.savepoint_location.as_deref()).unwrap_or("the savepoint")
+    ))
+}
+
+/// The savepoint; or what the old job has come to since, if it was put back and lost again.
+fn state(o: &Observed, upgrade: &UpgradeProgress, before: &Submission, from: i64) -> Answer {
+    let savepoint = || Answer::Start(StateSource::Savepoint, upgrade.savepoint_location.clone());
+    if before.revision != from || matches!(o.retained, Retained::NoStore(_)) {
+        return savepoint();
+    }
+    state_source::source(&Question {
+        now: Now::Lost,
+        policy: UpgradeFrom::Checkpoint,
+        savepoint_failed: false,
+        waited: Duration::MAX,
+        patience: Duration::ZERO,
+        retained: &o.retained,
+        told: None,
+        restored_from: before.restored_from.as_deref(),
+    })
 }
 
 /// The submission that was to put the old job back was lost with its JobManager: once it is fenced another one follows.
@@ -70,7 +124,7 @@ pub fn again(
 fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, from: i64) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(from, &submission.job_id) else {
-        if fence::process_is_gone(o, submission) {
+        if fence::is_lost(o, submission) {
             return again(o, draft, upgrade, submission);
         }
         return prewarm::submit(o, draft, upgrade, from);
@@ -80,6 +134,7 @@ fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgr
         status::stalled(o, draft, Reason::RollbackFailed, &message);
         return (None, Next::After(AT_REST));
     }
+    prewarm::follow(o, draft, submission);
     match prewarm::restored(job, submission) {
         Restored::AsAsked if job.all_tasks_running => {
             finish::put_back(o, draft, upgrade, submission.clone());

@@ -3,12 +3,14 @@
 use super::world::{Job, NAME, Pods, Shelf, UID, World};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
-use crate::flink::{JobId, JobState};
+use crate::flink::{CheckpointsConfig, Externalization, JobId, JobState};
 use crate::naming;
 use crate::store::check::{Again, Failure};
-use crate::upgrade::observed::{Cluster, Existing, JobFacts, Observed, Pod, Restore, Retained, Revision, Up};
+use crate::upgrade::observed::{
+    Cluster, Container, Existing, JobFacts, Observed, Pod, Restore, Retained, Revision, Up,
+};
 use crate::upgrade::scope::{self, Scope};
-use crate::upgrade::{child, snapshots};
+use crate::upgrade::{child, recoverable, snapshots};
 
 /// What a pass reads. `None`: the resource is gone.
 pub fn observe(world: &World) -> Option<Observed> {
@@ -27,7 +29,8 @@ pub fn observe(world: &World) -> Option<Observed> {
         };
         let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
-        (*n, Revision { record, objects, pods, job_manager: None, cluster })
+        let high_availability = world.high_availability(*n);
+        (*n, Revision { record, objects, pods, job_manager: None, cluster, high_availability })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     let mut observed = Observed {
@@ -48,11 +51,22 @@ pub fn observe(world: &World) -> Option<Observed> {
             Some(_) => Restore::From(world.earlier.clone()),
             None => Restore::From(wish.path),
         }),
+        checkpoints_config: checkpoints_config(world, &upgrade),
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
     };
     observed.unlisted = world.shelf == Shelf::Nobody && snapshots::unrecorded(&observed).is_some();
     Some(observed)
+}
+
+/// Asked of a JobManager that answers, about a job that runs.
+fn checkpoints_config(world: &World, upgrade: &FlinkJobUpgrade) -> Option<CheckpointsConfig> {
+    let (revision, id) = recoverable::matters(upgrade)?;
+    let job = world.job(revision, id.as_str()).filter(|job| !job.forgotten && job.all_tasks_running(world.now))?;
+    world.instance(job.revision)?;
+    let externalization = Externalization { enabled: true, delete_on_cancellation: false };
+    let checkpoint_storage = "FileSystemCheckpointStorage".to_owned();
+    Some(CheckpointsConfig { interval: 10_000, externalization, checkpoint_storage })
 }
 
 pub fn task_manager_uid(n: i64, revision: &super::world::Revision) -> String {
@@ -66,6 +80,8 @@ fn pods_of(n: i64, r: &super::world::Revision, pods: Pods, trouble: Option<Strin
         uid: format!("pod-of-{n}"),
         job_manager: true,
         restarts: i32::try_from(r.restarts).unwrap(),
+        container: Container::Runs,
+        image_digest: Some(if r.moved { "sha256:moved" } else { "sha256:first" }.to_owned()),
         leaving,
         trouble,
         ..Pod::default()
@@ -136,6 +152,8 @@ fn facts(world: &World, job: &Job, tag: &str) -> JobFacts {
         restored_path: job.restored_path(world.now, tag).filter(|_| told),
         completed_checkpoints: if told { job.checkpoints } else { 0 },
         checkpoints_in_progress: i64::from(told && job.checkpoint_began.is_some()),
+        checkpoint_bytes: 0,
+        tasks_running: i64::from(job.all_tasks_running(world.now)),
         last_checkpoint: (told && job.checkpoints > 0).then(|| (job.checkpoints, path())),
         failure: job.failure.clone(),
         failures: job.failures + usize::from(job.failure.is_some()),

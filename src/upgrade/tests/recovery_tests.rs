@@ -406,7 +406,37 @@ fn rewound() -> Story {
     })
 }
 
+fn another_image() -> Story {
+    let moved: fn(&mut World) = |w| {
+        w.revisions.get_mut(&1).unwrap().moved = true;
+        w.image("fails");
+    };
+    story(&[(When::Rest, moved)], |w| {
+        assert_eq!(ready(w), (false, "RevisionChanged".to_owned()));
+        let message = ready_message(w);
+        assert!(message.contains("sha256:moved, it ran with sha256:first"), "{message}");
+        assert!(w.alive().is_empty(), "{:?}", w.alive());
+    })
+}
+
+/// What can't be gone back to is no reason to wait with what can be gone on with.
+fn another_image_and_fixed() -> Story {
+    let Story { world, mut acts, .. } = another_image();
+    acts.push((When::Rest, |w| w.image("v3")));
+    Story {
+        world,
+        acts,
+        end: |w| {
+            runs(w, 3, "v3");
+            let savepoint = w.status().history.iter().find_map(|entry| entry.savepoint.clone()).unwrap();
+            assert!(w.alive()[0].request.savepoint_path.as_ref().is_some_and(|path| path.contains(&savepoint)));
+        },
+    }
+}
+
 #[rstest]
+#[case::another_image(another_image)]
+#[case::another_image_and_fixed(another_image_and_fixed)]
 #[case::lost(lost)]
 #[case::lost_while_it_recovers(lost_while_it_recovers)]
 #[case::lost_on_a_silent_node(lost_on_a_silent_node)]

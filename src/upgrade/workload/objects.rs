@@ -19,10 +19,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::config::{self, Configuration};
 use super::error::SpecError;
 use super::render::Revision;
-use super::template::{self, CONFIG_DIRECTORY, CONFIG_VOLUME, HELPER_VOLUME, JAR_CONTAINER, JAR_VOLUME, TMP_VOLUME};
+use super::template::{self, CONFIG_DIRECTORY, CONFIG_VOLUME, HELPER_VOLUME, JAR_VOLUME, TMP_VOLUME};
 use crate::api::{FlinkJobUpgradeSpec, labels};
 use crate::naming::{
-    self, BLOB_PORT, HELPER_JAR, JAR_DIRECTORY, MAIN_CONTAINER, REST_PORT, RPC_PORT, UPLOAD_DIRECTORY,
+    self, BLOB_PORT, HELPER_JAR, JAR_CONTAINER, JAR_DIRECTORY, MAIN_CONTAINER, REST_PORT, RPC_PORT, UPLOAD_DIRECTORY,
 };
 
 /// Number of objects of a revision: two `ConfigMaps`, a Service, a StatefulSet and a Deployment.
@@ -40,7 +40,8 @@ pub const CONFIG_FILE: &str = "config.yaml";
 /// Where the init container finds the helper jar.
 const HELPER_DIRECTORY: &str = "/helper";
 /// Puts the job's jar ($1) and the helper jar ($2) where Flink looks for uploaded jars ($3).
-const COPY_JARS: &str = r#"mkdir -p "$3" && cp "$1" "$3/job.jar" && cp "$2" "$3/helper.jar""#;
+const COPY_JARS: &str = r#"mkdir -p "$3" && cp "$1" "$3/job.jar" && cp "$2" "$3/helper.jar" || exit
+sha256sum "$3/job.jar" >/dev/termination-log 2>/dev/null || true"#;
 
 /// Processor and memory of a pod, in Kubernetes' notation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,10 +7,8 @@ use k8s_openapi::api::core::v1::{
 use serde_json::Value;
 
 use super::error::SpecError;
-use crate::naming::{MAIN_CONTAINER, UPLOAD_DIRECTORY};
+use crate::naming::{JAR_CONTAINER, MAIN_CONTAINER, UPLOAD_DIRECTORY};
 
-/// Name of the init container that puts the jars in place.
-pub(super) const JAR_CONTAINER: &str = "flink-job-jar";
 /// Name of the volume with Flink's configuration, as in Apache's operator: sidecars may mount it.
 pub(super) const CONFIG_VOLUME: &str = "flink-config-volume";
 /// Name of the volume with the jars.
