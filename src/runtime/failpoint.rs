@@ -35,6 +35,8 @@ pub const NAMES: &[&str] = &[
     "upgrade.create-objects.after",
     "upgrade.delete-objects.before",
     "upgrade.delete-objects.after",
+    "upgrade.delete-pods.before",
+    "upgrade.delete-pods.after",
     "upgrade.delete-record.before",
     "upgrade.delete-record.after",
     "upgrade.point-service.before",
@@ -45,12 +47,18 @@ pub const NAMES: &[&str] = &[
     "upgrade.warm-up.after",
     "upgrade.create-savepoint.before",
     "upgrade.create-savepoint.after",
+    "upgrade.delete-savepoint.before",
+    "upgrade.delete-savepoint.after",
     "upgrade.submit.before",
     "upgrade.submit.after",
     "upgrade.cancel.before",
     "upgrade.cancel.after",
     "upgrade.trigger-checkpoint.before",
     "upgrade.trigger-checkpoint.after",
+    "upgrade.delete-ha-config-maps.before",
+    "upgrade.delete-ha-config-maps.after",
+    "upgrade.remove-ha-storage.before",
+    "upgrade.remove-ha-storage.after",
 ];
 
 /// Passes a failpoint: if it is armed for the object, the process dies without any cleaning up. `key` is `<namespace>/<name>`.
