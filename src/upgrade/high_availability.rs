@@ -164,6 +164,7 @@ pub async fn mark(ctx: &Context, o: &Observed, revision: i64, note: Option<&str>
 }
 
 /// What became of a directory.
+#[derive(Debug, PartialEq, Eq)]
 enum Storage {
     /// Nothing is in it.
     Empty,
@@ -188,12 +189,25 @@ async fn remove_all(store: &Store, directory: &str) -> Result<Storage, crate::sn
     if let Some((_, snapshot)) = store.newest_snapshot(directory, |_| false).await? {
         return Ok(Storage::Left(format!("the snapshot {snapshot} lies there")));
     }
+    // What is listed again after it was removed is no file but a directory: S3 file systems mark one by an object whose
+    // key ends in a slash, and requests for keys without one do not reach it.
+    let mut removed: BTreeSet<String> = BTreeSet::new();
     for _ in 0..LOOKS {
-        let files = store.files_but(directory, None, BATCH).await?;
+        let listed = store.files_but(directory, None, BATCH).await?;
+        let files: Vec<String> = listed.iter().filter(|file| !removed.contains(*file)).cloned().collect();
         if files.is_empty() {
-            return Ok(Storage::Empty);
+            return Ok(if listed.len() < BATCH {
+                Storage::Empty
+            } else {
+                Storage::Left(format!("{BATCH} directories and more lie there"))
+            });
         }
         store.remove(&files).await?;
+        removed.extend(files);
     }
     Ok(Storage::Later("files keep coming".to_owned()))
 }
+
+#[cfg(test)]
+#[path = "high_availability_tests.rs"]
+mod tests;

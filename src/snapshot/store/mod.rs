@@ -31,4 +31,4 @@ pub use verify::{FileFault, Verification, verify};
 #[cfg(test)]
 mod stub_s3;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
