@@ -58,6 +58,10 @@ impl State {
             }
             Call::Exceptions { job, most } => self.about(&job, |job| views::exceptions(job, version, most)),
             Call::Checkpoints(id) => self.checkpoints(&id),
+            Call::CheckpointsConfig(id) => {
+                let on_disk = self.settings.checkpoint_directory.is_some();
+                self.about(&id, |_| views::checkpoints_config(version, on_disk))
+            }
             Call::Cancel(id) => match self.cancel(&id) {
                 Some(Ok(())) => Answer::new(202, json!({})),
                 Some(Err(state)) => {
