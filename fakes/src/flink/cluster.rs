@@ -208,20 +208,8 @@ impl Cluster {
         self.current().instance
     }
 
-    /// The names of the ConfigMaps that high availability has now.
-    #[must_use]
-    pub fn high_availability_maps(&self) -> Vec<String> {
-        let state = self.current();
-        if !state.settings.high_availability {
-            return Vec::new();
-        }
-        let id = &state.settings.cluster_id;
-        let jobs = state.durable.keys().map(|job| format!("{id}-{job}-config-map"));
-        std::iter::once(format!("{id}-cluster-config-map")).chain(jobs).collect()
-    }
-
     /// The moments are applied up to now, with what hooks do at them.
-    fn current(&self) -> MutexGuard<'_, State> {
+    pub(super) fn current(&self) -> MutexGuard<'_, State> {
         loop {
             let mut state = self.state();
             match state.next() {
@@ -241,14 +229,14 @@ impl Cluster {
     }
 
     /// As [`Cluster::current`], to change something.
-    fn changing(&self) -> MutexGuard<'_, State> {
+    pub(super) fn changing(&self) -> MutexGuard<'_, State> {
         let state = self.current();
         // Who waits for the next event looks again as soon as the guard is gone.
         self.0.changed.notify_one();
         state
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

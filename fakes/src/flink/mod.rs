@@ -12,6 +12,7 @@ mod answers;
 mod cause;
 mod cluster;
 mod files;
+mod high_availability;
 mod http_answer;
 mod job;
 mod lifecycle;
@@ -30,6 +31,7 @@ mod views;
 mod tests;
 
 pub use cluster::{Cluster, Down};
+pub use high_availability::LEADERS;
 pub use records::{Records, Run, Submit};
 pub use serve::Served;
 pub use settings::{Format, JobScript, Main, RestartStrategy, Settings, Snapshots, Version, Vertex};

@@ -18,12 +18,14 @@ struct Kept {
     snapshots: BTreeMap<String, u64>,
     runs: Vec<Run>,
     submits: Vec<Submit>,
+    /// How many clusters had an id.
+    clusters: BTreeMap<String, u32>,
 }
 
 /// All tasks of a job, from the moment that they run until they have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The cluster's id.
+    /// The cluster: its id, and a number if others had that id before.
     pub cluster: String,
     /// The job's id.
     pub job: String,
@@ -45,7 +47,7 @@ pub struct Run {
 /// A job that a JobManager took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submit {
-    /// The cluster's id.
+    /// The cluster, as in [`Run`].
     pub cluster: String,
     /// The job's id.
     pub job: String,
@@ -96,6 +98,15 @@ impl Records {
     #[must_use]
     pub fn snapshots(&self) -> BTreeMap<String, u64> {
         self.kept().snapshots.clone()
+    }
+
+    /// The name of a new cluster with this id: clusters that follow each other may have the same, and their tasks are
+    /// not to be confused.
+    pub(super) fn name(&self, cluster_id: &str) -> String {
+        let mut kept = self.kept();
+        let count = kept.clusters.entry(cluster_id.to_owned()).or_default();
+        *count += 1;
+        if *count == 1 { cluster_id.to_owned() } else { format!("{cluster_id}#{count}") }
     }
 
     pub(super) fn submitted(&self, cluster: &str, job: &str, from: Option<&str>) {

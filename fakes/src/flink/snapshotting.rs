@@ -181,7 +181,7 @@ impl State {
         let at = self.timestamp();
         let version = self.settings.version;
         let root = self.settings.storage_root.clone();
-        let (now, cluster) = (self.now, self.settings.cluster_id.clone());
+        let (now, cluster) = (self.now, self.name.clone());
         let records = self.settings.records.clone();
         let job = self.job_mut(id)?;
         // A dead TaskManager acknowledges nothing.
@@ -293,7 +293,7 @@ impl State {
         }
         self.conclude(snapshot.operation.as_ref(), Operation::Failed(cause.clone(), self.now));
         if matches!(snapshot.kind, Kind::SyncSavepoint(_)) && self.job(id).is_some_and(Job::runs) {
-            self.settings.records.go_on(&self.settings.cluster_id, id, self.now);
+            self.settings.records.go_on(&self.name, id, self.now);
         }
         if let Some(job) = self.job_mut(id) {
             job.snapshots.end(snapshot);

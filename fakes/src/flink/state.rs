@@ -2,6 +2,7 @@
 //! after the other, in the order of their times.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -105,10 +106,15 @@ pub(super) struct Cached<T> {
     pub value: T,
 }
 
+/// What high availability keeps of jobs; with the job itself once it has ended, as the job result store does.
+pub(super) type Kept = BTreeMap<String, (Durable, Option<Job>)>;
+
 /// A cluster.
 #[derive(Debug)]
 pub(super) struct State {
     pub settings: Settings,
+    /// The name of its tasks in the records: no other cluster has it.
+    pub name: String,
     /// The moment at which something happens.
     pub now: Instant,
     /// No event is applied, so that what is done now is done at the moment of the last one.
@@ -130,8 +136,10 @@ pub(super) struct State {
 
     // What does not.
     pub task_managers: Vec<TaskManager>,
-    /// What high availability keeps of jobs; with the job itself once it has ended, as the job result store does.
-    pub durable: BTreeMap<String, (Durable, Option<Job>)>,
+    /// Until then there is no other leader.
+    pub led_until: Instant,
+    /// A later cluster of the same `kubernetes.cluster-id` finds it.
+    pub durable: Arc<Mutex<Kept>>,
 }
 
 impl State {
@@ -140,6 +148,7 @@ impl State {
         let task_managers =
             (0..settings.task_managers).map(|number| TaskManager::new(name(number), settings.slots)).collect();
         Self {
+            name: settings.records.name(&settings.cluster_id),
             settings,
             now: Instant::now(),
             holds_still: false,
@@ -154,7 +163,8 @@ impl State {
             checkpoints: BTreeMap::new(),
             submitted: BTreeSet::new(),
             task_managers,
-            durable: BTreeMap::new(),
+            led_until: Instant::now(),
+            durable: Arc::default(),
         }
     }
 
@@ -190,7 +200,7 @@ impl State {
             Event::HeartbeatTimeout(instance) => self.heartbeat_timeout(instance),
             Event::ResultStored(job) => self.result_stored(&job),
             Event::CleanedUp(job) => {
-                self.durable.remove(&job);
+                self.durable().remove(&job);
             }
         }
         None
@@ -243,9 +253,13 @@ impl State {
     /// What the ConfigMap of the job's checkpoints holds follows the job.
     pub fn persist(&mut self, id: &str) {
         let Some(durable) = self.job(id).map(|job| job.durable.clone()) else { return };
-        if let Some((kept, _)) = self.durable.get_mut(id) {
+        if let Some((kept, _)) = self.durable().get_mut(id) {
             *kept = durable;
         }
+    }
+
+    pub fn durable(&self) -> MutexGuard<'_, Kept> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An operation came to its end.

@@ -9,6 +9,7 @@
 //! 10 s; here each waits for the same time.
 
 mod controllers;
+mod high_availability;
 mod node;
 mod settings;
 mod state;
@@ -75,7 +76,10 @@ impl Workload {
                 cluster.settle().await?;
             }
             let mut state = self.state();
-            state.take_in(std::mem::take(&mut *locked(&self.0.inbox)));
+            // What follows from it may be written at once, and is in the next.
+            let seen = std::mem::take(&mut *locked(&self.0.inbox));
+            state.take_in(seen);
+            state.leaders_write();
             if !state.next() {
                 return Ok(());
             }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::controllers::{owner_of, pods};
+use super::high_availability::is_high_availability;
 use super::state::{Event, State, text};
 use crate::flink::{self, Cluster};
 
@@ -19,19 +20,19 @@ pub(super) enum Process {
 #[derive(Debug, Clone)]
 pub(super) struct Pod {
     namespace: String,
-    name: String,
+    pub name: String,
     /// Its first container's.
     container: String,
     image: String,
     /// Of the init containers, the first.
     init: Option<String>,
-    process: Option<Process>,
+    pub process: Option<Process>,
     /// The cluster that its process is of.
-    cluster: Option<Cluster>,
+    pub cluster: Option<Cluster>,
     address: String,
     restarts: u32,
     /// Its container runs.
-    runs: bool,
+    pub runs: bool,
     /// It was told to end.
     ends: bool,
 }
@@ -84,11 +85,15 @@ impl State {
     fn new_cluster(&self, namespace: &str, image: &str, configuration: &BTreeMap<String, String>) -> Cluster {
         let common = self.settings.flink.clone();
         let value = |key: &str| configuration.get(key).cloned();
+        let address = value("jobmanager.rpc.address").unwrap_or_default();
+        let high_availability = is_high_availability(configuration);
         let number = |key: &str| configuration.get(key).and_then(|value| value.parse().ok());
         let refresh = number("web.refresh-interval").map(std::time::Duration::from_millis);
-        Cluster::without_processes(flink::Settings {
-            // The Service of its JobManager.
-            cluster_id: value("jobmanager.rpc.address").unwrap_or_default(),
+        let cluster = Cluster::without_processes(flink::Settings {
+            high_availability,
+            // Without, the Service of its JobManager names it as well.
+            cluster_id: value("kubernetes.cluster-id").filter(|_| high_availability).unwrap_or_else(|| address.clone()),
+            address,
             namespace: namespace.to_owned(),
             savepoint_directory: value("execution.checkpointing.savepoint-dir"),
             checkpoint_directory: value("execution.checkpointing.dir"),
@@ -96,7 +101,12 @@ impl State {
             slots: number("taskmanager.numberOfTaskSlots").and_then(|n| n.try_into().ok()).unwrap_or(1),
             jars: (self.settings.images)(image).unwrap_or_default(),
             ..common
-        })
+        });
+        // Who has the same id shares what is left.
+        if let Some(earlier) = self.clusters.values().find(|other| other.id() == cluster.id()) {
+            cluster.succeeds(earlier);
+        }
+        cluster
     }
 
     pub(super) fn container_starts(&mut self, uid: &str) {
@@ -130,10 +140,16 @@ impl State {
     fn end_process(&mut self, uid: &str, at_once: bool) {
         let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.runs) else { return };
         pod.runs = false;
-        let Some(cluster) = &pod.cluster else { return };
-        match pod.process {
-            Some(Process::JobManager) => cluster.end_job_manager(at_once),
-            Some(Process::TaskManager) => cluster.end_task_manager(&pod.name),
+        let (Some(cluster), process, name) = (pod.cluster.clone(), pod.process, pod.name.clone()) else { return };
+        match process {
+            Some(Process::JobManager) => {
+                cluster.end_job_manager(at_once);
+                if !at_once {
+                    let (namespace, id) = cluster.id();
+                    self.leader_leaves(&namespace, &id);
+                }
+            }
+            Some(Process::TaskManager) => cluster.end_task_manager(&name),
             None => {}
         }
     }

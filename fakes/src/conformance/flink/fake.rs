@@ -146,6 +146,7 @@ impl World for Fake {
     }
 
     async fn has_high_availability_map(&self, job: &str) -> Result<bool> {
-        Ok(self.cluster.high_availability_maps().iter().any(|name| name.ends_with(&format!("-{job}-config-map"))))
+        let maps = self.cluster.high_availability_maps().unwrap_or_default();
+        Ok(maps.keys().any(|name| name.ends_with(&format!("-{job}-config-map"))))
     }
 }
