@@ -128,6 +128,7 @@ impl State {
         job.thrown.truncate(EXCEPTIONS);
         job.attempt += 1;
         job.lost_tasks = false;
+        job.stands_still = false;
         job.change(if restarts { JobState::Restarting } else { JobState::Failing }, at);
         job.set_tasks(Tasks::Canceled, at);
         match next {

@@ -25,6 +25,7 @@ mod settings;
 mod snapshots;
 mod snapshotting;
 mod state;
+mod stopped;
 mod views;
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ const ELECTION: Duration = Duration::from_secs(2);
 /// Reads the job's graph and its newest checkpoint.
 const RECOVERY: Duration = Duration::from_millis(500);
 /// The connection to a dead TaskManager closes.
-const LOSS_NOTICED: Duration = Duration::from_millis(300);
+pub(super) const LOSS_NOTICED: Duration = Duration::from_millis(300);
 
 impl State {
     /// Another process of the JobManager is started, and leads after this time. With high availability it recovers what
@@ -51,6 +51,8 @@ impl State {
 
     /// `kill -9` of the JobManager: its tasks go on until they miss it.
     pub fn kill_job_manager(&mut self) {
+        self.stopped = None;
+        self.late_requests.clear();
         self.forget_events(Event::survives);
         self.jobs.clear();
         self.operations.clear();
@@ -175,7 +177,7 @@ impl State {
         (slots().count(), slots().filter(|slot| slot.is_none()).count())
     }
 
-    fn free_slots(&mut self, which: impl Fn(&(String, u32)) -> bool) {
+    pub(super) fn free_slots(&mut self, which: impl Fn(&(String, u32)) -> bool) {
         for slot in self.task_managers.iter_mut().flat_map(|one| &mut one.slots) {
             slot.take_if(|task| which(task));
         }
@@ -216,7 +218,7 @@ impl State {
             .map(|job| (job.id.clone(), job.script().slots(), job.script().deployment))
             .collect();
         for (id, slots, deployment) in waiting {
-            if self.phase == Phase::Leads && self.allocate(&id, slots) {
+            if self.phase == Phase::Leads && self.stopped.is_none() && self.allocate(&id, slots) {
                 let at = self.timestamp();
                 if let Some(job) = self.job_mut(&id) {
                     job.set_tasks(Tasks::Deploying, at);

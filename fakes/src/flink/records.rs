@@ -135,7 +135,14 @@ impl Records {
         }
     }
 
-    /// A stop came to nothing, and the tasks go on.
+    /// The tasks of a job stand still.
+    pub(super) fn stand_still(&self, cluster: &str, job: &str, now: Instant) {
+        if let Some(run) = self.kept().runs.iter_mut().rev().find(|run| run.is(cluster, job)) {
+            run.stand_still(now);
+        }
+    }
+
+    /// A stop came to nothing, or what kept them, and the tasks go on.
     pub(super) fn go_on(&self, cluster: &str, job: &str, now: Instant) {
         if let Some(run) = self.kept().runs.iter_mut().rev().find(|run| run.is(cluster, job)) {
             run.since.get_or_insert(now);

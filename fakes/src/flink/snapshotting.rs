@@ -149,7 +149,7 @@ impl State {
             operation,
             then_cancel,
         });
-        let (held, takes) = (job.held, job.script().snapshot);
+        let (held, takes) = (job.held || job.stands_still, job.script().snapshot);
         match refused {
             Some(cause) => self.snapshot_after(REFUSED, id, number, SnapshotStep::Refused(cause)),
             None if held => {}
@@ -158,7 +158,7 @@ impl State {
         self.persist(id);
     }
 
-    fn snapshot_after(&mut self, delay: Duration, job: &str, id: i64, step: SnapshotStep) {
+    pub(super) fn snapshot_after(&mut self, delay: Duration, job: &str, id: i64, step: SnapshotStep) {
         self.after(delay, Event::Snapshot { job: job.to_owned(), id, step });
     }
 
@@ -186,6 +186,10 @@ impl State {
         let job = self.job_mut(id)?;
         // A dead TaskManager acknowledges nothing.
         if job.lost_tasks && step != SnapshotStep::Completed {
+            return None;
+        }
+        // Who is stopped goes on with it later.
+        if job.stands_still && matches!(step, SnapshotStep::StateWritten | SnapshotStep::MetadataWritten) {
             return None;
         }
         let script = job.script().clone();

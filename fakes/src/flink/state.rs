@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
@@ -109,6 +110,16 @@ pub(super) struct Cached<T> {
 /// What high availability keeps of jobs; with the job itself once it has ended, as the job result store does.
 pub(super) type Kept = BTreeMap<String, (Durable, Option<Job>)>;
 
+/// A JobManager's process that is stopped.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    pub since: Instant,
+    /// What would have happened meanwhile, and when.
+    pub events: Vec<(Instant, Event)>,
+    /// What was asked of it meanwhile.
+    pub requests: Vec<http::Request<Bytes>>,
+}
+
 /// A cluster.
 #[derive(Debug)]
 pub(super) struct State {
@@ -125,6 +136,10 @@ pub(super) struct State {
     pub outbox: Outbox,
 
     // What dies with the JobManager's process.
+    /// It is stopped.
+    pub stopped: Option<Stopped>,
+    /// What was asked of it while it was stopped.
+    pub late_requests: Vec<http::Request<Bytes>>,
     pub instance: u32,
     pub phase: Phase,
     pub jobs: Vec<Job>,
@@ -155,6 +170,8 @@ impl State {
             agenda: BTreeMap::new(),
             count: 0,
             outbox: Outbox::new(),
+            stopped: None,
+            late_requests: Vec::new(),
             instance: 1,
             phase: Phase::Leads,
             jobs: Vec::new(),
@@ -208,7 +225,20 @@ impl State {
 
     pub fn after(&mut self, delay: Duration, event: Event) {
         self.count += 1;
-        self.agenda.insert((self.now + delay, self.count), event);
+        match &mut self.stopped {
+            Some(stopped) if !event.survives() => stopped.events.push((self.now + delay, event)),
+            _ => {
+                self.agenda.insert((self.now + delay, self.count), event);
+            }
+        }
+    }
+
+    /// Takes the events that a stopped process would have brought about.
+    pub fn take_events(&mut self) -> Vec<(Instant, Event)> {
+        let all = std::mem::take(&mut self.agenda);
+        let (stay, taken): (BTreeMap<_, _>, _) = all.into_iter().partition(|(_, event)| event.survives());
+        self.agenda = stay;
+        taken.into_iter().map(|((at, _), event)| (at, event)).collect()
     }
 
     pub fn job_after(&mut self, delay: Duration, job: &str, step: JobStep) {

@@ -9,6 +9,7 @@
 //! 10 s; here each waits for the same time.
 
 mod controllers;
+mod hands;
 mod high_availability;
 mod node;
 mod settings;
@@ -112,9 +113,9 @@ impl Workload {
     /// What a request to a process in a pod is answered with: the host is the pod's address.
     ///
     /// # Errors
-    /// Nobody listens there.
+    /// Nobody listens there, or answers.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Down> {
-        let cluster = self.state().listener(request.uri().host().unwrap_or_default()).ok_or(Down)?;
+        let cluster = self.state().listener(request.uri().host().unwrap_or_default())?;
         let answer = cluster.handle(request).await;
         self.0.changed.notify_one();
         answer

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::controllers::{owner_of, pods};
 use super::high_availability::is_high_availability;
 use super::state::{Event, State, text};
-use crate::flink::{self, Cluster};
+use crate::flink::{self, Cluster, Down};
+use crate::kube::Key;
 
 /// What a container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(super) enum Process {
 pub(super) struct Pod {
     namespace: String,
     pub name: String,
+    /// What made it.
+    owner: Option<Key>,
     /// Its first container's.
     container: String,
     image: String,
@@ -35,6 +38,14 @@ pub(super) struct Pod {
     pub runs: bool,
     /// It was told to end.
     ends: bool,
+    /// Its node is silent.
+    pub silent: bool,
+    /// Its node has not heard that it is deleted,
+    pub unheard: bool,
+    /// or that it is not in the API server any more.
+    pub gone: bool,
+    /// Nobody reaches it.
+    pub cut_off: bool,
 }
 
 impl State {
@@ -50,6 +61,7 @@ impl State {
             _ => None,
         };
         let pod = Pod {
+            owner: owner_of(pod),
             name: text(pod, "/metadata/name"),
             container: first("/name"),
             image: first("/image"),
@@ -60,6 +72,10 @@ impl State {
             restarts: 0,
             runs: false,
             ends: false,
+            silent: false,
+            unheard: false,
+            gone: false,
+            cut_off: false,
             namespace,
         };
         self.pods.insert(uid.clone(), pod);
@@ -111,7 +127,7 @@ impl State {
 
     pub(super) fn container_starts(&mut self, uid: &str) {
         let pulled = |pod: &Pod| (self.settings.images)(&pod.image).is_some();
-        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends) else { return };
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends && !pod.silent) else { return };
         if !pulled(pod) {
             return self.show(uid);
         }
@@ -137,7 +153,7 @@ impl State {
     }
 
     /// The process of a pod ends. `at_once`: as by `kill -9`.
-    fn end_process(&mut self, uid: &str, at_once: bool) {
+    pub(super) fn end_process(&mut self, uid: &str, at_once: bool) {
         let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.runs) else { return };
         pod.runs = false;
         let (Some(cluster), process, name) = (pod.cluster.clone(), pod.process, pod.name.clone()) else { return };
@@ -168,6 +184,14 @@ impl State {
     }
 
     pub(super) fn pod_deleted(&mut self, uid: &str) {
+        // A Deployment has another one at once.
+        if let Some(owner) = self.pods.get(uid).and_then(|pod| pod.owner.clone()) {
+            self.control_soon(owner);
+        }
+        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.silent) {
+            pod.unheard = true;
+            return;
+        }
         self.end_process(uid, false);
         if let Some(pod) = self.pods.get_mut(uid) {
             pod.ends = true;
@@ -176,6 +200,10 @@ impl State {
     }
 
     pub(super) fn remove_pod(&mut self, uid: &str) {
+        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.silent) {
+            pod.unheard = true;
+            return;
+        }
         let Some(pod) = self.pods.get(uid) else { return };
         let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
         self.ask("DELETE", &format!("{}/{}", pods(&pod.namespace), pod.name), &options);
@@ -184,22 +212,30 @@ impl State {
     /// It is not in the API server any more, for whatever reason.
     pub(super) fn pod_gone(&mut self, pod: &Value) {
         let uid = text(pod, "/metadata/uid");
-        self.end_process(&uid, true);
-        self.pods.remove(&uid);
+        match self.pods.get_mut(&uid).filter(|pod| pod.silent) {
+            Some(pod) => pod.gone = true,
+            None => {
+                self.end_process(&uid, true);
+                self.pods.remove(&uid);
+            }
+        }
         if let Some(owner) = owner_of(pod) {
             self.control_soon(owner);
         }
     }
 
     /// Who listens at an address.
-    pub(super) fn listener(&self, address: &str) -> Option<Cluster> {
-        let pod = self.pods.values().find(|pod| pod.address == address && pod.runs)?;
-        pod.cluster.clone().filter(|_| pod.process == Some(Process::JobManager))
+    pub(super) fn listener(&self, address: &str) -> Result<Cluster, Down> {
+        let pod = self.pods.values().find(|pod| pod.address == address && pod.runs).ok_or(Down::Dead)?;
+        if pod.cut_off {
+            return Err(Down::CutOff);
+        }
+        pod.cluster.clone().filter(|_| pod.process == Some(Process::JobManager)).ok_or(Down::Dead)
     }
 
     /// Writes down how a pod is.
-    fn show(&self, uid: &str) {
-        let Some(pod) = self.pods.get(uid) else { return };
+    pub(super) fn show(&self, uid: &str) {
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.silent) else { return };
         let pulled = (self.settings.images)(&pod.image).is_some();
         let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
         let not_pulled = json!({"waiting": {"reason": "ImagePullBackOff",

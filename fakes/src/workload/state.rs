@@ -77,6 +77,8 @@ pub(super) struct State {
     pub clusters: BTreeMap<String, Cluster>,
     /// The ConfigMaps of high availability as leaders have written them, by namespace and name.
     pub maps: BTreeMap<(String, String), BTreeMap<String, String>>,
+    /// How often a node became silent.
+    pub silences: u32,
 }
 
 impl State {
@@ -90,6 +92,7 @@ impl State {
             pods: BTreeMap::new(),
             clusters: BTreeMap::new(),
             maps: BTreeMap::new(),
+            silences: 0,
         }
     }
 

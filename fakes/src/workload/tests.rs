@@ -1,3 +1,5 @@
+#[path = "hands_tests.rs"]
+mod hands;
 #[path = "high_availability_tests.rs"]
 mod high_availability;
 

@@ -1,0 +1,78 @@
+//! What tests do to the node, to the network and to processes.
+
+use super::Workload;
+use super::node::Process;
+use super::state::{Event, State};
+
+impl Workload {
+    /// The node's kubelet says nothing to the API server any more, and hears nothing. What runs there runs on: pods that
+    /// are deleted are Terminating, and one that is deleted by force is not there and runs. Pods that come later are on
+    /// another node. (Kubernetes' own eviction, after five minutes, is not made.)
+    pub fn silence_node(&self) {
+        let mut state = self.state();
+        state.silences += 1;
+        state.pods.values_mut().for_each(|pod| pod.silent = true);
+    }
+
+    /// The silent node is back, and does what it has not heard.
+    pub fn node_is_back(&self) {
+        self.state().node_is_back();
+        self.0.changed.notify_one();
+    }
+
+    /// Nobody outside of a pod's Flink cluster reaches it any more; or again.
+    pub fn cut_off(&self, pod: &str, cut_off: bool) {
+        self.state().pods.values_mut().filter(|one| one.name == pod).for_each(|one| one.cut_off = cut_off);
+    }
+
+    /// The process in a pod is stopped, as by SIGSTOP.
+    pub fn stop_process(&self, pod: &str) {
+        self.state().signal(pod, true);
+        self.0.changed.notify_one();
+    }
+
+    /// It goes on, as by SIGCONT.
+    pub fn continue_process(&self, pod: &str) {
+        self.state().signal(pod, false);
+        self.0.changed.notify_one();
+    }
+}
+
+impl State {
+    /// The name of the node that pods come to.
+    pub(super) fn node(&self) -> String {
+        if self.silences == 0 { "node".to_owned() } else { format!("node-{}", self.silences + 1) }
+    }
+
+    fn node_is_back(&mut self) {
+        let silent: Vec<String> = self.pods.iter().filter(|(_, pod)| pod.silent).map(|(uid, _)| uid.clone()).collect();
+        for uid in silent {
+            let Some(pod) = self.pods.get_mut(&uid) else { continue };
+            pod.silent = false;
+            let (unheard, gone, runs) = (pod.unheard, pod.gone, pod.runs);
+            if gone {
+                self.end_process(&uid, true);
+                self.pods.remove(&uid);
+            } else if unheard {
+                self.pod_deleted(&uid);
+            } else {
+                self.show(&uid);
+                if !runs {
+                    self.after(self.settings.container, Event::Container(uid));
+                }
+            }
+        }
+    }
+
+    fn signal(&self, name: &str, stops: bool) {
+        let Some(pod) = self.pods.values().find(|pod| pod.name == name && pod.runs) else { return };
+        let Some(cluster) = &pod.cluster else { return };
+        match (pod.process, stops) {
+            (Some(Process::JobManager), true) => cluster.stop_job_manager(),
+            (Some(Process::JobManager), false) => cluster.continue_job_manager(),
+            (Some(Process::TaskManager), true) => cluster.stop_task_manager(name),
+            (Some(Process::TaskManager), false) => cluster.continue_task_manager(name),
+            (None, _) => {}
+        }
+    }
+}
