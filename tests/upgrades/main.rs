@@ -18,6 +18,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod images;
+mod mishaps;
 mod operator;
 mod scenarios;
 mod sweep;
@@ -28,24 +29,25 @@ use sweep::{check, sweep};
 
 /// A scenario, undisturbed and with faults.
 macro_rules! scenarios {
-    ($($name:ident),+ $(,)?) => {
+    ($($file:ident: $($name:ident),+;)+) => {
         mod undisturbed {
-            $(#[test]
+            $($(#[test]
             fn $name() {
-                super::check(super::scenarios::$name);
-            })+
+                super::check(super::$file::$name);
+            })+)+
         }
 
         mod with_faults {
-            $(#[test]
+            $($(#[test]
             fn $name() {
-                super::sweep(stringify!($name), super::scenarios::$name);
-            })+
+                super::sweep(stringify!($name), super::$file::$name);
+            })+)+
         }
     };
 }
 
 scenarios! {
+    scenarios:
     a_bad_image_and_a_fix,
     a_first_start,
     a_savepoint_first,
@@ -66,5 +68,21 @@ scenarios! {
     lost_and_recovered,
     main_throws,
     no_checkpoint,
-    refused,
+    refused;
+    mishaps:
+    a_silent_node,
+    a_silent_node_without_power,
+    a_silent_node_without_power_in_a_recovery,
+    an_upgrade_with_stale_reads,
+    cancelled_by_hand,
+    cut_off_and_changed,
+    deleted_and_made_again,
+    deleted_and_made_again_empty,
+    deleted_and_made_again_from_a_path,
+    deleted_and_made_again_from_the_latest,
+    failed_and_fixed,
+    finished,
+    stopped_in_the_stop,
+    stopped_job_manager,
+    stopped_task_manager;
 }

@@ -9,7 +9,7 @@ use fakes::kube::{ApiServer, Change};
 use fakes::workload::Workload;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{
-    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, SavepointPhase, UpgradeProgress,
+    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, RestoreFrom, SavepointPhase, UpgradeProgress,
     UpgradeResult, UpgradeStep,
 };
 use flink_savepoint_operator::naming;
@@ -37,6 +37,8 @@ struct Seen {
     uids: Vec<String>,
     /// The ids of the jobs that warm its clusters.
     warm_ups: BTreeSet<String>,
+    /// The ids of the jobs that began with nothing, as somebody asked.
+    empty: BTreeSet<String>,
     /// Its last status.
     status: FlinkJobUpgradeStatus,
 }
@@ -133,8 +135,13 @@ impl Truth {
         self.must(intent.job_id == job, || format!("submitted, and not as recorded in {intent:?}: {body}"));
         let from = body["savepointPath"].as_str();
         self.must(intent.restored_from.as_deref() == from, || format!("from elsewhere than {intent:?}: {body}"));
+        if let Some(wish) = upgrade.spec.job.restore_from.as_ref().filter(|_| asked(progress)) {
+            return self.as_asked(wish, from, job);
+        }
         if progress.from.is_none() {
-            return;
+            let own = upgrade.metadata.uid.clone().unwrap_or_default();
+            let others = self.submits().into_iter().any(|submit| !is_of(&own, &status, &submit.job));
+            return self.must(!others, || format!("another job of this name has left state: {body}"));
         }
         let savepoint = progress.savepoint.as_deref().and_then(|name| self.savepoint(name));
         let of_upgrade = savepoint.and_then(|savepoint| savepoint.status).is_some_and(|savepoint| {
@@ -149,6 +156,16 @@ impl Truth {
         self.must(of_upgrade || from.is_some() && state.as_deref() == from, || {
             format!("neither the upgrade's verified savepoint nor the job's state, which is {state:?}: {body}")
         });
+    }
+
+    /// What `job.restoreFrom` says is what a job starts from.
+    fn as_asked(&self, wish: &RestoreFrom, from: Option<&str>, job: &str) {
+        if wish.empty.is_some() {
+            self.seen.lock().unwrap().empty.insert(job.to_owned());
+        }
+        let latest = || self.newest_checkpoint(&self.submits().into_iter().rfind(|submit| submit.job != job)?.job);
+        let expected = if wish.latest.is_some() { latest() } else { wish.path.clone() };
+        self.must(expected.as_deref() == from, || format!("{from:?} instead of {expected:?}, which {wish:?} is"));
     }
 
     /// The whole checkpoint of a job with the highest number.
@@ -269,6 +286,8 @@ impl Truth {
             .history
             .iter()
             .filter(|entry| !matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::Recovered))
+            // A recovery that goes on elsewhere has lost nothing.
+            .filter(|entry| entry.from != Some(entry.to))
             .flat_map(|entry| (1..=last).map(|number| (entry.to, number)))
             .flat_map(|(revision, number)| uids.iter().map(move |uid| naming::job_id(uid, revision, number)))
             .collect();
@@ -278,8 +297,9 @@ impl Truth {
             let own: Vec<&Run> = runs.iter().filter(|run| run.job == submit.job).collect();
             let Some(first) = own.first() else { continue };
             // What came after a checkpoint comes again; nothing is left out.
+            let begins_anew = self.seen.lock().unwrap().empty.contains(&submit.job) && first.first == 0;
             let again = submit.from.as_deref().is_some_and(|from| from.contains("/chk-")) && first.first < next;
-            if first.first != next && !again {
+            if first.first != next && !again && !begins_anew {
                 return Err(format!(
                     "job {} begins with record {} instead of {next}: {runs:?}",
                     submit.job, first.first
@@ -292,6 +312,17 @@ impl Truth {
         }
         Ok(())
     }
+}
+
+/// What it starts from is `job.restoreFrom`'s, at its first submission.
+fn asked(progress: &UpgradeProgress) -> bool {
+    progress.restore_from_id.is_some() && progress.attempt <= 1
+}
+
+/// Whether a job is one of a resource's.
+fn is_of(uid: &str, status: &FlinkJobUpgradeStatus, job: &str) -> bool {
+    let numbers = || 1..=status.last_submission.unwrap_or_default();
+    (1..=status.last_revision()).any(|revision| numbers().any(|number| naming::job_id(uid, revision, number) == job))
 }
 
 /// The user said so, or no savepoint can be had any more.

@@ -32,8 +32,11 @@ impl State {
         };
         let lost = self.jobs.iter().filter(|job| job.runs() && !has_slot(&job.id));
         let lost: Vec<String> = lost.map(|job| job.id.clone()).collect();
-        for job in lost {
-            self.job_after(LOSS_NOTICED, &job, JobStep::LossNoticed);
+        for id in lost {
+            if let Some(job) = self.job_mut(&id) {
+                job.lost_tasks = true;
+            }
+            self.job_after(LOSS_NOTICED, &id, JobStep::LossNoticed);
         }
         self.deploy_waiting();
     }

@@ -14,6 +14,14 @@ impl Workload {
         state.pods.values_mut().for_each(|pod| pod.silent = true);
     }
 
+    /// What runs on the silent node ends, and nobody hears of it.
+    pub fn silent_node_loses_power(&self) {
+        let mut state = self.state();
+        let silent = state.pods.iter().filter(|(_, pod)| pod.silent).map(|(uid, _)| uid.clone()).collect::<Vec<_>>();
+        silent.iter().for_each(|uid| state.end_process(uid, true));
+        self.0.changed.notify_one();
+    }
+
     /// The silent node is back, and does what it has not heard.
     pub fn node_is_back(&self) {
         self.state().node_is_back();
