@@ -72,6 +72,25 @@ pub fn task_manager_name(job: &str, revision: i64) -> String {
     format!("{job}-{revision}-taskmanager")
 }
 
+/// Name of the ConfigMap in which Flink's high availability has the leaders of a cluster, and its jobs' graphs.
+#[must_use]
+pub fn leader_config_map(cluster_id: &str) -> String {
+    format!("{cluster_id}-cluster-config-map")
+}
+
+/// Name of the ConfigMap in which Flink's high availability has the checkpoints of a job: as long as it is there, a
+/// JobManager of the cluster recovers the job.
+#[must_use]
+pub fn job_config_map(cluster_id: &str, job_id: &str) -> String {
+    format!("{cluster_id}-{job_id}-config-map")
+}
+
+/// Selector of all ConfigMaps of Flink's high availability of some clusters. Flink 2.3 sets no `configmap-type`.
+#[must_use]
+pub fn high_availability_selector(cluster_ids: &[String]) -> String {
+    format!("type=flink-native-kubernetes,app in ({})", cluster_ids.join(","))
+}
+
 /// Name of the Service that always points to the active revision: `orders-rest`.
 #[must_use]
 pub fn stable_service_name(job: &str) -> String {

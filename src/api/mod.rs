@@ -71,6 +71,8 @@ pub mod annotations {
     pub const FENCED: &str = "savepoints.dev/fenced";
     /// FlinkJobUpgrade: the ID of the upgrade that shall go back.
     pub const ROLLBACK: &str = "savepoints.dev/rollback";
+    /// ControllerRevision: what became of the revision's high availability storage, `removed` or `left`.
+    pub const HIGH_AVAILABILITY_STORAGE: &str = "savepoints.dev/high-availability-storage";
     /// Label of a Secret: the Service of a foreign Flink cluster that its content may be sent to.
     pub const FLINK_SERVICE: &str = "savepoints.dev/flink-service";
 }

@@ -53,6 +53,12 @@ super::string_enum! {
         JobManagerUnreachable = "JobManagerUnreachable",
         /// The JobManager restarted and knows nothing of the job any more.
         JobManagerLost = "JobManagerLost",
+        /// The JobManager's process runs, and can't do its work any more.
+        JobManagerUnhealthy = "JobManagerUnhealthy",
+        /// Another cluster leads where the revision's own JobManager should.
+        ForeignLeader = "ForeignLeader",
+        /// Data of Flink's high availability of an earlier cluster would start that one's job by itself.
+        HighAvailabilityDataExists = "HighAvailabilityDataExists",
         /// A revision's stored rendering is gone.
         RevisionRecordMissing = "RevisionRecordMissing",
         /// The old revision can't be put back.

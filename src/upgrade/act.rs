@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
-use super::status;
 use super::workload;
+use super::{high_availability, status};
 use crate::api::{FlinkSavepoint, labels};
 use crate::flink::{self, CheckpointOperation, JobId};
 use crate::naming;
@@ -102,6 +102,16 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             }
             Ok(Outcome::Done)
         }
+        Effect::DeleteHaConfigMaps(number) => {
+            let id = naming::revision_name(status::name(o), number);
+            let params = ListParams::default().labels(&naming::high_availability_selector(&[id]));
+            delete_all(&api::<ConfigMap>(ctx, o), &params).await?;
+            Ok(Outcome::Done)
+        }
+        Effect::RemoveHaStorage(number) => {
+            high_availability::remove_storage(ctx, o, number).await?;
+            Ok(Outcome::Done)
+        }
     }
 }
 
@@ -156,6 +166,9 @@ async fn create_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outc
     let Some(record) = o.record(number) else { return Ok(Outcome::Done) };
     let rendered = &record.rendered;
     let uid = status::uid(o);
+    if record.high_availability_storage_settled {
+        high_availability::mark(ctx, o, number, None).await?;
+    }
     let mut helper = rendered.helper_config_map.clone();
     let jar = ByteString(ctx.helper_jar.to_vec());
     helper.binary_data = Some([(naming::HELPER_JAR.to_owned(), jar)].into());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::observed::Observed;
 use super::plan::{AT_REST, Decision, Effect, SLOW};
 use super::strategy::prewarm;
-use super::{child, status};
+use super::{child, high_availability, status};
 use crate::api::condition::Reason;
 use crate::api::{
     DeletionJob, FlinkJobUpgradeStatus, JobPhase, ObjectRef, Operation, OperationKind, SavepointPhase, UpgradeStep,
@@ -143,6 +143,13 @@ fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     }
     if o.revisions.values().any(|r| !r.pods.is_empty()) {
         return (None, Next::After(Duration::from_millis(300)));
+    }
+    if let Some(n) = o.revisions.keys().find(|n| !high_availability::config_maps(o, **n).is_empty()) {
+        return (Some(Effect::DeleteHaConfigMaps(*n)), Next::Again);
+    }
+    let left = o.revisions.iter().find(|(_, r)| high_availability::storage_is_left(r));
+    if let Some((n, _)) = left.filter(|_| !o.namespace_terminating && !late(o, None)) {
+        return (Some(Effect::RemoveHaStorage(*n)), Next::After(SLOW));
     }
     if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.record.is_some()) {
         return (Some(Effect::DeleteRecord(*n)), Next::Again);

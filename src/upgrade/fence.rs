@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::high_availability;
 use super::jobmanager;
 use super::observed::{Observed, Pod};
 use super::plan::{Effect, FAST, LEAVING};
@@ -38,10 +39,22 @@ pub enum Fence {
     Stuck(String),
 }
 
-/// Whether the JobManager's process that a submission was sent to has certainly ended. Without high availability the job
-/// has no JobManager then.
+/// Whether a submission has lost its JobManager for good. Without high availability the process that it was sent to has
+/// ended. With it the next one recovers every job that has a ConfigMap, and knows all of them with its first answer: the
+/// job is lost if that one does not know it, and has nothing left to recover it from.
 #[must_use]
-pub fn process_is_gone(o: &Observed, submission: &Submission) -> bool {
+pub fn is_lost(o: &Observed, submission: &Submission) -> bool {
+    if !submission.high_availability {
+        return process_is_gone(o, submission);
+    }
+    let Some(up) = o.up(submission.revision) else { return false };
+    submission.job_manager_instance.as_deref() != Some(up.instance.as_str())
+        && up.jobs.keys().all(|id| id.as_str() != submission.job_id)
+        && high_availability::returns_from(o, submission).is_none()
+}
+
+/// Whether the JobManager's process that a submission was sent to has certainly ended.
+fn process_is_gone(o: &Observed, submission: &Submission) -> bool {
     let Some((uid, restarts)) = submission.job_manager_instance.as_deref().and_then(jobmanager::parts) else {
         return false;
     };
@@ -83,7 +96,7 @@ pub fn in_place(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission
     if !told.is_empty() {
         return Fence::Act(Effect::DeletePods(submission.revision, told), LEAVING);
     }
-    let process = pods.iter().filter(|pod| pod.job_manager && !process_is_gone(o, submission));
+    let process = pods.iter().filter(|pod| pod.job_manager && !is_lost(o, submission));
     wait_for(o, upgrade, submission, &knew.into_iter().chain(process).collect::<Vec<_>>())
 }
 
@@ -120,26 +133,43 @@ fn by_pods(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> 
     if revision.objects > 0 {
         return Fence::Act(Effect::DeleteObjects(submission.revision), LEAVING);
     }
-    wait_for(o, upgrade, submission, &revision.pods.iter().collect::<Vec<_>>())
+    let waits = wait_for(o, upgrade, submission, &revision.pods.iter().collect::<Vec<_>>());
+    if waits == Fence::Closed && !high_availability::config_maps(o, submission.revision).is_empty() {
+        // Whatever is made again under this id would start the job by itself.
+        return Fence::Act(Effect::DeleteHaConfigMaps(submission.revision), LEAVING);
+    }
+    waits
 }
 
-/// What the JobManager's process that the submission was sent to says of it. `None`: it can't say, or its word takes too
-/// long to come true.
+/// What the JobManager's process that the submission was sent to says of it; with high availability any that leads, as
+/// it knows all that its predecessor has left. `None`: it can't say, or its word takes too long to come true.
 fn by_its_own_word(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> Option<Fence> {
     let up = o.up(submission.revision)?;
-    if submission.job_manager_instance.as_deref() != Some(up.instance.as_str()) {
+    let own = submission.job_manager_instance.as_deref() == Some(up.instance.as_str());
+    if !own && !submission.high_availability {
         return None;
     }
     let id = JobId::new(&submission.job_id).ok()?;
+    let returns = high_availability::returns_from(o, submission);
     match up.jobs.get(&id) {
-        Some(state) if state.is_terminal() => Some(Fence::Closed),
+        Some(_) if since(o, upgrade) > CANCEL_LIMIT && returns.is_some() => None,
+        // A job that was answered as FINISHED was seen to run again, after its JobManager was killed before it had
+        // stored the result.
+        Some(state) if state.is_terminal() => Some(match returns {
+            Some(map) => Fence::Leaving(format!(
+                "the job has ended; ConfigMap {map}, which would start it again, is being removed"
+            )),
+            None => Fence::Closed,
+        }),
         Some(_) if since(o, upgrade) > CANCEL_LIMIT => None,
         // Asked once: a cancel that is repeated helps nothing.
         Some(JobState::Cancelling) => Some(Fence::Leaving("the job is being cancelled".to_owned())),
         Some(_) => Some(Fence::Act(Effect::Cancel(submission.revision, id), FAST)),
         // It was known to run there: the process has forgotten its end. Of one that was never seen a request may be
         // under way.
-        None => (was_seen(o, submission) || was_refused(upgrade)).then_some(Fence::Closed),
+        None => {
+            (own && returns.is_none() && (was_seen(o, submission) || was_refused(upgrade))).then_some(Fence::Closed)
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod child;
 mod deletion;
 mod fence;
 mod finish;
+mod high_availability;
 pub mod jobmanager;
 mod observe;
 mod observed;

@@ -16,8 +16,8 @@ use super::jobmanager::Process;
 use super::observed::{self, Cluster, Existing, JobFacts, Observed, Record, Restore, Retained, Revision, Up};
 use super::plan::FAST;
 use super::scope::{self, Scope};
-use super::{child, jobmanager, snapshots, workload};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage, labels};
+use super::{child, high_availability, jobmanager, snapshots, workload};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, annotations, coverage, labels};
 use crate::flink::{self, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
@@ -44,6 +44,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     let (objects, savepoint, terminating) =
         tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade))?;
     let Objects { mut revisions, stable_service } = objects;
+    high_availability::add(ctx, &upgrade, &mut revisions).await?;
     let what = Ask {
         slots: scope::slots_matter(&upgrade),
         patient: scope::waits_for_tasks(&upgrade),
@@ -183,13 +184,7 @@ where
 
 fn not_yet(upgrade: &FlinkJobUpgrade) -> Vec<String> {
     let spec = serde_json::to_value(&upgrade.spec).unwrap_or_default();
-    let mut fields = coverage::not_yet("FlinkJobUpgrade", &spec);
-    let configuration = upgrade.spec.flink_configuration.as_ref().and_then(|c| workload::flatten(c).ok());
-    for key in ["high-availability.type", "high-availability"] {
-        let value = configuration.as_ref().and_then(|c| c.get(key)).filter(|v| !v.eq_ignore_ascii_case("none"));
-        fields.extend(value.map(|v| format!("spec.flinkConfiguration[{key}]={v}")));
-    }
-    fields
+    coverage::not_yet("FlinkJobUpgrade", &spec)
 }
 
 async fn list<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<K>, Error>
@@ -232,7 +227,8 @@ fn read_record(record: &ControllerRevision) -> Result<(i64, Record), Error> {
     let unreadable = |message: String| Error::Record { name: record.name_any(), message };
     let rendered = workload::from_controller_revision(record).map_err(|e| unreadable(e.to_string()))?;
     let revision_hash = rendered.revision_hash.clone();
-    Ok((record.revision, Record { rendered, revision_hash }))
+    let high_availability_storage_settled = record.annotations().contains_key(annotations::HIGH_AVAILABILITY_STORAGE);
+    Ok((record.revision, Record { rendered, revision_hash, high_availability_storage_settled }))
 }
 
 /// The FlinkSavepoint that the operation names, or is about to name.

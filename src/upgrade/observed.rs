@@ -110,6 +110,17 @@ pub struct Revision {
     pub job_manager: Option<Process>,
     /// What its JobManager says.
     pub cluster: Cluster,
+    /// What Flink's high availability has of it, if it uses that.
+    pub high_availability: Option<HighAvailability>,
+}
+
+/// What Flink's high availability has of a revision in Kubernetes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HighAvailability {
+    /// Its ConfigMaps, by name; under [`Scope::Revisions`](super::scope::Scope) that of the submitted job only.
+    pub config_maps: Vec<String>,
+    /// The address of who leads, before the first submit.
+    pub leader: Option<String>,
 }
 
 /// A revision's stored rendering, with the hash of the spec that it came from.
@@ -119,6 +130,8 @@ pub struct Record {
     pub rendered: Rendered,
     /// Hash over the revision part of the spec.
     pub revision_hash: String,
+    /// What its high availability had in its storage was removed, or is left for good.
+    pub high_availability_storage_settled: bool,
 }
 
 /// A pod of a revision.

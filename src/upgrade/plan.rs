@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::observed::{Existing, Observed, Restore, Up};
+use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, scope, status};
+use super::{deletion, finish, high_availability, scope, status};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -60,6 +60,10 @@ pub enum Effect {
     Cancel(i64, JobId),
     /// Ask this revision's JobManager for a checkpoint.
     TriggerCheckpoint(i64, JobId),
+    /// Delete the ConfigMaps of this revision's high availability, which has no process any more.
+    DeleteHaConfigMaps(i64),
+    /// Remove what this revision's high availability has in its storage.
+    RemoveHaStorage(i64),
 }
 
 impl Effect {
@@ -82,6 +86,8 @@ impl Effect {
             Self::Submit(..) => "submit",
             Self::Cancel(..) => "cancel",
             Self::TriggerCheckpoint(..) => "trigger-checkpoint",
+            Self::DeleteHaConfigMaps(_) => "delete-ha-config-maps",
+            Self::RemoveHaStorage(_) => "remove-ha-storage",
         }
     }
 
@@ -104,6 +110,10 @@ impl Effect {
             Self::Submit(..) => ("upgrade.submit.before", "upgrade.submit.after"),
             Self::Cancel(..) => ("upgrade.cancel.before", "upgrade.cancel.after"),
             Self::TriggerCheckpoint(..) => ("upgrade.trigger-checkpoint.before", "upgrade.trigger-checkpoint.after"),
+            Self::DeleteHaConfigMaps(_) => {
+                ("upgrade.delete-ha-config-maps.before", "upgrade.delete-ha-config-maps.after")
+            }
+            Self::RemoveHaStorage(_) => ("upgrade.remove-ha-storage.before", "upgrade.remove-ha-storage.after"),
         }
     }
 }
@@ -237,6 +247,16 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         || scope::pending_restore(&o.upgrade).is_some();
     let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str());
     let now = state_source::now(o, &active.submission);
+    // What high availability would recover the job with; without it the job is lost, and recovered.
+    let missing = o.revisions.get(&active.revision).is_none_or(|r| r.objects < workload::OBJECTS);
+    if active.submission.high_availability
+        && missing
+        && !matches!(draft.phase, Some(JobPhase::Finished | JobPhase::Failed))
+    {
+        let message = "objects of its revision are gone: they are made again, and Flink recovers the job";
+        status::reconciling(o, draft, Reason::Recovering, message);
+        return (Some(Effect::CreateObjects(active.revision)), Next::After(SLOW));
+    }
     if changed && !failed {
         if let Some(operation) = draft.operation.as_ref().filter(|operation| !gives_way(o, operation)) {
             let message = format!("the change waits for {} {}", operation.kind, operation.id);
@@ -285,7 +305,13 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     if let Some(decision) = sweep(o, draft, Some(active.revision)) {
         return decision;
     }
-    (None, Next::After(AT_REST))
+    // Nothing waits for it: the store may be away.
+    let left = |(n, r): &(&i64, &Revision)| {
+        let ended = r.objects == 0 && r.pods.is_empty() && high_availability::config_maps(o, **n).is_empty();
+        **n != active.revision && ended && high_availability::storage_is_left(r)
+    };
+    let storage = o.revisions.iter().find(left).map(|(n, _)| Effect::RemoveHaStorage(*n));
+    (storage, Next::After(AT_REST))
 }
 
 /// A savepoint that is overdue keeps no change waiting: the stop of the upgrade makes it fail, and it is tried again
@@ -388,8 +414,16 @@ pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> 
     if let Some((n, _)) = o.revisions.iter().find(|(n, r)| !in_use(**n) && r.objects > 0) {
         return Some((Some(Effect::DeleteObjects(*n)), Next::After(SLOW)));
     }
+    let ended = |(n, r): &(&i64, &Revision)| !in_use(**n) && r.pods.is_empty();
+    if let Some((n, _)) =
+        o.revisions.iter().filter(ended).find(|(n, _)| !high_availability::config_maps(o, **n).is_empty())
+    {
+        return Some((Some(Effect::DeleteHaConfigMaps(*n)), Next::Again));
+    }
     let limit = o.upgrade.spec.revision_history_limit();
-    let mut old = o.revisions.iter().filter(|(n, r)| !in_use(**n) && r.record.is_some()).map(|(n, _)| *n);
+    let settled =
+        |(n, r): &(&i64, &Revision)| !in_use(**n) && r.record.is_some() && !high_availability::storage_is_left(r);
+    let mut old = o.revisions.iter().filter(settled).map(|(n, _)| *n);
     let surplus = old.clone().count().saturating_sub(limit);
     (surplus > 0).then(|| old.next()).flatten().map(|n| (Some(Effect::DeleteRecord(n)), Next::Again))
 }

@@ -81,6 +81,8 @@ pub fn retained_matters(upgrade: &FlinkJobUpgrade) -> Option<Submission> {
     let u = under_way(upgrade)?;
     match u.step {
         UpgradeStep::Checkpoint | UpgradeStep::Fencing => subject(status, u).cloned(),
+        // Of the old job that was put back: it may have come on before it was lost again.
+        UpgradeStep::PuttingBack => u.submission.clone().filter(|s| u.from == Some(s.revision)),
         _ => None,
     }
 }
@@ -89,6 +91,13 @@ pub fn retained_matters(upgrade: &FlinkJobUpgrade) -> Option<Submission> {
 #[must_use]
 pub fn subject<'a>(status: &'a FlinkJobUpgradeStatus, upgrade: &'a UpgradeProgress) -> Option<&'a Submission> {
     upgrade.submission.as_ref().or_else(|| status.active.as_ref().map(|active| &active.submission))
+}
+
+/// The submissions that the status tells of: the active one, and that of the upgrade under way.
+pub fn submissions(upgrade: &FlinkJobUpgrade) -> impl Iterator<Item = &Submission> {
+    let status = upgrade.status.as_ref();
+    let active = status.and_then(|s| s.active.as_ref()).map(|active| &active.submission);
+    active.into_iter().chain(status.and_then(|s| s.upgrade.as_ref()).and_then(|u| u.submission.as_ref()))
 }
 
 /// Whether state of earlier jobs of this name matters: before the first start.

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::fence;
 use super::observed::{JobFacts, Observed, Retained};
+use super::{fence, high_availability};
 use crate::api::condition::Reason;
 use crate::api::{JobPhase, StateSource, Submission, UpgradeFrom};
 use crate::flink::JobState;
@@ -156,13 +156,20 @@ pub fn now(o: &Observed, submission: &Submission) -> Now {
 }
 
 fn seen(o: &Observed, submission: &Submission) -> Now {
-    if fence::process_is_gone(o, submission) {
+    if fence::is_lost(o, submission) {
         return Now::Lost;
     }
     let Some(up) = o.up(submission.revision) else {
         return Now::Silent(o.why_down(submission.revision));
     };
-    if submission.job_manager_instance.as_deref() != Some(up.instance.as_str()) {
+    let known = up.jobs.keys().any(|id| id.as_str() == submission.job_id);
+    if submission.high_availability
+        && !known
+        && let Some(map) = high_availability::returns_from(o, submission)
+    {
+        return Now::Silent(format!("it does not know the job yet, which ConfigMap {map} tells of"));
+    }
+    if !submission.high_availability && submission.job_manager_instance.as_deref() != Some(up.instance.as_str()) {
         return Now::Lost;
     }
     o.job(submission.revision, &submission.job_id).map_or(Now::Forgotten, of_job)

@@ -97,6 +97,7 @@ pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveR
         draft.selector = Some(naming::task_manager_selector(uid(o)));
     }
     note_checkpoint(o, draft, active);
+    note_job_manager(o, draft, active);
     let health = health(o, active);
     draft.job_state = Some(health.state);
     draft.phase = Some(health.phase);
@@ -143,6 +144,17 @@ fn note_checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &Act
     }
 }
 
+/// With high availability a job keeps its id when another JobManager recovers it: from then on that one is its own.
+fn note_job_manager(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) {
+    let submission = &active.submission;
+    if submission.high_availability
+        && o.job(active.revision, &submission.job_id).is_some()
+        && let (Some(up), Some(noted)) = (o.up(active.revision), draft.active.as_mut())
+    {
+        noted.submission.job_manager_instance = Some(up.instance.clone());
+    }
+}
+
 /// Why the newest spec does not run. Told anew on every pass, so that it stays visible.
 pub fn refusal(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
     let refused = |entry: &&HistoryEntry| matches!(entry.result, UpgradeResult::Failed | UpgradeResult::RolledBack);
@@ -168,15 +180,31 @@ struct Health {
     trouble: Option<(Reason, String, bool)>,
 }
 
+/// A JobManager that has no room for classes any more was seen to go on for minutes, its pod Ready.
+fn is_dying(why: &str) -> bool {
+    ["Metaspace", "OutOfMemoryError", "out-of-memory"].iter().any(|word| why.contains(word))
+}
+
+fn dying(why: &str) -> String {
+    format!(
+        "the JobManager's process runs, and has no memory to work with: {why}; raise jobmanager.memory.jvm-metaspace.size or \
+         jobManager.resource.memory"
+    )
+}
+
 fn health(o: &Observed, active: &ActiveRevision) -> Health {
     let job_id = &active.submission.job_id;
     let Some(job) = o.job(active.revision, job_id) else {
         let trouble = match o.revisions.get(&active.revision).map(|r| &r.cluster) {
             Some(Cluster::Up(_)) => {
-                let message =
-                    format!("the JobManager does not know job {job_id}: it was restarted without high availability");
+                let message = if active.submission.high_availability {
+                    format!("the JobManager does not know job {job_id}")
+                } else {
+                    format!("the JobManager does not know job {job_id}: it was restarted without high availability")
+                };
                 (Reason::JobManagerLost, message, true)
             }
+            Some(Cluster::Down(why)) if is_dying(why) => (Reason::JobManagerUnhealthy, dying(why), true),
             Some(Cluster::Down(why)) => (Reason::JobManagerUnreachable, why.clone(), false),
             _ => (Reason::JobManagerUnreachable, "the revision's Service is gone".to_owned(), false),
         };

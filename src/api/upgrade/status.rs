@@ -220,7 +220,8 @@ pub struct Submission {
     pub job_id: String,
     /// Revision on whose cluster it runs.
     pub revision: i64,
-    /// The JobManager that it was submitted to: pod UID and number of container restarts.
+    /// The JobManager that it was submitted to: pod UID and number of container restarts. With high availability the last
+    /// one that was seen to have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_manager_instance: Option<String>,
     /// Directory of its checkpoints, as Flink reports it.
@@ -235,6 +236,9 @@ pub struct Submission {
     /// Whether state without an operator in the job may be dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_non_restored_state: Option<bool>,
+    /// Flink's own high availability recovers it when its JobManager is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub high_availability: bool,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<MicroTime>,

@@ -312,7 +312,7 @@ pub async fn may_return(ctx: &Context, namespace: &str, flink: &flink::Client, j
     };
     let maps: Api<ConfigMap> =
         Api::namespaced(ctx.client.clone(), config::NAMESPACE.get(&configuration).unwrap_or(namespace));
-    let name = format!("{cluster_id}-{job}-config-map");
+    let name = naming::job_config_map(cluster_id, job.as_str());
     match within("get ConfigMap", maps.get_metadata_opt(&name)).await {
         Ok(None) => JobNow::Gone,
         Ok(Some(_)) => JobNow::MayReturn(format!(

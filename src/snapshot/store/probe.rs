@@ -5,9 +5,10 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use futures::{TryStreamExt as _, pin_mut};
+use chrono::TimeDelta;
+use futures::{StreamExt as _, TryStreamExt as _, pin_mut};
 use object_store::path::Path;
-use object_store::{ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectMeta, ObjectStoreExt as _, PutPayload};
 
 use super::error::StoreError;
 use super::open::{Server, Store};
@@ -15,6 +16,11 @@ use super::settings::Access;
 
 /// What the probe writes.
 const CONTENT: &[u8] = b"Written by flink-savepoint-operator to see whether it can write here. It may be deleted.\n";
+
+/// No probe takes longer: four calls, each with a limit of its own.
+const LONGEST: TimeDelta = TimeDelta::seconds(120);
+/// Objects of probes that are looked at in one.
+const AT_ONCE: usize = 100;
 
 /// A step of the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +75,7 @@ fn at(step: ProbeStep) -> impl FnOnce(StoreError) -> ProbeError {
 }
 
 impl Store {
-    /// Uses the store once. With [`Access::ReadWrite`]: writes an object `.flink-savepoint-operator-probe-…` of its own, reads it, lists the store, and deletes the object, whatever became of the two steps before. With
+    /// Uses the store once. With [`Access::ReadWrite`]: writes an object `.flink-savepoint-operator-probe-…` of its own, reads it, lists the store, and deletes the object, whatever became of the two steps before; and those that probes before it have left, whose process was killed. With
     /// [`Access::ReadOnly`]: lists.
     ///
     /// # Errors
@@ -84,6 +90,8 @@ impl Store {
         // probe is about to write.
         let place = format!("{}/.flink-savepoint-operator-probe", self.url().trim_end_matches('/'));
         // Messages name it without the number, so that the same failure always has the same one.
+        let (own, mark) = (Self::key(self.url()), Self::key(&place));
+        let (own, mark) = own.and_then(|own| Ok((own, mark?))).map_err(at(ProbeStep::Write))?;
         let key = Self::key(&format!("{place}-{:016x}", random())).map_err(at(ProbeStep::Write))?;
         let content = PutPayload::from_static(CONTENT);
         if let Err(error) = self.within(&place, self.objects().put(&key, content)).await {
@@ -96,11 +104,34 @@ impl Store {
         }
         let read = self.read_back(&place, &key).await.map_err(at(ProbeStep::Read));
         let used = match read {
-            Ok(()) => self.first_page().await.map_err(at(ProbeStep::List)),
-            failed => failed,
+            Ok(()) => self.probes(&own, &mark).await.map_err(at(ProbeStep::List)),
+            failed => failed.map(|()| Vec::new()),
         };
+        if let Ok(probes) = &used {
+            for left in left_behind(probes, &key) {
+                self.delete(&place, left).await.ok();
+            }
+        }
         let deleted = self.delete(&place, &key).await.map_err(at(ProbeStep::Delete));
         used.and(deleted)
+    }
+
+    /// The objects of probes, by listing the store from where they are.
+    async fn probes(&self, directory: &Path, mark: &Path) -> Result<Vec<ObjectMeta>, StoreError> {
+        let is_probe = |file: &ObjectMeta| file.location.as_ref().starts_with(mark.as_ref());
+        if matches!(self.server(), Server::Files(_)) {
+            let listed = self.within(self.url(), self.objects().list_with_delimiter(Some(directory))).await?;
+            return Ok(listed.objects.into_iter().filter(is_probe).collect());
+        }
+        let mut pages = self.objects().list_with_offset(Some(directory), mark);
+        let mut probes = Vec::new();
+        while let Some(file) = self.within(self.url(), async { pages.next().await.transpose() }).await? {
+            if !is_probe(&file) || probes.len() >= AT_ONCE {
+                break;
+            }
+            probes.push(file);
+        }
+        Ok(probes)
     }
 
     async fn read_back(&self, place: &str, key: &Path) -> Result<(), StoreError> {
@@ -148,6 +179,13 @@ impl Store {
         }
         Ok(false)
     }
+}
+
+/// Those of processes that died in the middle: far older than this one, by the store's own clock.
+fn left_behind<'a>(probes: &'a [ObjectMeta], own: &Path) -> impl Iterator<Item = &'a Path> {
+    let now = probes.iter().find(|probe| probe.location == *own).map(|probe| probe.last_modified);
+    let old = move |probe: &&ObjectMeta| now.is_some_and(|now| now - probe.last_modified > LONGEST);
+    probes.iter().filter(old).map(|probe| &probe.location)
 }
 
 /// Another number each time, and in each process.

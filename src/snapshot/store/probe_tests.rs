@@ -24,6 +24,35 @@ async fn writes_reads_lists_and_deletes(#[case] url: &str, #[case] key: &str) {
     assert_ne!(requests[0], requests[4], "each probe has an object of its own");
 }
 
+/// A process may be killed in the middle of its probe.
+#[tokio::test]
+async fn what_a_killed_probe_has_left_goes() {
+    let stub = s3().await;
+    let left = "sp/.flink-savepoint-operator-probe-0000000000000000";
+    stub.put(left, "x");
+    stub.put("sp/savepoint-1/_metadata", "x");
+    let store = Store::open(&s3_settings(&stub, "s3://flink/sp")).unwrap();
+    store.probe().await.unwrap();
+    assert_eq!(stub.keys().len(), 2, "it may be another's that is under way");
+    stub.age(left);
+    store.probe().await.unwrap();
+    assert_eq!(stub.keys(), ["sp/savepoint-1/_metadata"]);
+}
+
+#[tokio::test]
+async fn what_a_killed_probe_has_left_in_a_directory_goes() {
+    let folder = Folder::new();
+    let left = folder.path().join(".flink-savepoint-operator-probe-0000000000000000");
+    std::fs::write(&left, "x").unwrap();
+    let store = Store::open(&settings(&folder.url())).unwrap();
+    store.probe().await.unwrap();
+    assert!(left.exists());
+    let old = std::time::SystemTime::now() - Duration::from_secs(121);
+    std::fs::File::options().write(true).open(&left).unwrap().set_modified(old).unwrap();
+    store.probe().await.unwrap();
+    assert!(!left.exists());
+}
+
 #[tokio::test]
 async fn only_lists_where_nothing_may_be_written() {
     let stub = s3().await;

@@ -1,7 +1,7 @@
 //! A small S3 for tests and benchmarks, in this process: one bucket in memory, and faults on demand. It writes HTTP by
 //! hand, because an HTTP library would not break its own rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +45,8 @@ struct State {
     access_key: Option<String>,
     page: usize,
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
+    /// Written a year before the others.
+    old: Mutex<BTreeSet<String>>,
     rules: Mutex<Vec<Rule>>,
     requests: Mutex<Vec<String>>,
 }
@@ -71,6 +73,7 @@ impl Stub {
             access_key: access_key.map(str::to_owned),
             page,
             objects: Mutex::default(),
+            old: Mutex::default(),
             rules: Mutex::default(),
             requests: Mutex::default(),
         });
@@ -85,6 +88,11 @@ impl Stub {
 
     pub fn put(&self, key: &str, content: impl Into<Vec<u8>>) {
         lock(&self.state.objects).insert(key.to_owned(), content.into());
+    }
+
+    /// An object becomes a year old.
+    pub fn age(&self, key: &str) {
+        lock(&self.state.old).insert(key.to_owned());
     }
 
     pub fn remove(&self, key: &str) {
@@ -254,7 +262,7 @@ fn answer(state: &State, request: &Request) -> Answer {
     }
     let mut objects = lock(&state.objects);
     match request.method.as_str() {
-        "GET" if key.is_empty() => list(&objects, request, state.page),
+        "GET" if key.is_empty() => list(&objects, &lock(&state.old), request, state.page),
         "GET" | "HEAD" => {
             objects.get(key).map_or_else(|| Answer::error(404, "NoSuchKey", request), |c| get(c, request))
         }
@@ -286,9 +294,9 @@ fn get(content: &[u8], request: &Request) -> Answer {
     }
 }
 
-fn list(objects: &BTreeMap<String, Vec<u8>>, request: &Request, page: usize) -> Answer {
+fn list(objects: &BTreeMap<String, Vec<u8>>, old: &BTreeSet<String>, request: &Request, page: usize) -> Answer {
     let query = |name: &str| request.query.get(name).map(String::as_str).unwrap_or_default();
-    let (prefix, after) = (query("prefix"), query("continuation-token"));
+    let (prefix, after) = (query("prefix"), query("continuation-token").max(query("start-after")));
     let mut below = objects
         .range(prefix.to_owned()..)
         .filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after)
@@ -297,8 +305,9 @@ fn list(objects: &BTreeMap<String, Vec<u8>>, request: &Request, page: usize) -> 
     let mut last = String::new();
     for (key, content) in below.by_ref().take(page) {
         let escaped = key.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let year = if old.contains(key) { 2025 } else { 2026 };
         xml.push(format!(
-            "<Contents><Key>{escaped}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag>\
+            "<Contents><Key>{escaped}</Key><LastModified>{year}-01-01T00:00:00.000Z</LastModified><ETag>\"1\"</ETag>\
              <Size>{}</Size></Contents>",
             content.len()
         ));

@@ -280,7 +280,9 @@ pub fn checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upg
 pub fn fencing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let Some(before) = scope::subject(draft, upgrade).cloned() else { return (None, Next::After(AT_REST)) };
     let fenced = if before.revision == upgrade.to {
-        if let Some(decision) = recovery::note_the_loss(o, draft, upgrade, &before) {
+        let decision = recovery::note_the_loss(o, draft, upgrade, &before)
+            .or_else(|| recovery::came_back(o, draft, upgrade, &before));
+        if let Some(decision) = decision {
             return decision;
         }
         if fence::overridden(o, &before) {
@@ -334,7 +336,8 @@ pub fn wait_for_fence(o: &Observed, draft: &mut FlinkJobUpgradeStatus, fence: Fe
     }
 }
 
-fn wait_for_state(o: &Observed, draft: &mut FlinkJobUpgradeStatus, answer: Answer) -> Decision {
+/// Says what a decision about the state waits for.
+pub fn wait_for_state(o: &Observed, draft: &mut FlinkJobUpgradeStatus, answer: Answer) -> Decision {
     match answer {
         Answer::Wait(message) => {
             set_message(draft, &message);

@@ -12,7 +12,7 @@ use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, JobFacts, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, SLOW, run_request, slots_ready};
-use crate::upgrade::{finish, status, workload};
+use crate::upgrade::{finish, high_availability, status, workload};
 use crate::{flink, time};
 
 /// Pods that start are looked at this often.
@@ -75,7 +75,20 @@ fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     if o.record(upgrade.to).is_none() {
         return (Some(Effect::StoreRevision(upgrade.to)), Next::Again);
     }
-    if o.revisions.get(&upgrade.to).is_some_and(|r| r.objects < workload::OBJECTS) {
+    let objects = o.revisions.get(&upgrade.to).map_or(0, |r| r.objects);
+    let left = high_availability::config_maps(o, upgrade.to);
+    if objects == 0 && !left.is_empty() {
+        let id = naming::revision_name(status::name(o), upgrade.to);
+        let message = format!(
+            "high availability data of an earlier cluster {id} is there, and would start its job by itself: {}; once no pod \
+             of it runs any more, delete them: kubectl delete configmap -l app={id},type=flink-native-kubernetes",
+            left.join(", ")
+        );
+        set_message(draft, &message);
+        status::stalled(o, draft, Reason::HighAvailabilityDataExists, &message);
+        return (None, Next::After(AT_REST));
+    }
+    if objects < workload::OBJECTS {
         return (Some(Effect::CreateObjects(upgrade.to)), Next::Again);
     }
     step(o, draft, UpgradeStep::Starting, "pods of the new revision start");
@@ -93,7 +106,18 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
         Cluster::Down(message) => Some(message.clone()),
         Cluster::NotAsked => Some("its JobManager was not asked yet".to_owned()),
     };
+    let leads = high_availability::foreign_leader(o, upgrade.to);
+    let missing = missing.or_else(|| leads.is_err().then(|| "its JobManager does not lead yet".to_owned()));
     let Some(missing) = missing else {
+        if let Ok(Some(other)) = leads {
+            let message = format!(
+                "{other} leads the cluster {}, and not the revision's own JobManager: another cluster in this namespace \
+                 has the same kubernetes.cluster-id; give that one another",
+                naming::revision_name(status::name(o), upgrade.to)
+            );
+            finish::failed_before_the_stop(o, draft, upgrade, Reason::ForeignLeader, &message);
+            return (None, Next::Again);
+        }
         if upgrade.from.is_none() {
             // Nothing is down meanwhile: warming up would only make the first start longer.
             return intend_submit(
@@ -200,6 +224,7 @@ pub fn new_submission(
     let number = draft.last_submission.unwrap_or_default() + 1;
     draft.last_submission = Some(number);
     Submission {
+        high_availability: o.record(revision).is_some_and(|r| r.rendered.high_availability),
         job_id: naming::job_id(status::uid(o), revision, number),
         revision,
         restore_mode: path.as_ref().map(|_| mode),
@@ -266,13 +291,14 @@ pub fn submit(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     };
     let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
     let Some(instance) = &submission.job_manager_instance else { return send_first(o, draft, upgrade, submission) };
-    if *instance != up.instance {
+    if *instance != up.instance && !(submission.high_availability && up.jobs.contains_key(&job_id)) {
         return match upgrade.step {
             UpgradeStep::Submitting => recovery::again(o, draft, upgrade),
             _ => put_back::again(o, draft, upgrade, submission),
         };
     }
     if up.jobs.contains_key(&job_id) {
+        follow(o, draft, submission);
         if upgrade.step == UpgradeStep::Submitting {
             step(o, draft, UpgradeStep::Restoring, "the job restores its state");
         }
@@ -297,6 +323,7 @@ fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
     if let Some(message) = restarted_too_often(o, job) {
         return failed(o, draft, upgrade, Reason::JobFailed, &message);
     }
+    follow(o, draft, submission);
     if !job.all_tasks_running {
         return late_or(o, draft, upgrade, job, "tasks are being started");
     }
@@ -337,12 +364,28 @@ pub enum Restored {
     Elsewhere(String),
 }
 
+/// With high availability a job keeps its id when another JobManager recovers it: from then on that one is its own.
+pub fn follow(o: &Observed, draft: &mut FlinkJobUpgradeStatus, submission: &Submission) {
+    let up = o.up(submission.revision).filter(|_| submission.high_availability);
+    if let (Some(up), Some(noted)) = (up, draft.upgrade.as_mut().and_then(|u| u.submission.as_mut())) {
+        noted.job_manager_instance = Some(up.instance.clone());
+    }
+}
+
+fn is_checkpoint_of(path: &str, job_id: &str) -> bool {
+    path.contains(&format!("/{job_id}/chk-"))
+}
+
 /// Compares what Flink reports with what was asked.
 pub fn restored(job: &JobFacts, submission: &Submission) -> Restored {
     match (&submission.restored_from, &job.restored_path) {
         (None, None) => Restored::AsAsked,
         (Some(_), None) => Restored::NotShown,
         (Some(asked), Some(path)) if flink::location::same(asked, path) => Restored::AsAsked,
+        // Flink has recovered it meanwhile.
+        (_, Some(path)) if submission.high_availability && is_checkpoint_of(path, &submission.job_id) => {
+            Restored::AsAsked
+        }
         (_, Some(path)) => Restored::Elsewhere(path.clone()),
     }
 }
@@ -358,6 +401,7 @@ fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
     if let Some(message) = restarted_too_often(o, job) {
         return failed(o, draft, upgrade, Reason::JobFailed, &message);
     }
+    follow(o, draft, submission);
     let Some(missing) = not_yet_stable(o, upgrade, job) else {
         finish::succeeded(o, draft, upgrade, job);
         return (None, Next::Again);

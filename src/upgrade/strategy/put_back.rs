@@ -1,13 +1,16 @@
 //! The way back: the new submission is ended and fenced, then the old revision's job goes on from the savepoint.
 
+use std::time::Duration;
+
 use super::prewarm::{self, Restored};
 use super::{ending, recovery};
 use crate::api::condition::Reason;
-use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress};
+use crate::api::{FlinkJobUpgradeStatus, RestoreMode, StateSource, Submission, UpgradeFrom, UpgradeProgress};
 use crate::reconcile::Next;
 use crate::upgrade::fence::{self, Fence};
-use crate::upgrade::observed::Observed;
+use crate::upgrade::observed::{Observed, Retained};
 use crate::upgrade::plan::{AT_REST, Decision, FAST, SLOW};
+use crate::upgrade::state_source::{self, Answer, Now, Question};
 use crate::upgrade::{finish, status};
 
 /// Carries the way back one step on.
@@ -45,7 +48,10 @@ fn end_target(
         return decision;
     }
     let Some(old) = o.up(from) else { return (None, Next::After(SLOW)) };
-    let path = upgrade.savepoint_location.clone();
+    let path = match state(o, upgrade, submission, from) {
+        Answer::Start(_, path) => path,
+        other => return ending::wait_for_state(o, draft, other),
+    };
     let submission = Submission {
         job_manager_instance: Some(old.instance.clone()),
         ..prewarm::new_submission(o, draft, from, path, RestoreMode::NoClaim)
@@ -54,6 +60,24 @@ fn end_target(
         u.submission = Some(submission.clone());
     }
     prewarm::send(o, draft, upgrade, &submission)
+}
+
+/// The savepoint; or what the old job has come to since, if it was put back and lost again.
+fn state(o: &Observed, upgrade: &UpgradeProgress, before: &Submission, from: i64) -> Answer {
+    let savepoint = || Answer::Start(StateSource::Savepoint, upgrade.savepoint_location.clone());
+    if before.revision != from || matches!(o.retained, Retained::NoStore(_)) {
+        return savepoint();
+    }
+    state_source::source(&Question {
+        now: Now::Lost,
+        policy: UpgradeFrom::Checkpoint,
+        savepoint_failed: false,
+        waited: Duration::MAX,
+        patience: Duration::ZERO,
+        retained: &o.retained,
+        told: None,
+        restored_from: before.restored_from.as_deref(),
+    })
 }
 
 /// The submission that was to put the old job back was lost with its JobManager: once it is fenced another one follows.
@@ -70,7 +94,7 @@ pub fn again(
 fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, from: i64) -> Decision {
     let Some(submission) = &upgrade.submission else { return (None, Next::After(AT_REST)) };
     let Some(job) = o.job(from, &submission.job_id) else {
-        if fence::process_is_gone(o, submission) {
+        if fence::is_lost(o, submission) {
             return again(o, draft, upgrade, submission);
         }
         return prewarm::submit(o, draft, upgrade, from);
@@ -80,6 +104,7 @@ fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgr
         status::stalled(o, draft, Reason::RollbackFailed, &message);
         return (None, Next::After(AT_REST));
     }
+    prewarm::follow(o, draft, submission);
     match prewarm::restored(job, submission) {
         Restored::AsAsked if job.all_tasks_running => {
             finish::put_back(o, draft, upgrade, submission.clone());

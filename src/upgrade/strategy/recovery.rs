@@ -1,6 +1,6 @@
 //! A job that was lost with its JobManager's process runs again: what may still process is fenced, and the job is
-//! submitted anew from the newest verified checkpoint of the submission that was lost. Only without high availability:
-//! with it Flink recovers by itself.
+//! submitted anew from the newest verified checkpoint of the submission that was lost. With high availability Flink
+//! recovers by itself, and this is for a job that its data was taken from.
 
 use std::time::Duration;
 
@@ -73,6 +73,23 @@ pub fn is_recovery(draft: &FlinkJobUpgradeStatus) -> bool {
     draft.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Recovery)
 }
 
+/// With high availability a job that seemed to be lost may be there: then there is nothing to be submitted.
+#[must_use]
+pub fn came_back(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    before: &Submission,
+) -> Option<Decision> {
+    o.job(before.revision, &before.job_id).filter(|job| before.high_availability && !job.state.is_terminal())?;
+    if upgrade.submission.is_some() {
+        step(o, draft, UpgradeStep::Restoring, "Flink has recovered the job by itself");
+    } else {
+        finish::given_up(o, draft, upgrade, "Flink has recovered the job by itself");
+    }
+    Some((None, Next::Again))
+}
+
 /// Records which TaskManager pods knew the JobManager's process that is gone: those that are there as soon as that is
 /// seen. Later ones know only its successor. `None`: that is recorded, or nothing is gone.
 #[must_use]
@@ -82,7 +99,7 @@ pub fn note_the_loss(
     upgrade: &UpgradeProgress,
     before: &Submission,
 ) -> Option<Decision> {
-    let gone = fence::process_is_gone(o, before) && upgrade.lost_instance != before.job_manager_instance;
+    let gone = fence::is_lost(o, before) && upgrade.lost_instance != before.job_manager_instance;
     if !gone {
         return None;
     }

@@ -3,8 +3,9 @@
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 
+use super::election::job_map;
 use super::observe::{is_ours, task_manager_uid};
-use super::world::{Job, NAME, Pods, Revision, Savepoint, UID, World};
+use super::world::{Job, NAME, Pods, Savepoint, UID, World};
 use crate::api::FINALIZER;
 use crate::flink::{JobId, JobState, RunRequest};
 use crate::naming;
@@ -32,6 +33,7 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
         Effect::CreateObjects(n) => {
             let revision = world.revisions.entry(*n).or_default();
             revision.objects = if half { 2 } else { workload::OBJECTS };
+            revision.record.as_mut().unwrap().high_availability_storage_settled = false;
             if !half {
                 revision.pods.get_or_insert(pods);
             }
@@ -81,6 +83,11 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
                 job.cancelled.get_or_insert(now);
             }
         }
+        Effect::DeleteHaConfigMaps(n) => world.revisions.entry(*n).or_default().config_maps.clear(),
+        Effect::RemoveHaStorage(n) => {
+            let record = world.revisions.entry(*n).or_default().record.as_mut().unwrap();
+            record.high_availability_storage_settled = true;
+        }
         Effect::TriggerCheckpoint(_, id) => {
             let now = world.now;
             if let Some(job) = world.jobs.iter_mut().find(|j| j.id == *id) {
@@ -116,9 +123,10 @@ fn store(world: &mut World, o: &Observed, number: i64) {
         deployment: Deployment::default(),
         ..rendered
     };
-    let record = Record { revision_hash: rendered.revision_hash.clone(), rendered };
-    let image = o.upgrade.spec.image.clone().unwrap();
-    world.revisions.insert(number, Revision { record: Some(record), image, ..Revision::default() });
+    let revision_hash = rendered.revision_hash.clone();
+    let record = Record { revision_hash, rendered, high_availability_storage_settled: false };
+    let revision = world.revisions.entry(number).or_default();
+    (revision.record, revision.image) = (Some(record), o.upgrade.spec.image.clone().unwrap());
 }
 
 /// `POST /jars/:id/run`.
@@ -136,7 +144,7 @@ fn run(world: &mut World, revision: i64, request: &RunRequest, warm_up: bool) ->
     }
     let id: JobId = request.job_id.clone();
     assert!(world.jobs.iter().all(|j| j.id != id), "job id {id} is used again");
-    world.jobs.push(Job {
+    let job = Job {
         id,
         revision,
         warm_up,
@@ -151,6 +159,9 @@ fn run(world: &mut World, revision: i64, request: &RunRequest, warm_up: bool) ->
         checkpoints: 0,
         forgotten: false,
         task_manager: world.revisions[&revision].task_manager,
-    });
+        recovered: None,
+    };
+    world.note_submit(revision, job_map(&job));
+    world.jobs.push(job);
     Outcome::Done
 }

@@ -137,7 +137,9 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             assert_eq!(request.savepoint_path, None);
         }
         Effect::StoreRevision(n) | Effect::CreateObjects(n) => {
-            assert_eq!(status.upgrade.as_ref().map(|u| u.to), Some(*n), "a revision that no upgrade asks for");
+            let healed = active == Some(*n) && matches!(effect, Effect::CreateObjects(_));
+            let asked = status.upgrade.as_ref().map(|u| u.to) == Some(*n);
+            assert!(asked || healed, "a revision that nobody asks for");
             let others = |(m, r): &(&i64, &Revision)| *m != n && Some(**m) != active && r.objects > 0;
             assert!(!world.revisions.iter().any(|r| others(&r)), "a revision that nobody needs takes room");
         }
@@ -148,6 +150,13 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         }
         Effect::DeleteSavepoint => {
             assert!(o.savepoint.as_ref().is_some_and(|s| s.status.as_ref().is_none_or(|s| s.attempts.is_empty())));
+        }
+        Effect::DeleteHaConfigMaps(n) => {
+            assert!(world.revisions[n].pods.is_none(), "a JobManager lives whose ConfigMaps are deleted");
+        }
+        Effect::RemoveHaStorage(n) => {
+            let revision = &world.revisions[n];
+            assert!(revision.pods.is_none() && revision.config_maps.is_empty(), "the storage is in use: {revision:?}");
         }
         Effect::TriggerCheckpoint(..) => {}
     }

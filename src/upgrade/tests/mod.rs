@@ -12,7 +12,9 @@ pub fn upgrading() -> Observed {
 mod act;
 mod crash_tests;
 mod deletion_tests;
+mod election;
 mod fault_tests;
+mod high_availability_tests;
 mod invariants;
 mod observe;
 mod recovery_tests;

@@ -27,7 +27,8 @@ pub fn observe(world: &World) -> Option<Observed> {
         };
         let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
-        (*n, Revision { record, objects, pods, job_manager: None, cluster })
+        let high_availability = world.high_availability(*n);
+        (*n, Revision { record, objects, pods, job_manager: None, cluster, high_availability })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     let mut observed = Observed {

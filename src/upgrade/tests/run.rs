@@ -216,8 +216,11 @@ pub fn end_state(world: &World) -> Value {
     let alive: Vec<Value> = world.alive().iter().map(|j| json!([j.revision, j.id, j.state.to_string()])).collect();
     let submitted: Vec<Value> =
         world.jobs.iter().filter(|j| !j.warm_up).map(|j| json!([j.revision, j.id, j.request])).collect();
-    let revisions: Vec<Value> =
-        world.revisions.iter().map(|(n, r)| json!([n, r.record.is_some(), r.objects, r.pods.is_some()])).collect();
+    let revisions: Vec<Value> = world
+        .revisions
+        .iter()
+        .map(|(n, r)| json!([n, r.record.is_some(), r.objects, r.pods.is_some(), r.config_maps]))
+        .collect();
     let savepoints: Vec<Value> =
         world.savepoints.iter().map(|(name, s)| json!([name, s.phase(), s.object.metadata.uid])).collect();
     let mut end = json!({

@@ -1,7 +1,7 @@
 //! A cluster, its Flink jobs and its clock: as much of them as the planner can tell apart. What a job does follows from
 //! the tag of its image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +15,7 @@ use crate::api::{
 use crate::flink::{JobId, JobState, RunRequest};
 use crate::time;
 use crate::upgrade::observed::Record;
+use crate::upgrade::workload;
 
 pub const NAME: &str = "orders";
 pub const UID: &str = "6a1f0c2e-1111-4222-8333-444455556666";
@@ -89,6 +90,8 @@ pub struct Revision {
     pub task_manager_leaves: Option<DateTime<Utc>>,
     /// Its node is silent: pods do not go.
     pub silent: bool,
+    /// What its high availability has stored.
+    pub config_maps: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +119,8 @@ pub struct Job {
     pub forgotten: bool,
     /// The TaskManager's pod that its tasks run in.
     pub task_manager: u32,
+    /// The checkpoint from which another JobManager started it.
+    pub recovered: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -241,8 +246,13 @@ impl World {
         if let Some(r) = self.revisions.get_mut(&revision) {
             r.restarts += 1;
         }
+        let (now, maps) = (self.now, self.revisions.get(&revision).map(|r| r.config_maps.clone()).unwrap_or_default());
         for job in self.jobs.iter_mut().filter(|j| j.revision == revision) {
-            job.forgotten = true;
+            if maps.contains(&super::election::job_map(job)) {
+                job.recover(now);
+            } else {
+                job.forgotten = true;
+            }
         }
     }
 
@@ -251,6 +261,10 @@ impl World {
         self.now += time;
         let mut reported = false;
         for revision in self.revisions.values_mut() {
+            if revision.pods.is_none() && revision.objects == workload::OBJECTS {
+                revision.pods = Some(Pods { created: self.now, deleted: None });
+                revision.task_manager += 1;
+            }
             let Some(pods) = revision.pods else { continue };
             if revision.task_manager_leaves.is_some_and(|t| !revision.silent && self.now >= t + ms(POD_ENDS)) {
                 revision.task_manager += 1;
@@ -265,13 +279,15 @@ impl World {
             reported |= began <= self.now && began > self.now - time;
         }
         self.forget_revisions();
+        self.elect();
         self.live_jobs();
         reported | self.take_savepoints()
     }
 
     /// A revision of which nothing is left is not seen any more.
     pub fn forget_revisions(&mut self) {
-        self.revisions.retain(|_, r| r.record.is_some() || r.objects > 0 || r.pods.is_some());
+        self.revisions
+            .retain(|_, r| r.record.is_some() || r.objects > 0 || r.pods.is_some() || !r.config_maps.is_empty());
     }
 
     fn live_jobs(&mut self) {
@@ -363,7 +379,8 @@ impl Job {
 
     /// Where Flink says that it was restored from.
     pub fn restored_path(&self, now: DateTime<Utc>, tag: &str) -> Option<String> {
-        let path = self.request.savepoint_path.clone().filter(|_| now >= self.submitted + ms(RESTORED_SHOWN))?;
+        let asked = self.recovered.clone().or_else(|| self.request.savepoint_path.clone());
+        let path = asked.filter(|_| now >= self.submitted + ms(RESTORED_SHOWN))?;
         Some(if tag.ends_with(":elsewhere") { "s3://flink/other/savepoint-xyz".to_owned() } else { path })
     }
 
@@ -378,6 +395,7 @@ impl Job {
         if self.warm_up {
             let over = age >= ms(WARM_UP) && !tag.ends_with(":endless-warm-up");
             self.state = if over { JobState::Finished } else { JobState::Running };
+            self.ended = over.then_some(self.submitted + ms(WARM_UP));
             return;
         }
         if self.failures > 0 {

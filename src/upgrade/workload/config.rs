@@ -62,6 +62,8 @@ pub struct Configuration {
     pub warm_up_directory: Option<String>,
     /// The JobManager recovers by Kubernetes.
     pub high_availability: bool,
+    /// Where that keeps its data, one revision's only.
+    pub high_availability_directories: Vec<String>,
     /// Slots of one TaskManager.
     pub slots: i32,
 }
@@ -170,6 +172,13 @@ pub fn build(
     }
     let high_availability = high_availability(&mut entries, namespace, &service)?;
 
+    let mut high_availability_directories = Vec::new();
+    for directory in PER_REVISION.into_iter().filter(|_| high_availability).filter_map(|key| entries.get(key)) {
+        if !high_availability_directories.contains(directory) {
+            high_availability_directories.push(directory.clone());
+        }
+    }
+
     for (key, value) in DEFAULTS {
         entries.entry(key.to_owned()).or_insert_with(|| value.to_owned());
     }
@@ -196,6 +205,7 @@ pub fn build(
         savepoint_directory: entries.get(SAVEPOINT_DIRECTORY).cloned(),
         warm_up_directory,
         high_availability,
+        high_availability_directories,
         slots,
         entries,
     })

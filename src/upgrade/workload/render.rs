@@ -83,6 +83,9 @@ pub struct Rendered {
     pub warm_up_directory: Option<String>,
     /// The JobManager recovers by Kubernetes.
     pub high_availability: bool,
+    /// Where that keeps its data; nothing but this revision's lies there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub high_availability_directories: Vec<String>,
     /// Flink's configuration and that of its logging.
     pub config_map: ConfigMap,
     /// The helper jar.
@@ -219,6 +222,7 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
         checkpoint_directory: configuration.checkpoint_directory,
         warm_up_directory: configuration.warm_up_directory,
         high_availability: configuration.high_availability,
+        high_availability_directories: configuration.high_availability_directories,
     };
     // It must fit into its record, or it would be known only after the upgrade began.
     record::to_controller_revision(&rendered)?;
