@@ -17,6 +17,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod high_availability;
 mod images;
 mod mishaps;
 mod operator;
@@ -85,4 +86,18 @@ scenarios! {
     stopped_in_the_stop,
     stopped_job_manager,
     stopped_task_manager;
+    high_availability:
+    a_first_start_with_what_an_earlier_one_has_left,
+    highly_available,
+    highly_available_and_changed,
+    highly_available_and_deleted,
+    highly_available_and_deleted_with_a_cancel,
+    its_data_deleted,
+    its_job_manager_evicted,
+    its_job_manager_killed,
+    its_job_manager_killed_after_the_stop,
+    its_job_manager_killed_and_changed,
+    its_job_manager_killed_before_it_is_stable,
+    its_job_manager_killed_in_the_stop,
+    it_runs_again_after_the_stop;
 }

@@ -20,7 +20,7 @@ pub fn job(acts: Vec<(When, Act)>, runs: &'static str, results: &[UpgradeResult]
     history.reverse();
     // Each upgrade that stopped a job did so with a savepoint.
     let whole = results.iter().skip(1).filter(|result| matches!(result, Succeeded | RolledBack)).count();
-    let end = End { runs: Some(runs), over: None, ready: Some((true, "Running")), history, whole };
+    let end = End { runs: Some(runs), over: None, ready: Some((true, "Running")), history, whole, maps: 0 };
     Scenario { begin: |w| async move { w.apply("v1", json!({})).await }.boxed(), acts, end, attempts: None }
 }
 
@@ -45,7 +45,7 @@ pub fn delete(world: World) -> BoxFuture<'static, ()> {
 }
 
 /// Longer than the operator is ever away: past it a job is cancelled without a savepoint.
-const TIMEOUT: &str = "30m";
+pub const TIMEOUT: &str = "30m";
 
 /// An upgrade that does not come on is given up soon.
 fn impatient(world: World) -> BoxFuture<'static, ()> {
@@ -190,7 +190,7 @@ pub fn a_savepoint_of_two_attempts() -> Scenario {
 }
 
 /// It is deleted, and nothing is left but its savepoints.
-fn gone(acts: Vec<(When, Act)>, results: &[UpgradeResult], whole: usize) -> Scenario {
+pub fn gone(acts: Vec<(When, Act)>, results: &[UpgradeResult], whole: usize) -> Scenario {
     let mut it = job(acts, "", results);
     it.begin = |w| async move { w.apply("v1", json!({"deletion": {"timeout": TIMEOUT}})).await }.boxed();
     it.end = End { runs: None, ready: None, whole, ..it.end };

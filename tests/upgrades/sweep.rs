@@ -47,6 +47,8 @@ pub struct End {
     pub history: Vec<(i64, UpgradeResult)>,
     /// Savepoints that are there.
     pub whole: usize,
+    /// ConfigMaps of high availability that are there.
+    pub maps: usize,
 }
 
 /// A scenario.
@@ -234,6 +236,10 @@ fn compare(end: &End, world: &World) -> Result<(), String> {
     let active = status.active.as_ref().filter(|_| end.runs.is_some() && end.over.is_none());
     let expected: Vec<String> = active.map(|active| active.submission.job_id.clone()).into_iter().collect();
     same("what runs", &runs, &expected, &status)?;
+    if let Some(active) = active {
+        let process = world.job_manager_instance(active.revision);
+        same("JobManager", &active.submission.job_manager_instance, &process, &status)?;
+    }
     let found: Vec<String> = world.kube.objects("pods").iter().map(image_of).collect();
     let expected: Vec<String> = end.runs.map_or(Vec::new(), |tag| vec![images::image(tag); 3]);
     same("images of pods", &found, &expected, &status)?;
@@ -249,8 +255,12 @@ fn compare(end: &End, world: &World) -> Result<(), String> {
 /// Nothing is left of what is not in use.
 fn left(end: &End, world: &World) -> Result<(), String> {
     let expected = usize::from(end.runs.is_some());
+    let of_flink = |name: &String| name.ends_with("-config-map");
+    let maps: Vec<String> = world.names("configmaps").into_iter().filter(of_flink).collect();
+    same("ConfigMaps of high availability", &maps.len(), &end.maps, &maps)?;
     for (resource, of_each) in [("statefulsets.apps", 1), ("deployments.apps", 1), ("configmaps", 2), ("services", 2)] {
-        let found = world.names(resource);
+        let mut found = world.names(resource);
+        found.retain(|name| !of_flink(name));
         same(resource, &found.len(), &(of_each * expected), &found)?;
     }
     let records = world.names("controllerrevisions.apps");

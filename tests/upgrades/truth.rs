@@ -224,6 +224,7 @@ impl Truth {
         }
         let Some(upgrade) = self.upgrade() else { return };
         let status = upgrade.status.clone().unwrap_or_default();
+        self.before_map_is_deleted(path);
         let Some(active) = &status.active else { return };
         let service = naming::revision_name(NAME, active.revision);
         let own = path.rsplit('/').next().unwrap_or_default();
@@ -232,6 +233,44 @@ impl Truth {
         let fenced = status.upgrade.as_ref().is_some_and(|progress| progress.step == UpgradeStep::Fencing);
         let ok = !of_active || !alive || fenced || may_be_lost(&upgrade);
         self.must(ok, || format!("{path} is deleted, and the active job runs there"));
+    }
+
+    /// High availability's ConfigMaps go when no pod of their cluster is there any more.
+    fn before_map_is_deleted(&self, path: &str) {
+        let map = path.rsplit('/').next().unwrap_or_default();
+        if !map.ends_with("-config-map") {
+            return;
+        }
+        let pods = self.kube.objects("pods");
+        let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
+        let runs = |pod: &&str| {
+            let id = ["-jobmanager-", "-taskmanager-"].iter().find_map(|part| pod.split_once(part));
+            id.is_some_and(|(id, _)| map.starts_with(&format!("{id}-")))
+        };
+        let of: Vec<&str> = names.filter(runs).collect();
+        self.must(of.is_empty(), || format!("{map} is deleted while {of:?} are there"));
+    }
+
+    /// The savepoint of a stop is complete only once no JobManager starts its job again.
+    pub fn savepoint_written(&self, change: &Change<'_>) {
+        let phase = |object: Option<&Value>| Some(object?.pointer("/status/phase")?.as_str()?.to_owned());
+        let done = Some(SavepointPhase::Completed.as_str().to_owned());
+        let Some(new) = change.new.filter(|_| phase(change.new) == done && phase(change.old) != done) else { return };
+        let savepoint: FlinkSavepoint = serde_json::from_value(new.clone()).unwrap();
+        let attempts = savepoint.status.unwrap_or_default().attempts;
+        if let Some(attempt) = attempts.last().filter(|_| new["spec"]["then"] == "Stop") {
+            let end = format!("-{}-config-map", attempt.job_id);
+            let maps = change.objects("configmaps").filter_map(|map| map["metadata"]["name"].as_str());
+            // Without a JobManager, and a set that makes one, nothing reads it.
+            let known = ["statefulsets.apps", "pods"].map(|resource| change.objects(resource).collect::<Vec<_>>());
+            let names = || known.iter().flatten().filter_map(|object| object["metadata"]["name"].as_str());
+            let read = |map: &&str| {
+                let id = map.strip_suffix(&end).map(|id| format!("{id}-jobmanager"));
+                id.is_some_and(|id| names().any(|name| name.starts_with(&id)))
+            };
+            let left: Vec<&str> = maps.filter(read).collect();
+            self.must(left.is_empty(), || format!("{} is complete, and {left:?} is there", change.key.name));
+        }
     }
 
     /// A status never claims more than there is.

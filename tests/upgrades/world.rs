@@ -16,7 +16,7 @@ use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, Flin
 use flink_savepoint_operator::flink::Transport;
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::runtime::Context;
-use flink_savepoint_operator::{savepoint, upgrade};
+use flink_savepoint_operator::{naming, savepoint, upgrade};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -50,12 +50,15 @@ pub struct World {
     pub stale: Arc<Mutex<Duration>>,
 }
 
+/// An object as it was, and from when on; `None`: it was not there.
+type Versions = Vec<(Instant, Option<Value>)>;
+
 /// What the watches of each controller report: the objects that it is to look at.
 #[derive(Default)]
 pub struct Watches {
     reported: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
-    /// Each object of the controllers, by resource and name, as it was and from when on.
-    versions: Mutex<BTreeMap<(String, String), Vec<(Instant, Option<Value>)>>>,
+    /// Each object of the controllers, by resource and name.
+    versions: Mutex<BTreeMap<(String, String), Versions>>,
     changed: Notify,
 }
 
@@ -137,7 +140,10 @@ impl World {
         let clock = Clock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let storage = Arc::new(InMemory::new());
         let kube = ApiServer::new(clock.clone(), kinds());
-        let flink = Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone());
+        let flink = Settings {
+            lease: Duration::from_secs(15),
+            ..Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone())
+        };
         let records = flink.records.clone();
         let workload = Workload::new(&kube, workload::Settings::new(flink, images::jars));
         let truth = Truth::new(kube.clone(), workload.clone(), records, storage.clone());
@@ -159,6 +165,9 @@ impl World {
             watches.report(change);
             if change.client.starts_with(OPERATOR) && change.key.resource == UPGRADES {
                 truth.status_written(change);
+            }
+            if change.client.starts_with(OPERATOR) && change.key.resource == SAVEPOINTS {
+                truth.savepoint_written(change);
             }
         }));
         world
@@ -216,6 +225,18 @@ impl World {
         let status = self.status();
         let ready = condition::find(&status.conditions, types::READY);
         ready.is_some_and(|ready| ready.status == "False" && ready.reason == reason)
+    }
+
+    /// The process of a revision's JobManager.
+    pub fn job_manager_instance(&self, revision: i64) -> Option<String> {
+        let pod = self.kube.object("pods", NAMESPACE, &naming::job_manager_pod_name(NAME, revision))?;
+        let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
+        Some(format!("{}/{restarts}", pod["metadata"]["uid"].as_str()?))
+    }
+
+    /// Somebody deletes a ConfigMap.
+    pub async fn delete_config_map(&self, name: &str) {
+        objects(&self.kube, "v1", "ConfigMap", Some(NAMESPACE)).delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// A user takes a savepoint of the job.

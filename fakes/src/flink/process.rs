@@ -60,7 +60,9 @@ impl State {
         self.checkpoints.clear();
         self.submitted.clear();
         self.phase = Phase::Dead;
-        self.led_until = self.now + self.settings.lease;
+        if self.settings.high_availability {
+            self.led_until = self.now + self.settings.lease;
+        }
         let instance = self.instance;
         self.after(self.settings.heartbeat_timeout, Event::HeartbeatTimeout(instance));
     }

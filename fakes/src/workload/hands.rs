@@ -1,8 +1,9 @@
 //! What tests do to the node, to the network and to processes.
 
 use super::Workload;
-use super::node::Process;
+use super::node::{Node, Process};
 use super::state::{Event, State};
+use crate::flink;
 
 impl Workload {
     /// The node's kubelet says nothing to the API server any more, and hears nothing. What runs there runs on: pods that
@@ -11,14 +12,15 @@ impl Workload {
     pub fn silence_node(&self) {
         let mut state = self.state();
         state.silences += 1;
-        state.pods.values_mut().for_each(|pod| pod.silent = true);
+        state.pods.values_mut().filter(|pod| !pod.is_silent()).for_each(|pod| pod.node = Node::Silent);
     }
 
     /// What runs on the silent node ends, and nobody hears of it.
     pub fn silent_node_loses_power(&self) {
         let mut state = self.state();
-        let silent = state.pods.iter().filter(|(_, pod)| pod.silent).map(|(uid, _)| uid.clone()).collect::<Vec<_>>();
-        silent.iter().for_each(|uid| state.end_process(uid, true));
+        for uid in state.silent_pods() {
+            state.end_process(&uid, true);
+        }
         self.0.changed.notify_one();
     }
 
@@ -26,6 +28,11 @@ impl Workload {
     pub fn node_is_back(&self) {
         self.state().node_is_back();
         self.0.changed.notify_one();
+    }
+
+    /// Clusters that come later are different in this.
+    pub fn for_later_clusters(&self, change: impl FnOnce(&mut flink::Settings)) {
+        change(&mut self.state().settings.flink);
     }
 
     /// Nobody outside of a pod's Flink cluster reaches it any more; or again.
@@ -52,22 +59,23 @@ impl State {
         if self.silences == 0 { "node".to_owned() } else { format!("node-{}", self.silences + 1) }
     }
 
+    /// The UIDs of the pods on nodes that are silent.
+    fn silent_pods(&self) -> Vec<String> {
+        self.pods.iter().filter(|(_, pod)| pod.is_silent()).map(|(uid, _)| uid.clone()).collect()
+    }
+
     fn node_is_back(&mut self) {
-        let silent: Vec<String> = self.pods.iter().filter(|(_, pod)| pod.silent).map(|(uid, _)| uid.clone()).collect();
-        for uid in silent {
+        for uid in self.silent_pods() {
             let Some(pod) = self.pods.get_mut(&uid) else { continue };
-            pod.silent = false;
-            let (unheard, gone, runs) = (pod.unheard, pod.gone, pod.runs);
-            if gone {
-                self.end_process(&uid, true);
-                self.pods.remove(&uid);
-            } else if unheard {
-                self.pod_deleted(&uid);
-            } else {
-                self.show(&uid);
-                if !runs {
-                    self.after(self.settings.container, Event::Container(uid));
+            let runs = pod.runs;
+            match std::mem::replace(&mut pod.node, Node::Hears) {
+                Node::GoneUnheard => {
+                    self.end_process(&uid, true);
+                    self.pods.remove(&uid);
                 }
+                Node::DeletedUnheard => self.pod_deleted(&uid),
+                Node::Silent if runs => self.show(&uid),
+                Node::Silent | Node::Hears => self.after(self.settings.container, Event::Container(uid)),
             }
         }
     }

@@ -33,17 +33,17 @@ impl State {
                 self.write("DELETE", &path(&namespace, name), &Value::Null);
             }
             for (name, data) in maps {
-                self.leader_writes(&namespace, &id, name, data);
+                self.leader_writes(&namespace, &id, &name, data);
             }
         }
     }
 
-    fn leader_writes(&mut self, namespace: &str, id: &str, name: String, data: BTreeMap<String, String>) {
-        let at = (namespace.to_owned(), name.clone());
+    fn leader_writes(&mut self, namespace: &str, id: &str, name: &str, data: BTreeMap<String, String>) {
+        let at = (namespace.to_owned(), name.to_owned());
         if self.maps.get(&at) == Some(&data) {
             return;
         }
-        match self.server.object("configmaps", namespace, &name) {
+        match self.server.object("configmaps", namespace, name) {
             None => {
                 let mut labels = json!({"app": id, "type": "flink-native-kubernetes"});
                 if let (Version::V1_20, Some(labels)) = (self.settings.flink.version, labels.as_object_mut()) {
@@ -56,7 +56,7 @@ impl State {
                 let had = found.get("data").and_then(Value::as_object).into_iter().flat_map(Map::keys);
                 let mut changes: Map<String, Value> = had.map(|key| (key.clone(), Value::Null)).collect();
                 changes.extend(data.iter().map(|(key, value)| (key.clone(), json!(value))));
-                self.write("PATCH", &path(namespace, &name), &json!({"data": changes}));
+                self.write("PATCH", &path(namespace, name), &json!({"data": changes}));
             }
         }
         self.maps.insert(at, data);
@@ -88,7 +88,9 @@ impl State {
             pod.runs && pod.process == Some(Process::JobManager) && cluster.is_some_and(|c| c.is_cluster_map(&map.name))
         };
         let exit: Vec<String> = self.pods.values().filter(loses).map(|pod| pod.name.clone()).collect();
-        exit.iter().for_each(|pod| self.kill_container(pod));
+        for pod in exit {
+            self.kill_container(&pod);
+        }
     }
 
     fn write(&self, method: &str, path: &str, body: &Value) {

@@ -17,6 +17,19 @@ pub(super) enum Process {
     TaskManager,
 }
 
+/// What a pod's node hears of it from the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Node {
+    /// All.
+    Hears,
+    /// It is silent.
+    Silent,
+    /// It has not heard that the pod is deleted,
+    DeletedUnheard,
+    /// or that it is not there any more.
+    GoneUnheard,
+}
+
 /// A pod on the node.
 #[derive(Debug, Clone)]
 pub(super) struct Pod {
@@ -38,14 +51,16 @@ pub(super) struct Pod {
     pub runs: bool,
     /// It was told to end.
     ends: bool,
-    /// Its node is silent.
-    pub silent: bool,
-    /// Its node has not heard that it is deleted,
-    pub unheard: bool,
-    /// or that it is not in the API server any more.
-    pub gone: bool,
+    pub node: Node,
     /// Nobody reaches it.
     pub cut_off: bool,
+}
+
+impl Pod {
+    /// Its node is silent.
+    pub fn is_silent(&self) -> bool {
+        self.node != Node::Hears
+    }
 }
 
 impl State {
@@ -72,9 +87,7 @@ impl State {
             restarts: 0,
             runs: false,
             ends: false,
-            silent: false,
-            unheard: false,
-            gone: false,
+            node: Node::Hears,
             cut_off: false,
             namespace,
         };
@@ -127,7 +140,7 @@ impl State {
 
     pub(super) fn container_starts(&mut self, uid: &str) {
         let pulled = |pod: &Pod| (self.settings.images)(&pod.image).is_some();
-        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends && !pod.silent) else { return };
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends && !pod.is_silent()) else { return };
         if !pulled(pod) {
             return self.show(uid);
         }
@@ -188,8 +201,8 @@ impl State {
         if let Some(owner) = self.pods.get(uid).and_then(|pod| pod.owner.clone()) {
             self.control_soon(owner);
         }
-        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.silent) {
-            pod.unheard = true;
+        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.is_silent()) {
+            pod.node = Node::DeletedUnheard;
             return;
         }
         self.end_process(uid, false);
@@ -200,8 +213,8 @@ impl State {
     }
 
     pub(super) fn remove_pod(&mut self, uid: &str) {
-        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.silent) {
-            pod.unheard = true;
+        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.is_silent()) {
+            pod.node = Node::DeletedUnheard;
             return;
         }
         let Some(pod) = self.pods.get(uid) else { return };
@@ -212,12 +225,11 @@ impl State {
     /// It is not in the API server any more, for whatever reason.
     pub(super) fn pod_gone(&mut self, pod: &Value) {
         let uid = text(pod, "/metadata/uid");
-        match self.pods.get_mut(&uid).filter(|pod| pod.silent) {
-            Some(pod) => pod.gone = true,
-            None => {
-                self.end_process(&uid, true);
-                self.pods.remove(&uid);
-            }
+        if let Some(pod) = self.pods.get_mut(&uid).filter(|pod| pod.is_silent()) {
+            pod.node = Node::GoneUnheard;
+        } else {
+            self.end_process(&uid, true);
+            self.pods.remove(&uid);
         }
         if let Some(owner) = owner_of(pod) {
             self.control_soon(owner);
@@ -235,7 +247,7 @@ impl State {
 
     /// Writes down how a pod is.
     pub(super) fn show(&self, uid: &str) {
-        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.silent) else { return };
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.is_silent()) else { return };
         let pulled = (self.settings.images)(&pod.image).is_some();
         let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
         let not_pulled = json!({"waiting": {"reason": "ImagePullBackOff",
