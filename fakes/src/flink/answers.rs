@@ -193,7 +193,7 @@ impl State {
     fn is_duplicate(&self, id: &str) -> bool {
         let forgets = self.settings.version == Version::V1_20 && self.settings.high_availability;
         let ended = self.job(id).is_none_or(|job| job.state.is_terminal());
-        self.durable.contains_key(id) || (self.submitted.contains(id) && !(forgets && ended))
+        self.durable().contains_key(id) || (self.submitted.contains(id) && !(forgets && ended))
     }
 
     fn no_such_operator(&mut self, id: &str, script: JobScript, location: &str) -> Answer {
