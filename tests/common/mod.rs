@@ -171,6 +171,7 @@ pub async fn delivered(
     let name = format!("flink {} {}", request.method(), request.uri().path());
     match faults.around(&name, answer(request.map(Bytes::from))).await {
         Ok(Ok(answer)) => Ok(answer.map(|body| body.to_vec())),
+        Ok(Err(down @ Down::Stopped)) => Err(Undelivered::Unanswered(down.to_string())),
         Ok(Err(down)) => Err(Undelivered::NotConnected(down.to_string())),
         Err(lost @ Lost::Refused) => Err(Undelivered::NotConnected(lost.to_string())),
         Err(lost @ Lost::Answer) => Err(Undelivered::Unanswered(lost.to_string())),

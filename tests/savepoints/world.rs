@@ -168,7 +168,10 @@ impl World {
 
     /// What the kubelet and Flink show in Kubernetes: the restarts of the JobManager's container, its ConfigMaps.
     pub async fn show(&self) {
-        let now = (self.flink.instance(), self.flink.high_availability_maps());
+        // Where nobody leads they stay as they are.
+        let maps = self.flink.high_availability_maps().map(|maps| maps.into_keys().collect());
+        let maps = maps.unwrap_or_else(|| self.shown.lock().unwrap().1.clone());
+        let now = (self.flink.instance(), maps);
         let before = std::mem::replace(&mut *self.shown.lock().unwrap(), now.clone());
         if before == now {
             return;

@@ -42,6 +42,11 @@ fn job(tag: &str) -> Option<JobScript> {
         "drops-operator" => JobScript { main: Main::LacksOperator, ..works },
         "crashes" => JobScript { fails_after: Some(BEFORE_A_CHECKPOINT), ..works },
         "fails" => JobScript { fails_after: Some(BEFORE_A_CHECKPOINT), restart: RestartStrategy::Never, ..works },
+        // It comes to its end by itself.
+        "finishes" => JobScript { bounded: Some(Duration::from_secs(60)), ..works },
+        "fails-later" => {
+            JobScript { fails_after: Some(Duration::from_secs(60)), restart: RestartStrategy::Never, ..works }
+        }
         "slow" => JobScript { snapshot: Duration::from_millis(500), ..works },
         // No barrier gets through.
         "no-checkpoint" => JobScript { backpressure: true, ..works },

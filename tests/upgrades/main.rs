@@ -17,7 +17,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod high_availability;
 mod images;
+mod mishaps;
 mod operator;
 mod scenarios;
 mod sweep;
@@ -28,24 +30,25 @@ use sweep::{check, sweep};
 
 /// A scenario, undisturbed and with faults.
 macro_rules! scenarios {
-    ($($name:ident),+ $(,)?) => {
+    ($($file:ident: $($name:ident),+;)+) => {
         mod undisturbed {
-            $(#[test]
+            $($(#[test]
             fn $name() {
-                super::check(super::scenarios::$name);
-            })+
+                super::check(super::$file::$name);
+            })+)+
         }
 
         mod with_faults {
-            $(#[test]
+            $($(#[test]
             fn $name() {
-                super::sweep(stringify!($name), super::scenarios::$name);
-            })+
+                super::sweep(stringify!($name), super::$file::$name);
+            })+)+
         }
     };
 }
 
 scenarios! {
+    scenarios:
     a_bad_image_and_a_fix,
     a_first_start,
     a_savepoint_first,
@@ -66,5 +69,35 @@ scenarios! {
     lost_and_recovered,
     main_throws,
     no_checkpoint,
-    refused,
+    refused;
+    mishaps:
+    a_silent_node,
+    a_silent_node_without_power,
+    a_silent_node_without_power_in_a_recovery,
+    an_upgrade_with_stale_reads,
+    cancelled_by_hand,
+    cut_off_and_changed,
+    deleted_and_made_again,
+    deleted_and_made_again_empty,
+    deleted_and_made_again_from_a_path,
+    deleted_and_made_again_from_the_latest,
+    failed_and_fixed,
+    finished,
+    stopped_in_the_stop,
+    stopped_job_manager,
+    stopped_task_manager;
+    high_availability:
+    a_first_start_with_what_an_earlier_one_has_left,
+    highly_available,
+    highly_available_and_changed,
+    highly_available_and_deleted,
+    highly_available_and_deleted_with_a_cancel,
+    its_data_deleted,
+    its_job_manager_evicted,
+    its_job_manager_killed,
+    its_job_manager_killed_after_the_stop,
+    its_job_manager_killed_and_changed,
+    its_job_manager_killed_before_it_is_stable,
+    its_job_manager_killed_in_the_stop,
+    it_runs_again_after_the_stop;
 }

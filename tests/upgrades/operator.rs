@@ -38,10 +38,14 @@ async fn control<R: Reconciler>(
 ) -> String {
     let mut due: BTreeMap<String, Instant> =
         world.names(controller).into_iter().map(|name| (name, Instant::now())).collect();
+    // A cache reports what it has only once it has it.
+    let mut late: Vec<(Instant, String)> = Vec::new();
     loop {
-        due.extend(world.watches.take(controller).into_iter().map(|name| (name, Instant::now())));
+        let known = Instant::now() + *world.stale.lock().unwrap();
+        late.extend(world.watches.take(controller).into_iter().map(|name| (known, name)));
+        due.extend(late.extract_if(.., |(at, _)| *at <= Instant::now()).map(|(at, name)| (name, at)));
         let next = async {
-            match due.values().min() {
+            match due.values().chain(late.iter().map(|(at, _)| at)).min() {
                 Some(next) => sleep_until(*next).await,
                 None => std::future::pending().await,
             }
@@ -54,7 +58,7 @@ async fn control<R: Reconciler>(
         let now: Vec<String> = due.iter().filter(|(_, at)| **at <= Instant::now()).map(|(n, _)| n.clone()).collect();
         for name in now {
             due.remove(&name);
-            let Some(object) = world.object::<R::Object>(controller, &name) else { continue };
+            let Some(object) = world.cached::<R::Object>(controller, &name) else { continue };
             let wait = match passes::<R>(&object, ctx).await {
                 Ok(wait) if under_way(world) && wait > OFTEN => {
                     return format!("{name} is under way, and is looked at only after {wait:?}");

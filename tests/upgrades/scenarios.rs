@@ -11,16 +11,16 @@ use crate::sweep::{Act, End, Scenario, When};
 use crate::world::World;
 
 /// The job runs, and nothing is under way.
-const RUNS: When = When::Is(|world| condition::is_true(&world.status().conditions, types::READY));
+pub const RUNS: When = When::Is(|world| condition::is_true(&world.status().conditions, types::READY));
 
 /// Somebody applies a first revision, and then does more; in the end a revision runs and is Ready.
-fn job(acts: Vec<(When, Act)>, runs: &'static str, results: &[UpgradeResult]) -> Scenario {
+pub fn job(acts: Vec<(When, Act)>, runs: &'static str, results: &[UpgradeResult]) -> Scenario {
     let numbers = (1..).zip(results).map(|(number, result)| (number, *result));
     let mut history: Vec<(i64, UpgradeResult)> = numbers.collect();
     history.reverse();
     // Each upgrade that stopped a job did so with a savepoint.
     let whole = results.iter().skip(1).filter(|result| matches!(result, Succeeded | RolledBack)).count();
-    let end = End { runs: Some(runs), ready: Some((true, "Running")), history, whole };
+    let end = End { runs: Some(runs), over: None, ready: Some((true, "Running")), history, whole, maps: 0 };
     Scenario { begin: |w| async move { w.apply("v1", json!({})).await }.boxed(), acts, end, attempts: None }
 }
 
@@ -32,7 +32,7 @@ fn fails(begin: Act, act: Act, result: UpgradeResult, reason: &'static str) -> S
     it
 }
 
-fn to_v2(world: World) -> BoxFuture<'static, ()> {
+pub fn to_v2(world: World) -> BoxFuture<'static, ()> {
     async move { world.image("v2").await }.boxed()
 }
 
@@ -40,12 +40,12 @@ fn to_v3(world: World) -> BoxFuture<'static, ()> {
     async move { world.image("v3").await }.boxed()
 }
 
-fn delete(world: World) -> BoxFuture<'static, ()> {
+pub fn delete(world: World) -> BoxFuture<'static, ()> {
     async move { world.delete().await }.boxed()
 }
 
 /// Longer than the operator is ever away: past it a job is cancelled without a savepoint.
-const TIMEOUT: &str = "30m";
+pub const TIMEOUT: &str = "30m";
 
 /// An upgrade that does not come on is given up soon.
 fn impatient(world: World) -> BoxFuture<'static, ()> {
@@ -190,7 +190,7 @@ pub fn a_savepoint_of_two_attempts() -> Scenario {
 }
 
 /// It is deleted, and nothing is left but its savepoints.
-fn gone(acts: Vec<(When, Act)>, results: &[UpgradeResult], whole: usize) -> Scenario {
+pub fn gone(acts: Vec<(When, Act)>, results: &[UpgradeResult], whole: usize) -> Scenario {
     let mut it = job(acts, "", results);
     it.begin = |w| async move { w.apply("v1", json!({"deletion": {"timeout": TIMEOUT}})).await }.boxed();
     it.end = End { runs: None, ready: None, whole, ..it.end };

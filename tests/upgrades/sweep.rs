@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fakes::faults::{Fault, Faults};
 use flink_savepoint_operator::api::condition::{self, types};
-use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase, UpgradeResult, UpgradeStep};
+use flink_savepoint_operator::api::{FlinkSavepoint, JobPhase, SavepointPhase, UpgradeResult, UpgradeStep};
 use flink_savepoint_operator::reconcile::passes;
 use flink_savepoint_operator::savepoint::Savepoints;
 use flink_savepoint_operator::upgrade::Upgrades;
@@ -30,6 +30,8 @@ pub enum When {
     Step(UpgradeStep),
     /// The world is like that.
     Is(fn(&World) -> bool),
+    /// So long after what was done before.
+    Later(Duration),
 }
 
 /// What a scenario comes to.
@@ -37,12 +39,16 @@ pub enum When {
 pub struct End {
     /// The tag of the image whose job runs; `None`: nothing runs.
     pub runs: Option<&'static str>,
+    /// In which phase the job is then if it has ended: nothing is started again.
+    pub over: Option<JobPhase>,
     /// Whether it is Ready, and why; `None`: the resource is gone.
     pub ready: Option<(bool, &'static str)>,
     /// The revisions of its history, the newest first, and what became of them.
     pub history: Vec<(i64, UpgradeResult)>,
     /// Savepoints that are there.
     pub whole: usize,
+    /// ConfigMaps of high availability that are there.
+    pub maps: usize,
 }
 
 /// A scenario.
@@ -80,15 +86,25 @@ struct Told {
 async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Told, String> {
     let world = World::new().await;
     (scenario.begin)(world.clone()).await;
-    let acts = Mutex::new(VecDeque::from(scenario.acts.clone()));
+    let acts = Acts { left: Mutex::new(VecDeque::from(scenario.acts.clone())), last: Mutex::new(Instant::now()) };
     let first_act = Mutex::new(None);
     let pump = world.workload.run(async || {
         world.truth.look();
-        while let Some(act) = due(&world, &acts) {
+        while let Some(act) = acts.due(&world) {
             first_act.lock().unwrap().get_or_insert(faults.calls().len());
             act(world.clone()).await;
         }
     });
+    // Where nothing happens by itself, time passes.
+    let clock = async {
+        loop {
+            sleep(LOOK).await;
+            if let Some(act) = acts.due(&world) {
+                first_act.lock().unwrap().get_or_insert(faults.calls().len());
+                act(world.clone()).await;
+            }
+        }
+    };
     let story = async {
         tokio::select! {
             biased;
@@ -108,6 +124,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Tol
     tokio::select! {
         biased;
         told = story => told?,
+        () = clock => {}
         stopped = pump => return Err(format!("the world has stopped: {stopped:?}")),
     }
     let calls = faults.calls();
@@ -116,24 +133,44 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Tol
     Ok(Told { world, calls, first_act })
 }
 
-/// The next act, if its time has come.
-fn due(world: &World, acts: &Mutex<VecDeque<(When, Act)>>) -> Option<Act> {
-    next_if(acts, |when| match when {
-        When::Rest => false,
-        When::Step(step) => world.is_at(*step),
-        When::Is(holds) => holds(world),
-    })
+/// What is still to be done.
+struct Acts {
+    left: Mutex<VecDeque<(When, Act)>>,
+    /// When something was done last.
+    last: Mutex<Instant>,
 }
 
-fn next_if(acts: &Mutex<VecDeque<(When, Act)>>, is_time: impl Fn(&When) -> bool) -> Option<Act> {
-    let mut acts = acts.lock().unwrap();
-    let (_, act) = *acts.front().filter(|(when, _)| is_time(when))?;
-    acts.pop_front();
-    Some(act)
+impl Acts {
+    /// The next act, if its time has come.
+    fn due(&self, world: &World) -> Option<Act> {
+        let since = self.since_last();
+        self.next_if(|when| match when {
+            When::Rest => false,
+            When::Step(step) => world.is_at(*step),
+            When::Is(holds) => holds(world),
+            When::Later(time) => since >= *time,
+        })
+    }
+
+    fn next_if(&self, is_time: impl Fn(&When) -> bool) -> Option<Act> {
+        let mut left = self.left.lock().unwrap();
+        let (_, act) = *left.front().filter(|(when, _)| is_time(when))?;
+        left.pop_front();
+        *self.last.lock().unwrap() = Instant::now();
+        Some(act)
+    }
+
+    fn since_last(&self) -> Duration {
+        self.last.lock().unwrap().elapsed()
+    }
+
+    fn are_done(&self) -> bool {
+        self.left.lock().unwrap().is_empty()
+    }
 }
 
 /// Waits until nothing happens any more, after all that somebody does.
-async fn at_rest(world: &World, acts: &Mutex<VecDeque<(When, Act)>>) -> Result<(), String> {
+async fn at_rest(world: &World, acts: &Acts) -> Result<(), String> {
     let began = Instant::now();
     let (mut writes, mut since) = (0, began);
     loop {
@@ -148,17 +185,14 @@ async fn at_rest(world: &World, acts: &Mutex<VecDeque<(When, Act)>>) -> Result<(
         if writes > before {
             since = Instant::now();
         }
-        if since.elapsed() < QUIET {
+        if since.elapsed() < QUIET || acts.since_last() < QUIET {
             continue;
         }
         let status = world.status();
         if status.upgrade.is_none() && status.operation.is_none() {
-            match next_if(acts, |when| matches!(when, When::Rest)) {
-                Some(act) => {
-                    act(world.clone()).await;
-                    since = Instant::now();
-                }
-                None if acts.lock().unwrap().is_empty() => return Ok(()),
+            match acts.next_if(|when| matches!(when, When::Rest)) {
+                Some(act) => act(world.clone()).await,
+                None if acts.are_done() => return Ok(()),
                 None => {}
             }
         }
@@ -197,9 +231,15 @@ fn compare(end: &End, world: &World) -> Result<(), String> {
     let history: Vec<(i64, UpgradeResult)> = status.history.iter().map(|entry| (entry.to, entry.result)).collect();
     same("history", &history, &end.history, &status)?;
     let runs: Vec<String> = world.truth.processing().into_iter().collect();
-    let active = status.active.as_ref().filter(|_| end.runs.is_some());
+    let over = status.phase.filter(|phase| matches!(phase, JobPhase::Failed | JobPhase::Finished));
+    same("phase of what has ended", &over, &end.over, &status)?;
+    let active = status.active.as_ref().filter(|_| end.runs.is_some() && end.over.is_none());
     let expected: Vec<String> = active.map(|active| active.submission.job_id.clone()).into_iter().collect();
     same("what runs", &runs, &expected, &status)?;
+    if let Some(active) = active {
+        let process = world.job_manager_instance(active.revision);
+        same("JobManager", &active.submission.job_manager_instance, &process, &status)?;
+    }
     let found: Vec<String> = world.kube.objects("pods").iter().map(image_of).collect();
     let expected: Vec<String> = end.runs.map_or(Vec::new(), |tag| vec![images::image(tag); 3]);
     same("images of pods", &found, &expected, &status)?;
@@ -215,8 +255,12 @@ fn compare(end: &End, world: &World) -> Result<(), String> {
 /// Nothing is left of what is not in use.
 fn left(end: &End, world: &World) -> Result<(), String> {
     let expected = usize::from(end.runs.is_some());
+    let of_flink = |name: &String| name.ends_with("-config-map");
+    let maps: Vec<String> = world.names("configmaps").into_iter().filter(of_flink).collect();
+    same("ConfigMaps of high availability", &maps.len(), &end.maps, &maps)?;
     for (resource, of_each) in [("statefulsets.apps", 1), ("deployments.apps", 1), ("configmaps", 2), ("services", 2)] {
-        let found = world.names(resource);
+        let mut found = world.names(resource);
+        found.retain(|name| !of_flink(name));
         same(resource, &found.len(), &(of_each * expected), &found)?;
     }
     let records = world.names("controllerrevisions.apps");

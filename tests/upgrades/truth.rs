@@ -9,7 +9,7 @@ use fakes::kube::{ApiServer, Change};
 use fakes::workload::Workload;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{
-    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, SavepointPhase, UpgradeProgress,
+    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, RestoreFrom, SavepointPhase, UpgradeProgress,
     UpgradeResult, UpgradeStep,
 };
 use flink_savepoint_operator::naming;
@@ -37,6 +37,8 @@ struct Seen {
     uids: Vec<String>,
     /// The ids of the jobs that warm its clusters.
     warm_ups: BTreeSet<String>,
+    /// The ids of the jobs that began with nothing, as somebody asked.
+    empty: BTreeSet<String>,
     /// Its last status.
     status: FlinkJobUpgradeStatus,
 }
@@ -133,8 +135,13 @@ impl Truth {
         self.must(intent.job_id == job, || format!("submitted, and not as recorded in {intent:?}: {body}"));
         let from = body["savepointPath"].as_str();
         self.must(intent.restored_from.as_deref() == from, || format!("from elsewhere than {intent:?}: {body}"));
+        if let Some(wish) = upgrade.spec.job.restore_from.as_ref().filter(|_| asked(progress)) {
+            return self.as_asked(wish, from, job);
+        }
         if progress.from.is_none() {
-            return;
+            let own = upgrade.metadata.uid.clone().unwrap_or_default();
+            let others = self.submits().into_iter().any(|submit| !is_of(&own, &status, &submit.job));
+            return self.must(!others, || format!("another job of this name has left state: {body}"));
         }
         let savepoint = progress.savepoint.as_deref().and_then(|name| self.savepoint(name));
         let of_upgrade = savepoint.and_then(|savepoint| savepoint.status).is_some_and(|savepoint| {
@@ -149,6 +156,16 @@ impl Truth {
         self.must(of_upgrade || from.is_some() && state.as_deref() == from, || {
             format!("neither the upgrade's verified savepoint nor the job's state, which is {state:?}: {body}")
         });
+    }
+
+    /// What `job.restoreFrom` says is what a job starts from.
+    fn as_asked(&self, wish: &RestoreFrom, from: Option<&str>, job: &str) {
+        if wish.empty.is_some() {
+            self.seen.lock().unwrap().empty.insert(job.to_owned());
+        }
+        let latest = || self.newest_checkpoint(&self.submits().into_iter().rfind(|submit| submit.job != job)?.job);
+        let expected = if wish.latest.is_some() { latest() } else { wish.path.clone() };
+        self.must(expected.as_deref() == from, || format!("{from:?} instead of {expected:?}, which {wish:?} is"));
     }
 
     /// The whole checkpoint of a job with the highest number.
@@ -207,6 +224,7 @@ impl Truth {
         }
         let Some(upgrade) = self.upgrade() else { return };
         let status = upgrade.status.clone().unwrap_or_default();
+        self.before_map_is_deleted(path);
         let Some(active) = &status.active else { return };
         let service = naming::revision_name(NAME, active.revision);
         let own = path.rsplit('/').next().unwrap_or_default();
@@ -215,6 +233,44 @@ impl Truth {
         let fenced = status.upgrade.as_ref().is_some_and(|progress| progress.step == UpgradeStep::Fencing);
         let ok = !of_active || !alive || fenced || may_be_lost(&upgrade);
         self.must(ok, || format!("{path} is deleted, and the active job runs there"));
+    }
+
+    /// High availability's ConfigMaps go when no pod of their cluster is there any more.
+    fn before_map_is_deleted(&self, path: &str) {
+        let map = path.rsplit('/').next().unwrap_or_default();
+        if !map.ends_with("-config-map") {
+            return;
+        }
+        let pods = self.kube.objects("pods");
+        let names = pods.iter().filter_map(|pod| pod["metadata"]["name"].as_str());
+        let runs = |pod: &&str| {
+            let id = ["-jobmanager-", "-taskmanager-"].iter().find_map(|part| pod.split_once(part));
+            id.is_some_and(|(id, _)| map.starts_with(&format!("{id}-")))
+        };
+        let of: Vec<&str> = names.filter(runs).collect();
+        self.must(of.is_empty(), || format!("{map} is deleted while {of:?} are there"));
+    }
+
+    /// The savepoint of a stop is complete only once no JobManager starts its job again.
+    pub fn savepoint_written(&self, change: &Change<'_>) {
+        let phase = |object: Option<&Value>| Some(object?.pointer("/status/phase")?.as_str()?.to_owned());
+        let done = Some(SavepointPhase::Completed.as_str().to_owned());
+        let Some(new) = change.new.filter(|_| phase(change.new) == done && phase(change.old) != done) else { return };
+        let savepoint: FlinkSavepoint = serde_json::from_value(new.clone()).unwrap();
+        let attempts = savepoint.status.unwrap_or_default().attempts;
+        if let Some(attempt) = attempts.last().filter(|_| new["spec"]["then"] == "Stop") {
+            let end = format!("-{}-config-map", attempt.job_id);
+            let maps = change.objects("configmaps").filter_map(|map| map["metadata"]["name"].as_str());
+            // Without a JobManager, and a set that makes one, nothing reads it.
+            let known = ["statefulsets.apps", "pods"].map(|resource| change.objects(resource).collect::<Vec<_>>());
+            let names = || known.iter().flatten().filter_map(|object| object["metadata"]["name"].as_str());
+            let read = |map: &&str| {
+                let id = map.strip_suffix(&end).map(|id| format!("{id}-jobmanager"));
+                id.is_some_and(|id| names().any(|name| name.starts_with(&id)))
+            };
+            let left: Vec<&str> = maps.filter(read).collect();
+            self.must(left.is_empty(), || format!("{} is complete, and {left:?} is there", change.key.name));
+        }
     }
 
     /// A status never claims more than there is.
@@ -269,6 +325,8 @@ impl Truth {
             .history
             .iter()
             .filter(|entry| !matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::Recovered))
+            // A recovery that goes on elsewhere has lost nothing.
+            .filter(|entry| entry.from != Some(entry.to))
             .flat_map(|entry| (1..=last).map(|number| (entry.to, number)))
             .flat_map(|(revision, number)| uids.iter().map(move |uid| naming::job_id(uid, revision, number)))
             .collect();
@@ -278,8 +336,9 @@ impl Truth {
             let own: Vec<&Run> = runs.iter().filter(|run| run.job == submit.job).collect();
             let Some(first) = own.first() else { continue };
             // What came after a checkpoint comes again; nothing is left out.
+            let begins_anew = self.seen.lock().unwrap().empty.contains(&submit.job) && first.first == 0;
             let again = submit.from.as_deref().is_some_and(|from| from.contains("/chk-")) && first.first < next;
-            if first.first != next && !again {
+            if first.first != next && !again && !begins_anew {
                 return Err(format!(
                     "job {} begins with record {} instead of {next}: {runs:?}",
                     submit.job, first.first
@@ -292,6 +351,17 @@ impl Truth {
         }
         Ok(())
     }
+}
+
+/// What it starts from is `job.restoreFrom`'s, at its first submission.
+fn asked(progress: &UpgradeProgress) -> bool {
+    progress.restore_from_id.is_some() && progress.attempt <= 1
+}
+
+/// Whether a job is one of a resource's.
+fn is_of(uid: &str, status: &FlinkJobUpgradeStatus, job: &str) -> bool {
+    let numbers = || 1..=status.last_submission.unwrap_or_default();
+    (1..=status.last_revision()).any(|revision| numbers().any(|number| naming::job_id(uid, revision, number) == job))
 }
 
 /// The user said so, or no savepoint can be had any more.

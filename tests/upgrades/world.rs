@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::DateTime;
 use fakes::clock::Clock;
 use fakes::faults::Faults;
-use fakes::flink::{Settings, Version};
+use fakes::flink::{Down, Settings, Version};
 use fakes::kube::{ApiServer, Change};
 use fakes::workload::{self, Workload};
+use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeStep};
 use flink_savepoint_operator::flink::Transport;
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::runtime::Context;
-use flink_savepoint_operator::{savepoint, upgrade};
+use flink_savepoint_operator::{naming, savepoint, upgrade};
 use futures::FutureExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -22,6 +25,7 @@ use object_store::memory::InMemory;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::common::invariants::Invariants;
 use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, delivered, kinds, merge, objects};
@@ -42,12 +46,19 @@ pub struct World {
     pub invariants: Invariants,
     pub truth: Truth,
     pub watches: Arc<Watches>,
+    /// By how much what the operator's controllers know of their objects is late.
+    pub stale: Arc<Mutex<Duration>>,
 }
+
+/// An object as it was, and from when on; `None`: it was not there.
+type Versions = Vec<(Instant, Option<Value>)>;
 
 /// What the watches of each controller report: the objects that it is to look at.
 #[derive(Default)]
 pub struct Watches {
     reported: Mutex<BTreeMap<&'static str, BTreeSet<String>>>,
+    /// Each object of the controllers, by resource and name.
+    versions: Mutex<BTreeMap<(String, String), Versions>>,
     changed: Notify,
 }
 
@@ -55,6 +66,10 @@ impl Watches {
     /// As `controllers.rs` sets them up, but for what a controller has written itself.
     fn report(&self, change: &Change<'_>) {
         let object = change.new.or(change.old).unwrap();
+        if [UPGRADES, SAVEPOINTS].contains(&change.key.resource.as_str()) {
+            let key = (change.key.resource.clone(), change.key.name.clone());
+            self.versions.lock().unwrap().entry(key).or_default().push((Instant::now(), change.new.cloned()));
+        }
         let mut who: Vec<(&'static str, String)> = Vec::new();
         match change.key.resource.as_str() {
             UPGRADES => {
@@ -125,12 +140,23 @@ impl World {
         let clock = Clock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let storage = Arc::new(InMemory::new());
         let kube = ApiServer::new(clock.clone(), kinds());
-        let flink = Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone());
+        let flink = Settings {
+            lease: Duration::from_secs(15),
+            ..Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone())
+        };
         let records = flink.records.clone();
         let workload = Workload::new(&kube, workload::Settings::new(flink, images::jars));
         let truth = Truth::new(kube.clone(), workload.clone(), records, storage.clone());
-        let world =
-            Self { clock, kube, workload, storage, truth, invariants: Invariants::default(), watches: Arc::default() };
+        let world = Self {
+            clock,
+            kube,
+            workload,
+            storage,
+            truth,
+            invariants: Invariants::default(),
+            watches: Arc::default(),
+            stale: Arc::default(),
+        };
         common::create_namespace(&world.kube).await;
         common::create_store(&world.kube).await;
         let (invariants, watches, truth) = (world.invariants.clone(), world.watches.clone(), world.truth.clone());
@@ -139,6 +165,9 @@ impl World {
             watches.report(change);
             if change.client.starts_with(OPERATOR) && change.key.resource == UPGRADES {
                 truth.status_written(change);
+            }
+            if change.client.starts_with(OPERATOR) && change.key.resource == SAVEPOINTS {
+                truth.savepoint_written(change);
             }
         }));
         world
@@ -171,6 +200,45 @@ impl World {
         jobs.delete(NAME, &DeleteParams::default()).await.unwrap();
     }
 
+    /// A user annotates it.
+    pub async fn annotate(&self, key: &str, value: &str) {
+        let jobs = objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE));
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        jobs.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+    }
+
+    /// The id of the active job.
+    pub fn active_job(&self) -> String {
+        self.status().active.unwrap().submission.job_id
+    }
+
+    /// A user cancels the active job in Flink.
+    pub async fn cancel_in_flink(&self) {
+        let job = self.active_job();
+        let cluster = self.workload.clusters().into_iter().find(|one| one.live_jobs().contains(&job)).unwrap();
+        let request = http::Request::patch(format!("http://any/jobs/{job}?mode=cancel")).body(Bytes::new()).unwrap();
+        assert_eq!(cluster.handle(request).await.unwrap().status(), 202);
+    }
+
+    /// Why it is not Ready.
+    pub fn is_not_ready(&self, reason: &str) -> bool {
+        let status = self.status();
+        let ready = condition::find(&status.conditions, types::READY);
+        ready.is_some_and(|ready| ready.status == "False" && ready.reason == reason)
+    }
+
+    /// The process of a revision's JobManager.
+    pub fn job_manager_instance(&self, revision: i64) -> Option<String> {
+        let pod = self.kube.object("pods", NAMESPACE, &naming::job_manager_pod_name(NAME, revision))?;
+        let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
+        Some(format!("{}/{restarts}", pod["metadata"]["uid"].as_str()?))
+    }
+
+    /// Somebody deletes a ConfigMap.
+    pub async fn delete_config_map(&self, name: &str) {
+        objects(&self.kube, "v1", "ConfigMap", Some(NAMESPACE)).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
     /// A user takes a savepoint of the job.
     pub async fn savepoint(&self, name: &str) {
         let spec = json!({"jobRef": {"kind": "FlinkJobUpgrade", "name": NAME}});
@@ -189,6 +257,17 @@ impl World {
     pub fn is_at(&self, step: UpgradeStep) -> bool {
         let upgrade = self.kube.object(UPGRADES, NAMESPACE, NAME);
         upgrade.is_some_and(|upgrade| upgrade["status"]["upgrade"]["step"] == step.as_str())
+    }
+
+    /// The process of the first revision's first TaskManager is stopped, or goes on.
+    pub fn signal_task_manager(&self, stops: bool) {
+        let names = self.names("pods");
+        let Some(name) = names.iter().find(|name| name.starts_with("orders-1-taskmanager-")) else { return };
+        if stops {
+            self.workload.stop_process(name);
+        } else {
+            self.workload.continue_process(name);
+        }
     }
 
     /// Somebody deletes the pod of a TaskManager.
@@ -222,6 +301,15 @@ impl World {
     pub fn names(&self, resource: &str) -> Vec<String> {
         let name = |object: &Value| object.pointer("/metadata/name")?.as_str().map(str::to_owned);
         self.kube.objects(resource).iter().filter_map(name).collect()
+    }
+
+    /// A controller's object as its cache has it.
+    pub fn cached<T: DeserializeOwned>(&self, resource: &str, name: &str) -> Option<T> {
+        let seen = Instant::now().checked_sub(*self.stale.lock().unwrap())?;
+        let versions = self.watches.versions.lock().unwrap();
+        let versions = versions.get(&(resource.to_owned(), name.to_owned()))?;
+        let (_, version) = versions.iter().rfind(|(from, _)| *from <= seen)?;
+        version.as_ref().map(read)
     }
 
     pub fn object<T: DeserializeOwned>(&self, resource: &str, name: &str) -> Option<T> {
@@ -285,13 +373,16 @@ impl Transport for Network {
     async fn send(
         &self,
         request: http::Request<Vec<u8>>,
-        _limit: std::time::Duration,
+        limit: Duration,
     ) -> Result<http::Response<Vec<u8>>, Undelivered> {
         let world = &self.world;
         world.workload.settle().await.unwrap();
         let answer = delivered(&self.faults, request, async |request| {
             world.truth.before_request(&request);
             let answer = world.workload.handle(request).await;
+            if matches!(answer, Err(Down::CutOff | Down::Stopped)) {
+                tokio::time::sleep(limit).await;
+            }
             world.truth.look();
             answer
         });

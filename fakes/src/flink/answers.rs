@@ -58,6 +58,10 @@ impl State {
             }
             Call::Exceptions { job, most } => self.about(&job, |job| views::exceptions(job, version, most)),
             Call::Checkpoints(id) => self.checkpoints(&id),
+            Call::CheckpointsConfig(id) => {
+                let on_disk = self.settings.checkpoint_directory.is_some();
+                self.about(&id, |_| views::checkpoints_config(version, on_disk))
+            }
             Call::Cancel(id) => match self.cancel(&id) {
                 Some(Ok(())) => Answer::new(202, json!({})),
                 Some(Err(state)) => {
@@ -189,7 +193,7 @@ impl State {
     fn is_duplicate(&self, id: &str) -> bool {
         let forgets = self.settings.version == Version::V1_20 && self.settings.high_availability;
         let ended = self.job(id).is_none_or(|job| job.state.is_terminal());
-        self.durable.contains_key(id) || (self.submitted.contains(id) && !(forgets && ended))
+        self.durable().contains_key(id) || (self.submitted.contains(id) && !(forgets && ended))
     }
 
     fn no_such_operator(&mut self, id: &str, script: JobScript, location: &str) -> Answer {

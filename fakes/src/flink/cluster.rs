@@ -18,10 +18,19 @@ use super::settings::{JobScript, Settings};
 use super::snapshots::{METADATA, checkpoint_id};
 use super::state::{Due, State};
 
-/// Nobody listens: the JobManager's process is dead.
+/// Why a request has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("connection refused: the JobManager's process is dead")]
-pub struct Down;
+pub enum Down {
+    /// Nobody listens: the JobManager's process is dead.
+    #[error("connection refused: the JobManager's process is dead")]
+    Dead,
+    /// No way leads there: no connection is made.
+    #[error("no route to host")]
+    CutOff,
+    /// It is received, by a process that is stopped: whatever it asks for is done once that goes on.
+    #[error("no answer within the time: the JobManager's process is stopped")]
+    Stopped,
+}
 
 /// What a test does as the `_metadata` of a savepoint has been written.
 type OnMetadata = Arc<dyn Fn(&Cluster, &str) + Send + Sync>;
@@ -72,22 +81,31 @@ impl Cluster {
     /// What a request to the JobManager is answered with.
     ///
     /// # Errors
-    /// Nobody listens.
+    /// Nobody listens, or answers.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Down> {
-        let call = Call::of(&request);
+        let failed = |error| Ok(Answer::server_error(&format!("java.io.IOException: {error}")).into());
         if let Err(error) = self.settle().await {
-            return Ok(Answer::server_error(&format!("java.io.IOException: {error}")).into());
+            return failed(error);
         }
+        if let Some(stopped) = &mut self.state().stopped {
+            stopped.requests.push(request);
+            return Err(Down::Stopped);
+        }
+        let answer = self.answer(&request).await?;
+        // What a request does to files is done with its answer.
+        match self.settle().await {
+            Ok(()) => Ok(answer.into()),
+            Err(error) => failed(error),
+        }
+    }
+
+    async fn answer(&self, request: &http::Request<Bytes>) -> Result<Answer, Down> {
+        let call = Call::of(request);
         let snapshot = match call.as_ref().ok().and_then(Call::savepoint_path) {
             Some(path) => self.checkpoint_id(path).await,
             None => None,
         };
-        let answer = self.changing().answer(call, snapshot).ok_or(Down)?;
-        // What a request does to files is done with its answer.
-        match self.settle().await {
-            Ok(()) => Ok(answer.into()),
-            Err(error) => Ok(Answer::server_error(&format!("java.io.IOException: {error}")).into()),
-        }
+        self.changing().answer(call, snapshot).ok_or(Down::Dead)
     }
 
     /// Does what is due, files included.
@@ -96,6 +114,11 @@ impl Cluster {
     /// The store refuses a file.
     pub async fn settle(&self) -> object_store::Result<()> {
         drop(self.current());
+        let late = std::mem::take(&mut self.state().late_requests);
+        for request in late {
+            // Nobody waits for the answer any more.
+            let _ = self.answer(&request).await;
+        }
         let _order = self.0.files.lock().await;
         let storage = self.state().settings.storage.clone();
         loop {
@@ -167,6 +190,28 @@ impl Cluster {
         }
     }
 
+    /// The JobManager's process is stopped, as by SIGSTOP, and knows nothing of it: it says nothing, and what it does by
+    /// itself comes later. Its tasks go on, until they miss it.
+    pub fn stop_job_manager(&self) {
+        self.changing().stop_job_manager();
+    }
+
+    /// It goes on, with what was asked of it meanwhile.
+    pub fn continue_job_manager(&self) {
+        self.changing().continue_job_manager();
+    }
+
+    /// The process of a TaskManager is stopped, for less than the heartbeat timeout: tasks that exchange records with its
+    /// own stand still as well, and no barrier gets through.
+    pub fn stop_task_manager(&self, name: &str) {
+        self.changing().stop_task_manager(name);
+    }
+
+    /// It goes on.
+    pub fn continue_task_manager(&self, name: &str) {
+        self.changing().continue_task_manager(name);
+    }
+
     /// A TaskManager's process is started, and has registered.
     pub fn start_task_manager(&self, name: &str) {
         self.changing().start_task_manager(name);
@@ -208,20 +253,8 @@ impl Cluster {
         self.current().instance
     }
 
-    /// The names of the ConfigMaps that high availability has now.
-    #[must_use]
-    pub fn high_availability_maps(&self) -> Vec<String> {
-        let state = self.current();
-        if !state.settings.high_availability {
-            return Vec::new();
-        }
-        let id = &state.settings.cluster_id;
-        let jobs = state.durable.keys().map(|job| format!("{id}-{job}-config-map"));
-        std::iter::once(format!("{id}-cluster-config-map")).chain(jobs).collect()
-    }
-
     /// The moments are applied up to now, with what hooks do at them.
-    fn current(&self) -> MutexGuard<'_, State> {
+    pub(super) fn current(&self) -> MutexGuard<'_, State> {
         loop {
             let mut state = self.state();
             match state.next() {
@@ -241,14 +274,14 @@ impl Cluster {
     }
 
     /// As [`Cluster::current`], to change something.
-    fn changing(&self) -> MutexGuard<'_, State> {
+    pub(super) fn changing(&self) -> MutexGuard<'_, State> {
         let state = self.current();
         // Who waits for the next event looks again as soon as the guard is gone.
         self.0.changed.notify_one();
         state
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -238,6 +238,8 @@ pub(super) struct Job {
     pub lost_tasks: bool,
     /// No barrier gets through.
     pub held: bool,
+    /// The process of a TaskManager is stopped that runs some of its tasks.
+    pub stands_still: bool,
     pub durable: Durable,
 }
 
@@ -255,6 +257,7 @@ impl Job {
             stopped_at: None,
             lost_tasks: false,
             held: durable.script.backpressure,
+            stands_still: false,
             durable,
         }
     }

@@ -29,9 +29,9 @@ impl State {
         // A job of this id that has ended makes room.
         self.jobs.retain(|job| job.id != id);
         let location = durable.from.as_ref().map(|from| from.location.as_str());
-        self.settings.records.submitted(&self.settings.cluster_id, id, location);
+        self.settings.records.submitted(&self.name, id, location);
         if self.settings.high_availability {
-            self.durable.insert(id.to_owned(), (durable.clone(), None));
+            self.durable().insert(id.to_owned(), (durable.clone(), None));
         }
         self.take_up(id, durable, INITIALIZATION);
     }
@@ -51,7 +51,7 @@ impl State {
                 job.set_tasks(Tasks::Running, at);
                 let (bounded, fails) = (job.script().bounded, job.script().fails_after);
                 let from = job.snapshots.restored.as_ref().map(|from| from.location.clone());
-                self.settings.records.begin(&self.settings.cluster_id, id, self.instance, from.as_deref(), self.now);
+                self.settings.records.begin(&self.name, id, self.instance, from.as_deref(), self.now);
                 if let Some(bounded) = bounded {
                     self.job_after(bounded, id, JobStep::Ended);
                 }
@@ -128,6 +128,7 @@ impl State {
         job.thrown.truncate(EXCEPTIONS);
         job.attempt += 1;
         job.lost_tasks = false;
+        job.stands_still = false;
         job.change(if restarts { JobState::Restarting } else { JobState::Failing }, at);
         job.set_tasks(Tasks::Canceled, at);
         match next {
@@ -170,7 +171,11 @@ impl State {
         let Some(job) = self.job_mut(id) else { return };
         job.change(state, at);
         job.set_tasks(tasks, at);
-        let stored = if self.settings.high_availability { RESULT_STORED } else { Duration::ZERO };
+        let stored = match (self.settings.high_availability, self.settings.finished_runs_again) {
+            (false, _) => Duration::ZERO,
+            (true, false) => RESULT_STORED,
+            (true, true) => self.settings.clean_up,
+        };
         self.after(stored, Event::ResultStored(id.to_owned()));
         self.deploy_waiting();
     }

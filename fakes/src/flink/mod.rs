@@ -12,6 +12,7 @@ mod answers;
 mod cause;
 mod cluster;
 mod files;
+mod high_availability;
 mod http_answer;
 mod job;
 mod lifecycle;
@@ -24,12 +25,14 @@ mod settings;
 mod snapshots;
 mod snapshotting;
 mod state;
+mod stopped;
 mod views;
 
 #[cfg(test)]
 mod tests;
 
 pub use cluster::{Cluster, Down};
+pub use high_availability::LEADERS;
 pub use records::{Records, Run, Submit};
 pub use serve::Served;
 pub use settings::{Format, JobScript, Main, RestartStrategy, Settings, Snapshots, Version, Vertex};

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::job::{Durable, Job, JobState, Tasks};
-use super::settings::Version;
 use super::state::{Event, JobStep, State};
 
 /// How far the JobManager's process is.
@@ -39,26 +38,21 @@ const ELECTION: Duration = Duration::from_secs(2);
 /// Reads the job's graph and its newest checkpoint.
 const RECOVERY: Duration = Duration::from_millis(500);
 /// The connection to a dead TaskManager closes.
-const LOSS_NOTICED: Duration = Duration::from_millis(300);
-
-/// From a job's end until high availability has forgotten it.
-fn clean_up(version: Version) -> Duration {
-    match version {
-        Version::V1_20 => Duration::from_millis(1200),
-        Version::V2_3 => Duration::from_millis(300),
-    }
-}
+pub(super) const LOSS_NOTICED: Duration = Duration::from_millis(300);
 
 impl State {
     /// Another process of the JobManager is started, and leads after this time. With high availability it recovers what
     /// was not cleaned up.
     pub fn start_job_manager(&mut self, leads_after: Duration) {
+        let lease = self.led_until.duration_since(self.now);
         self.after(leads_after.saturating_sub(ELECTION.min(leads_after / 4)), Event::Listens);
-        self.after(leads_after, Event::Leads);
+        self.after(leads_after.max(lease), Event::Leads);
     }
 
     /// `kill -9` of the JobManager: its tasks go on until they miss it.
     pub fn kill_job_manager(&mut self) {
+        self.stopped = None;
+        self.late_requests.clear();
         self.forget_events(Event::survives);
         self.jobs.clear();
         self.operations.clear();
@@ -66,6 +60,9 @@ impl State {
         self.checkpoints.clear();
         self.submitted.clear();
         self.phase = Phase::Dead;
+        if self.settings.high_availability {
+            self.led_until = self.now + self.settings.lease;
+        }
         let instance = self.instance;
         self.after(self.settings.heartbeat_timeout, Event::HeartbeatTimeout(instance));
     }
@@ -73,6 +70,7 @@ impl State {
     /// The JobManager is told to end, and ends its tasks before.
     pub fn end_job_manager(&mut self) {
         self.kill_job_manager();
+        self.led_until = self.now;
         self.free_slots(|_| true);
     }
 
@@ -89,14 +87,15 @@ impl State {
         // A new leader ends the tasks of the old one.
         let instance = self.instance;
         self.free_slots(|(_, of)| *of < instance);
-        for (id, (durable, ended)) in self.durable.clone() {
+        let kept = self.durable().clone();
+        for (id, (durable, ended)) in kept {
             match ended {
                 Some(mut job) => {
                     // From the job result store: it knows that the job ended, and nothing of its tasks.
                     job.tasks = Tasks::None;
                     job.snapshots = super::job::Snapshots::default();
                     self.jobs.push(job);
-                    self.after(clean_up(self.settings.version), Event::CleanedUp(id));
+                    self.after(self.settings.clean_up, Event::CleanedUp(id));
                 }
                 None => self.take_up(&id, durable, RECOVERY),
             }
@@ -119,9 +118,10 @@ impl State {
     /// A job has come to its end: high availability forgets it soon.
     pub(super) fn forget_soon(&mut self, id: &str) {
         let Some(job) = self.job(id).cloned() else { return };
-        if let Some((_, ended)) = self.durable.get_mut(id) {
-            *ended = Some(job);
-            self.after(clean_up(self.settings.version), Event::CleanedUp(id.to_owned()));
+        let known = self.durable().get_mut(id).map(|(_, ended)| *ended = Some(job)).is_some();
+        if known {
+            let after = if self.settings.finished_runs_again { Duration::ZERO } else { self.settings.clean_up };
+            self.after(after, Event::CleanedUp(id.to_owned()));
         }
     }
 
@@ -179,7 +179,7 @@ impl State {
         (slots().count(), slots().filter(|slot| slot.is_none()).count())
     }
 
-    fn free_slots(&mut self, which: impl Fn(&(String, u32)) -> bool) {
+    pub(super) fn free_slots(&mut self, which: impl Fn(&(String, u32)) -> bool) {
         for slot in self.task_managers.iter_mut().flat_map(|one| &mut one.slots) {
             slot.take_if(|task| which(task));
         }
@@ -190,7 +190,7 @@ impl State {
     fn end_runs(&self) {
         let slots = || self.task_managers.iter().flat_map(|one| &one.slots).flatten();
         let has_slot = |job: &str, instance| slots().any(|(of, by)| of == job && *by == instance);
-        self.settings.records.end(&self.settings.cluster_id, has_slot, self.now);
+        self.settings.records.end(&self.name, has_slot, self.now);
     }
 
     /// A job's tasks of this instance end; those that a dead one has sent go on.
@@ -220,7 +220,7 @@ impl State {
             .map(|job| (job.id.clone(), job.script().slots(), job.script().deployment))
             .collect();
         for (id, slots, deployment) in waiting {
-            if self.phase == Phase::Leads && self.allocate(&id, slots) {
+            if self.phase == Phase::Leads && self.stopped.is_none() && self.allocate(&id, slots) {
                 let at = self.timestamp();
                 if let Some(job) = self.job_mut(&id) {
                     job.set_tasks(Tasks::Deploying, at);

@@ -67,6 +67,7 @@ recordings! {
     CANCEL_FINISHED = "cancel-finished";
     CANCEL_UNKNOWN = "cancel-unknown";
     CHECKPOINTS = "checkpoints";
+    CHECKPOINTS_CONFIG = "checkpoints-config";
     CHECKPOINTS_IN_PROGRESS = "checkpoints-in-progress";
     CHECKPOINTS_NONE = "checkpoints-none";
     CHECKPOINTS_RESTORED = "checkpoints-restored-no-claim";

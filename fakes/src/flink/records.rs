@@ -18,12 +18,14 @@ struct Kept {
     snapshots: BTreeMap<String, u64>,
     runs: Vec<Run>,
     submits: Vec<Submit>,
+    /// How many clusters had an id.
+    clusters: BTreeMap<String, u32>,
 }
 
 /// All tasks of a job, from the moment that they run until they have ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The cluster's id.
+    /// The cluster: its id, and a number if others had that id before.
     pub cluster: String,
     /// The job's id.
     pub job: String,
@@ -45,7 +47,7 @@ pub struct Run {
 /// A job that a JobManager took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submit {
-    /// The cluster's id.
+    /// The cluster, as in [`Run`].
     pub cluster: String,
     /// The job's id.
     pub job: String,
@@ -98,6 +100,15 @@ impl Records {
         self.kept().snapshots.clone()
     }
 
+    /// The name of a new cluster with this id: clusters that follow each other may have the same, and their tasks are
+    /// not to be confused.
+    pub(super) fn name(&self, cluster_id: &str) -> String {
+        let mut kept = self.kept();
+        let count = kept.clusters.entry(cluster_id.to_owned()).or_default();
+        *count += 1;
+        if *count == 1 { cluster_id.to_owned() } else { format!("{cluster_id}#{count}") }
+    }
+
     pub(super) fn submitted(&self, cluster: &str, job: &str, from: Option<&str>) {
         let (cluster, job) = (cluster.to_owned(), job.to_owned());
         self.kept().submits.push(Submit { cluster, job, from: from.map(str::to_owned) });
@@ -124,7 +135,14 @@ impl Records {
         }
     }
 
-    /// A stop came to nothing, and the tasks go on.
+    /// The tasks of a job stand still.
+    pub(super) fn stand_still(&self, cluster: &str, job: &str, now: Instant) {
+        if let Some(run) = self.kept().runs.iter_mut().rev().find(|run| run.is(cluster, job)) {
+            run.stand_still(now);
+        }
+    }
+
+    /// A stop came to nothing, or what kept them, and the tasks go on.
     pub(super) fn go_on(&self, cluster: &str, job: &str, now: Instant) {
         if let Some(run) = self.kept().runs.iter_mut().rev().find(|run| run.is(cluster, job)) {
             run.since.get_or_insert(now);

@@ -18,6 +18,7 @@ pub(super) enum Call {
     Job(String),
     Status(String),
     Checkpoints(String),
+    CheckpointsConfig(String),
     Exceptions { job: String, most: usize },
     Cancel(String),
     Savepoint { job: String, stop: bool, body: SavepointBody },
@@ -80,6 +81,7 @@ impl Call {
             ("PATCH", []) if parameter(query, "mode").is_none_or(|mode| mode == "cancel") => Self::Cancel(job),
             ("GET", ["status"]) => Self::Status(job),
             ("GET", ["checkpoints"]) => Self::Checkpoints(job),
+            ("GET", ["checkpoints", "config"]) => Self::CheckpointsConfig(job),
             ("GET", ["exceptions"]) => {
                 let most = parameter(query, "maxExceptions").and_then(|most| most.parse().ok()).unwrap_or(usize::MAX);
                 Self::Exceptions { job, most }

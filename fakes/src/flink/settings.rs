@@ -56,6 +56,8 @@ pub struct Settings {
     pub high_availability: bool,
     /// `kubernetes.cluster-id`: begins the names of its ConfigMaps.
     pub cluster_id: String,
+    /// `jobmanager.rpc.address`.
+    pub address: String,
     /// `kubernetes.namespace`.
     pub namespace: String,
     /// Where its files go.
@@ -74,6 +76,14 @@ pub struct Settings {
     pub results_kept: Duration,
     /// `heartbeat.timeout`: how long TaskManagers go on without a JobManager that knows them.
     pub heartbeat_timeout: Duration,
+    /// `high-availability.kubernetes.leader-election.lease-duration`: at least so long after `kill -9` of a JobManager
+    /// there is no other leader.
+    pub lease: Duration,
+    /// With high availability: from the end of a job, once its result is stored, until it is forgotten.
+    pub clean_up: Duration,
+    /// With high availability: the result of a job that ended is stored only when the job is forgotten, so that a
+    /// JobManager which is killed in between is followed by one that runs the job again. Else it is stored at once.
+    pub finished_runs_again: bool,
     /// How many TaskManagers there are.
     pub task_managers: usize,
     /// How many slots each of them has.
@@ -85,7 +95,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Two TaskManagers of one slot each, Flink's defaults, no default directory for savepoints, checkpoints below
+    /// Two TaskManagers of one slot each, Flink's defaults but for the lease, which is over at once, no default directory for savepoints, checkpoints below
     /// `<root>/checkpoints`.
     #[must_use]
     pub fn new(version: Version, storage: Arc<dyn ObjectStore>, storage_root: &str, clock: Clock) -> Self {
@@ -94,6 +104,7 @@ impl Settings {
             version,
             high_availability: false,
             cluster_id: "fake".to_owned(),
+            address: "fake".to_owned(),
             namespace: "default".to_owned(),
             storage,
             checkpoint_directory: Some(format!("{storage_root}/checkpoints")),
@@ -103,6 +114,12 @@ impl Settings {
             refresh_interval: Duration::from_secs(3),
             results_kept: Duration::from_secs(5 * 60),
             heartbeat_timeout: Duration::from_secs(50),
+            lease: Duration::ZERO,
+            clean_up: match version {
+                Version::V1_20 => Duration::from_millis(1200),
+                Version::V2_3 => Duration::from_millis(300),
+            },
+            finished_runs_again: false,
             task_managers: 2,
             slots: 1,
             jars: Vec::new(),

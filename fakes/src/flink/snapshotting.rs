@@ -149,7 +149,7 @@ impl State {
             operation,
             then_cancel,
         });
-        let (held, takes) = (job.held, job.script().snapshot);
+        let (held, takes) = (job.held || job.stands_still, job.script().snapshot);
         match refused {
             Some(cause) => self.snapshot_after(REFUSED, id, number, SnapshotStep::Refused(cause)),
             None if held => {}
@@ -158,7 +158,7 @@ impl State {
         self.persist(id);
     }
 
-    fn snapshot_after(&mut self, delay: Duration, job: &str, id: i64, step: SnapshotStep) {
+    pub(super) fn snapshot_after(&mut self, delay: Duration, job: &str, id: i64, step: SnapshotStep) {
         self.after(delay, Event::Snapshot { job: job.to_owned(), id, step });
     }
 
@@ -181,11 +181,15 @@ impl State {
         let at = self.timestamp();
         let version = self.settings.version;
         let root = self.settings.storage_root.clone();
-        let (now, cluster) = (self.now, self.settings.cluster_id.clone());
+        let (now, cluster) = (self.now, self.name.clone());
         let records = self.settings.records.clone();
         let job = self.job_mut(id)?;
         // A dead TaskManager acknowledges nothing.
         if job.lost_tasks && step != SnapshotStep::Completed {
+            return None;
+        }
+        // Who is stopped goes on with it later.
+        if job.stands_still && matches!(step, SnapshotStep::StateWritten | SnapshotStep::MetadataWritten) {
             return None;
         }
         let script = job.script().clone();
@@ -293,7 +297,7 @@ impl State {
         }
         self.conclude(snapshot.operation.as_ref(), Operation::Failed(cause.clone(), self.now));
         if matches!(snapshot.kind, Kind::SyncSavepoint(_)) && self.job(id).is_some_and(Job::runs) {
-            self.settings.records.go_on(&self.settings.cluster_id, id, self.now);
+            self.settings.records.go_on(&self.name, id, self.now);
         }
         if let Some(job) = self.job_mut(id) {
             job.snapshots.end(snapshot);

@@ -2,8 +2,10 @@
 //! after the other, in the order of their times.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
@@ -105,10 +107,25 @@ pub(super) struct Cached<T> {
     pub value: T,
 }
 
+/// What high availability keeps of jobs; with the job itself once it has ended, as the job result store does.
+pub(super) type Kept = BTreeMap<String, (Durable, Option<Job>)>;
+
+/// A JobManager's process that is stopped.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    pub since: Instant,
+    /// What would have happened meanwhile, and when.
+    pub events: Vec<(Instant, Event)>,
+    /// What was asked of it meanwhile.
+    pub requests: Vec<http::Request<Bytes>>,
+}
+
 /// A cluster.
 #[derive(Debug)]
 pub(super) struct State {
     pub settings: Settings,
+    /// The name of its tasks in the records: no other cluster has it.
+    pub name: String,
     /// The moment at which something happens.
     pub now: Instant,
     /// No event is applied, so that what is done now is done at the moment of the last one.
@@ -119,6 +136,10 @@ pub(super) struct State {
     pub outbox: Outbox,
 
     // What dies with the JobManager's process.
+    /// It is stopped.
+    pub stopped: Option<Stopped>,
+    /// What was asked of it while it was stopped.
+    pub late_requests: Vec<http::Request<Bytes>>,
     pub instance: u32,
     pub phase: Phase,
     pub jobs: Vec<Job>,
@@ -130,8 +151,10 @@ pub(super) struct State {
 
     // What does not.
     pub task_managers: Vec<TaskManager>,
-    /// What high availability keeps of jobs; with the job itself once it has ended, as the job result store does.
-    pub durable: BTreeMap<String, (Durable, Option<Job>)>,
+    /// Until then there is no other leader.
+    pub led_until: Instant,
+    /// A later cluster of the same `kubernetes.cluster-id` finds it.
+    pub durable: Arc<Mutex<Kept>>,
 }
 
 impl State {
@@ -140,12 +163,15 @@ impl State {
         let task_managers =
             (0..settings.task_managers).map(|number| TaskManager::new(name(number), settings.slots)).collect();
         Self {
+            name: settings.records.name(&settings.cluster_id),
             settings,
             now: Instant::now(),
             holds_still: false,
             agenda: BTreeMap::new(),
             count: 0,
             outbox: Outbox::new(),
+            stopped: None,
+            late_requests: Vec::new(),
             instance: 1,
             phase: Phase::Leads,
             jobs: Vec::new(),
@@ -154,7 +180,8 @@ impl State {
             checkpoints: BTreeMap::new(),
             submitted: BTreeSet::new(),
             task_managers,
-            durable: BTreeMap::new(),
+            led_until: Instant::now(),
+            durable: Arc::default(),
         }
     }
 
@@ -190,7 +217,7 @@ impl State {
             Event::HeartbeatTimeout(instance) => self.heartbeat_timeout(instance),
             Event::ResultStored(job) => self.result_stored(&job),
             Event::CleanedUp(job) => {
-                self.durable.remove(&job);
+                self.durable().remove(&job);
             }
         }
         None
@@ -198,7 +225,20 @@ impl State {
 
     pub fn after(&mut self, delay: Duration, event: Event) {
         self.count += 1;
-        self.agenda.insert((self.now + delay, self.count), event);
+        match &mut self.stopped {
+            Some(stopped) if !event.survives() => stopped.events.push((self.now + delay, event)),
+            _ => {
+                self.agenda.insert((self.now + delay, self.count), event);
+            }
+        }
+    }
+
+    /// Takes the events that a stopped process would have brought about.
+    pub fn take_events(&mut self) -> Vec<(Instant, Event)> {
+        let all = std::mem::take(&mut self.agenda);
+        let (stay, taken): (BTreeMap<_, _>, _) = all.into_iter().partition(|(_, event)| event.survives());
+        self.agenda = stay;
+        taken.into_iter().map(|((at, _), event)| (at, event)).collect()
     }
 
     pub fn job_after(&mut self, delay: Duration, job: &str, step: JobStep) {
@@ -243,9 +283,13 @@ impl State {
     /// What the ConfigMap of the job's checkpoints holds follows the job.
     pub fn persist(&mut self, id: &str) {
         let Some(durable) = self.job(id).map(|job| job.durable.clone()) else { return };
-        if let Some((kept, _)) = self.durable.get_mut(id) {
+        if let Some((kept, _)) = self.durable().get_mut(id) {
             *kept = durable;
         }
+    }
+
+    pub fn durable(&self) -> MutexGuard<'_, Kept> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An operation came to its end.

@@ -203,6 +203,15 @@ pub(super) fn checkpoints(snapshots: &Snapshots, version: Version, job: &str, ta
     body
 }
 
+/// `/jobs/:id/checkpoints/config`.
+pub(super) fn checkpoints_config(version: Version, on_disk: bool) -> Value {
+    let mut body = recorded::CHECKPOINTS_CONFIG.of(version, &[]).body;
+    let storage = if on_disk { "FileSystemCheckpointStorage" } else { "JobManagerCheckpointStorage" };
+    let externalization = json!({"enabled": true, "delete_on_cancellation": false});
+    extend(&mut body, json!({"externalization": externalization, "checkpoint_storage": storage}));
+    body
+}
+
 fn restored(restored: &Restored) -> Value {
     json!({"id": restored.id, "restore_timestamp": restored.at, "is_savepoint": restored.is_savepoint,
         "external_path": restored.location})

@@ -70,9 +70,9 @@ impl State {
                 metadata.insert(field.to_owned(), value);
             }
         }
-        // There is one node, and it has room.
+        // There is one node that can be reached, and it has room.
         if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.insert("nodeName".to_owned(), json!("node"));
+            spec.insert("nodeName".to_owned(), json!(self.node()));
         }
         self.ask("POST", &pods(&key.namespace), &pod);
     }

@@ -9,6 +9,8 @@
 //! 10 s; here each waits for the same time.
 
 mod controllers;
+mod hands;
+mod high_availability;
 mod node;
 mod settings;
 mod state;
@@ -75,7 +77,10 @@ impl Workload {
                 cluster.settle().await?;
             }
             let mut state = self.state();
-            state.take_in(std::mem::take(&mut *locked(&self.0.inbox)));
+            // What follows from it may be written at once, and is in the next.
+            let seen = std::mem::take(&mut *locked(&self.0.inbox));
+            state.take_in(seen);
+            state.leaders_write();
             if !state.next() {
                 return Ok(());
             }
@@ -108,9 +113,9 @@ impl Workload {
     /// What a request to a process in a pod is answered with: the host is the pod's address.
     ///
     /// # Errors
-    /// Nobody listens there.
+    /// Nobody listens there, or answers.
     pub async fn handle(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, Down> {
-        let cluster = self.state().listener(request.uri().host().unwrap_or_default()).ok_or(Down)?;
+        let cluster = self.state().listener(request.uri().host().unwrap_or_default())?;
         let answer = cluster.handle(request).await;
         self.0.changed.notify_one();
         answer

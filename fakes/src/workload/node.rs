@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::controllers::{owner_of, pods};
+use super::high_availability::is_high_availability;
 use super::state::{Event, State, text};
-use crate::flink::{self, Cluster};
+use crate::flink::{self, Cluster, Down};
+use crate::kube::Key;
 
 /// What a container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,25 +17,50 @@ pub(super) enum Process {
     TaskManager,
 }
 
+/// What a pod's node hears of it from the API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Node {
+    /// All.
+    Hears,
+    /// It is silent.
+    Silent,
+    /// It has not heard that the pod is deleted,
+    DeletedUnheard,
+    /// or that it is not there any more.
+    GoneUnheard,
+}
+
 /// A pod on the node.
 #[derive(Debug, Clone)]
 pub(super) struct Pod {
     namespace: String,
-    name: String,
+    pub name: String,
+    /// What made it.
+    owner: Option<Key>,
     /// Its first container's.
     container: String,
     image: String,
     /// Of the init containers, the first.
     init: Option<String>,
-    process: Option<Process>,
+    pub process: Option<Process>,
     /// The cluster that its process is of.
-    cluster: Option<Cluster>,
+    pub cluster: Option<Cluster>,
     address: String,
     restarts: u32,
     /// Its container runs.
-    runs: bool,
+    pub runs: bool,
     /// It was told to end.
     ends: bool,
+    pub node: Node,
+    /// Nobody reaches it.
+    pub cut_off: bool,
+}
+
+impl Pod {
+    /// Its node is silent.
+    pub fn is_silent(&self) -> bool {
+        self.node != Node::Hears
+    }
 }
 
 impl State {
@@ -49,6 +76,7 @@ impl State {
             _ => None,
         };
         let pod = Pod {
+            owner: owner_of(pod),
             name: text(pod, "/metadata/name"),
             container: first("/name"),
             image: first("/image"),
@@ -59,6 +87,8 @@ impl State {
             restarts: 0,
             runs: false,
             ends: false,
+            node: Node::Hears,
+            cut_off: false,
             namespace,
         };
         self.pods.insert(uid.clone(), pod);
@@ -84,11 +114,15 @@ impl State {
     fn new_cluster(&self, namespace: &str, image: &str, configuration: &BTreeMap<String, String>) -> Cluster {
         let common = self.settings.flink.clone();
         let value = |key: &str| configuration.get(key).cloned();
+        let address = value("jobmanager.rpc.address").unwrap_or_default();
+        let high_availability = is_high_availability(configuration);
         let number = |key: &str| configuration.get(key).and_then(|value| value.parse().ok());
         let refresh = number("web.refresh-interval").map(std::time::Duration::from_millis);
-        Cluster::without_processes(flink::Settings {
-            // The Service of its JobManager.
-            cluster_id: value("jobmanager.rpc.address").unwrap_or_default(),
+        let cluster = Cluster::without_processes(flink::Settings {
+            high_availability,
+            // Without, the Service of its JobManager names it as well.
+            cluster_id: value("kubernetes.cluster-id").filter(|_| high_availability).unwrap_or_else(|| address.clone()),
+            address,
             namespace: namespace.to_owned(),
             savepoint_directory: value("execution.checkpointing.savepoint-dir"),
             checkpoint_directory: value("execution.checkpointing.dir"),
@@ -96,12 +130,17 @@ impl State {
             slots: number("taskmanager.numberOfTaskSlots").and_then(|n| n.try_into().ok()).unwrap_or(1),
             jars: (self.settings.images)(image).unwrap_or_default(),
             ..common
-        })
+        });
+        // Who has the same id shares what is left.
+        if let Some(earlier) = self.clusters.values().find(|other| other.id() == cluster.id()) {
+            cluster.succeeds(earlier);
+        }
+        cluster
     }
 
     pub(super) fn container_starts(&mut self, uid: &str) {
         let pulled = |pod: &Pod| (self.settings.images)(&pod.image).is_some();
-        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends) else { return };
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends && !pod.is_silent()) else { return };
         if !pulled(pod) {
             return self.show(uid);
         }
@@ -127,13 +166,19 @@ impl State {
     }
 
     /// The process of a pod ends. `at_once`: as by `kill -9`.
-    fn end_process(&mut self, uid: &str, at_once: bool) {
+    pub(super) fn end_process(&mut self, uid: &str, at_once: bool) {
         let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.runs) else { return };
         pod.runs = false;
-        let Some(cluster) = &pod.cluster else { return };
-        match pod.process {
-            Some(Process::JobManager) => cluster.end_job_manager(at_once),
-            Some(Process::TaskManager) => cluster.end_task_manager(&pod.name),
+        let (Some(cluster), process, name) = (pod.cluster.clone(), pod.process, pod.name.clone()) else { return };
+        match process {
+            Some(Process::JobManager) => {
+                cluster.end_job_manager(at_once);
+                if !at_once {
+                    let (namespace, id) = cluster.id();
+                    self.leader_leaves(&namespace, &id);
+                }
+            }
+            Some(Process::TaskManager) => cluster.end_task_manager(&name),
             None => {}
         }
     }
@@ -152,6 +197,14 @@ impl State {
     }
 
     pub(super) fn pod_deleted(&mut self, uid: &str) {
+        // A Deployment has another one at once.
+        if let Some(owner) = self.pods.get(uid).and_then(|pod| pod.owner.clone()) {
+            self.control_soon(owner);
+        }
+        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.is_silent()) {
+            pod.node = Node::DeletedUnheard;
+            return;
+        }
         self.end_process(uid, false);
         if let Some(pod) = self.pods.get_mut(uid) {
             pod.ends = true;
@@ -160,6 +213,10 @@ impl State {
     }
 
     pub(super) fn remove_pod(&mut self, uid: &str) {
+        if let Some(pod) = self.pods.get_mut(uid).filter(|pod| pod.is_silent()) {
+            pod.node = Node::DeletedUnheard;
+            return;
+        }
         let Some(pod) = self.pods.get(uid) else { return };
         let options = json!({"gracePeriodSeconds": 0, "preconditions": {"uid": uid}});
         self.ask("DELETE", &format!("{}/{}", pods(&pod.namespace), pod.name), &options);
@@ -168,22 +225,29 @@ impl State {
     /// It is not in the API server any more, for whatever reason.
     pub(super) fn pod_gone(&mut self, pod: &Value) {
         let uid = text(pod, "/metadata/uid");
-        self.end_process(&uid, true);
-        self.pods.remove(&uid);
+        if let Some(pod) = self.pods.get_mut(&uid).filter(|pod| pod.is_silent()) {
+            pod.node = Node::GoneUnheard;
+        } else {
+            self.end_process(&uid, true);
+            self.pods.remove(&uid);
+        }
         if let Some(owner) = owner_of(pod) {
             self.control_soon(owner);
         }
     }
 
     /// Who listens at an address.
-    pub(super) fn listener(&self, address: &str) -> Option<Cluster> {
-        let pod = self.pods.values().find(|pod| pod.address == address && pod.runs)?;
-        pod.cluster.clone().filter(|_| pod.process == Some(Process::JobManager))
+    pub(super) fn listener(&self, address: &str) -> Result<Cluster, Down> {
+        let pod = self.pods.values().find(|pod| pod.address == address && pod.runs).ok_or(Down::Dead)?;
+        if pod.cut_off {
+            return Err(Down::CutOff);
+        }
+        pod.cluster.clone().filter(|_| pod.process == Some(Process::JobManager)).ok_or(Down::Dead)
     }
 
     /// Writes down how a pod is.
-    fn show(&self, uid: &str) {
-        let Some(pod) = self.pods.get(uid) else { return };
+    pub(super) fn show(&self, uid: &str) {
+        let Some(pod) = self.pods.get(uid).filter(|pod| !pod.is_silent()) else { return };
         let pulled = (self.settings.images)(&pod.image).is_some();
         let waiting = |reason: &str| json!({"waiting": {"reason": reason}});
         let not_pulled = json!({"waiting": {"reason": "ImagePullBackOff",

@@ -35,6 +35,8 @@ pub(super) enum Seen {
     Deleted(String),
     /// A pod is not there any more.
     Gone(Value),
+    /// Somebody, not Flink, has deleted a ConfigMap.
+    MapGone(Key),
 }
 
 impl Seen {
@@ -42,6 +44,7 @@ impl Seen {
         let deleted = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some();
         match (change.key.resource.as_str(), change.old, change.new) {
             ("statefulsets.apps" | "deployments.apps", ..) => Some(Self::Object(change.key.clone())),
+            ("configmaps", _, None) if change.client != FLINK => Some(Self::MapGone(change.key.clone())),
             ("pods", None, Some(new)) => Some(Self::Created(new.clone())),
             ("pods", Some(old), None) => Some(Self::Gone(old.clone())),
             ("pods", Some(old), Some(new)) if deleted(new) && !deleted(old) => {
@@ -57,6 +60,9 @@ pub(super) fn text(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
+/// The client whose writes are those of Flink's processes.
+pub(super) const FLINK: &str = "flink";
+
 /// Everything.
 pub(super) struct State {
     pub server: ApiServer,
@@ -69,6 +75,10 @@ pub(super) struct State {
     pub pods: BTreeMap<String, Pod>,
     /// Flink's clusters, by the UID of the ConfigMap that their pods mount.
     pub clusters: BTreeMap<String, Cluster>,
+    /// The ConfigMaps of high availability as leaders have written them, by namespace and name.
+    pub maps: BTreeMap<(String, String), BTreeMap<String, String>>,
+    /// How often a node became silent.
+    pub silences: u32,
 }
 
 impl State {
@@ -81,6 +91,8 @@ impl State {
             count: 0,
             pods: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            maps: BTreeMap::new(),
+            silences: 0,
         }
     }
 
@@ -92,6 +104,7 @@ impl State {
                 Seen::Created(pod) => self.pod_created(&pod),
                 Seen::Deleted(uid) => self.pod_deleted(&uid),
                 Seen::Gone(pod) => self.pod_gone(&pod),
+                Seen::MapGone(map) => self.map_gone(&map),
             }
         }
     }

@@ -1,3 +1,8 @@
+#[path = "hands_tests.rs"]
+mod hands;
+#[path = "high_availability_tests.rs"]
+mod high_availability;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,16 +27,28 @@ struct Test {
 
 impl Test {
     async fn new(image: &str) -> Self {
+        Self::of(image, "", |_| {}).await
+    }
+
+    /// With more in the configuration.
+    async fn of(image: &str, more: &str, change: impl FnOnce(&mut flink::Settings)) -> Self {
         let clock = Clock::new(DateTime::UNIX_EPOCH);
         let server = ApiServer::new(clock.clone(), Kind::built_ins());
-        let flink = flink::Settings::new(Version::V1_20, Arc::new(InMemory::new()), "s3://flink", clock);
+        let mut flink = flink::Settings::new(Version::V1_20, Arc::new(InMemory::new()), "s3://flink", clock);
+        change(&mut flink);
         let records = flink.records.clone();
         let jars = |image: &str| (image == "good").then(|| vec![("job.jar".to_owned(), JobScript::new("orders", 2))]);
         let test = Self { workload: Workload::new(&server, Settings::new(flink, jars)), server, records };
         test.ask("POST", "/api/v1/namespaces", &json!({"metadata": {"name": "shop"}}));
-        let config = "jobmanager.rpc.address: orders-1\nweb.refresh-interval: '100'\n";
+        let config = format!("jobmanager.rpc.address: orders-1\nweb.refresh-interval: '100'\n{more}");
         let map = json!({"metadata": {"name": "orders-1"}, "data": {"config.yaml": config}});
         test.ask("POST", "/api/v1/namespaces/shop/configmaps", &map);
+        test.starts(image).await;
+        test
+    }
+
+    /// Somebody creates what runs it.
+    async fn starts(&self, image: &str) {
         let set = |name: &str, process: &str, replicas: u32| {
             let container = json!({"name": "flink", "image": image, "args": [process]});
             let volumes = json!([{"name": "config", "configMap": {"name": "orders-1"}}]);
@@ -39,10 +56,9 @@ impl Test {
                 "spec": {"containers": [container], "volumes": volumes}});
             json!({"metadata": {"name": name}, "spec": {"replicas": replicas, "template": template}})
         };
-        test.ask("POST", &apps("statefulsets"), &set("jm", "jobmanager", 1));
-        test.ask("POST", &apps("deployments"), &set("tm", "taskmanager", 2));
-        test.pass(Duration::from_secs(2)).await;
-        test
+        self.ask("POST", &apps("statefulsets"), &set("jm", "jobmanager", 1));
+        self.ask("POST", &apps("deployments"), &set("tm", "taskmanager", 2));
+        self.pass(Duration::from_secs(2)).await;
     }
 
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -84,8 +100,12 @@ impl Test {
     }
 
     async fn jobs(&self) -> Option<Value> {
+        self.get("/jobs").await
+    }
+
+    async fn get(&self, path: &str) -> Option<Value> {
         let address = self.job_manager()?["status"]["podIP"].as_str()?.to_owned();
-        let request = http::Request::get(format!("http://{address}:8081/jobs")).body(Bytes::new()).unwrap();
+        let request = http::Request::get(format!("http://{address}:8081{path}")).body(Bytes::new()).unwrap();
         let answer = self.workload.handle(request).await.ok()?;
         serde_json::from_slice(answer.body()).ok()
     }

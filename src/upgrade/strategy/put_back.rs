@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::prewarm::{self, Restored};
-use super::{ending, recovery};
+use super::confirm::{self, Restored};
+use super::{ending, prewarm, recovery};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{FlinkJobUpgradeStatus, RestoreMode, StateSource, Submission, UpgradeFrom, UpgradeProgress};
 use crate::reconcile::Next;
@@ -129,13 +129,13 @@ fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgr
         }
         return prewarm::submit(o, draft, upgrade, from);
     };
-    if let Some(failure) = prewarm::ended(job) {
+    if let Some(failure) = confirm::ended(job) {
         let message = format!("revision {from} can't be put back: {failure}");
         status::stalled(o, draft, Reason::RollbackFailed, &message);
         return (None, Next::After(AT_REST));
     }
-    prewarm::follow(o, draft, submission);
-    match prewarm::restored(job, submission) {
+    confirm::follow(o, draft, submission);
+    match confirm::restored(job, submission) {
         Restored::AsAsked if job.all_tasks_running => {
             finish::put_back(o, draft, upgrade, submission.clone());
             (None, Next::Again)

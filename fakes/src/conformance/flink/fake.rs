@@ -99,7 +99,7 @@ impl World for Fake {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request =
             http::Request::builder().method(method).uri(path).body(Bytes::from(body)).map_err(|_| NoAnswer)?;
-        let response = self.cluster.handle(request).await.map_err(|flink::Down| NoAnswer)?;
+        let response = self.cluster.handle(request).await.map_err(|_| NoAnswer)?;
         let status = response.status().as_u16();
         Ok(Answer { status, body: serde_json::from_slice(response.body()).map_err(|_| NoAnswer)? })
     }
@@ -146,6 +146,7 @@ impl World for Fake {
     }
 
     async fn has_high_availability_map(&self, job: &str) -> Result<bool> {
-        Ok(self.cluster.high_availability_maps().iter().any(|name| name.ends_with(&format!("-{job}-config-map"))))
+        let maps = self.cluster.high_availability_maps().unwrap_or_default();
+        Ok(maps.keys().any(|name| name.ends_with(&format!("-{job}-config-map"))))
     }
 }

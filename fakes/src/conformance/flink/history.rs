@@ -11,6 +11,7 @@ use crate::flink::recorded;
 
 pub(super) const CASES: &[Case] = &[
     case!(history_of_checkpoints),
+    case!(how_checkpoints_are_taken),
     case!(history_of_a_savepoint),
     case!(history_of_a_savepoint_under_way),
     case!(history_of_a_failed_savepoint),
@@ -36,6 +37,20 @@ async fn history_of_checkpoints(world: &dyn World) -> Result<()> {
     let name = format!("/{job}/chk-{}", latest.get("id").and_then(Value::as_i64).unwrap_or_default());
     ensure!(path.ends_with(&name), "{path}, not …{name}");
     ensure!(body.pointer("/latest/restored") == Some(&Value::Null), "{body}");
+    Ok(())
+}
+
+/// What becomes of them as well, by the job's configuration and its code.
+async fn how_checkpoints_are_taken(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    let body = hands.get(&format!("/jobs/{job}/checkpoints/config")).await?.of(200)?;
+    shape::same(&recorded::CHECKPOINTS_CONFIG.of(world.version(), &[]).body, &body)?;
+    let expected = json!({"externalization": {"enabled": true, "delete_on_cancellation": false},
+        "checkpoint_storage": "FileSystemCheckpointStorage"});
+    has(&body, &expected)?;
+    let interval = body.get("interval").and_then(Value::as_i64).context("no interval")?;
+    ensure!(interval > 0 && interval < i64::MAX, "{body}");
     Ok(())
 }
 
