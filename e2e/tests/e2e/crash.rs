@@ -4,10 +4,15 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{
     job::{Job, Version},
     namespace::Sandbox,
+    operator::Armed,
 };
-use flink_savepoint_operator::api::FlinkJobUpgrade;
+use flink_savepoint_operator::{api::FlinkJobUpgrade, runtime::failpoint};
+use serde_json::json;
 
-use crate::story::{self, Upgraded};
+use crate::{
+    high_availability, operator_killed, recovery,
+    story::{self, Upgraded},
+};
 
 /// The trigger id is in the status; nothing was asked of Flink.
 pub const INTENT_RECORDED: &str = "savepoint.intent.after";
@@ -20,13 +25,61 @@ pub const SUBMIT_RECORDED: &str = "upgrade.submit.before";
 /// The new job runs; the status does not know.
 pub const SUBMITTED: &str = "upgrade.submit.after";
 
-/// Where it dies, in the order in which an upgrade passes there. In CI other scenarios' upgrades die at all of them but
-/// one; the planner's own tests die everywhere.
-const POINTS: &[&str] = &[INTENT_RECORDED, REQUEST_SENT, SAVEPOINT_COMPLETE, SUBMIT_RECORDED, SUBMITTED];
+/// Where it dies, in the order in which an upgrade passes there: before and after what must not be repeated, and after
+/// each other effect. In CI other scenarios' upgrades die at some of them.
+const POINTS: &[&str] = &[
+    "upgrade.status.after",
+    "upgrade.store-revision.after",
+    "upgrade.create-objects.after",
+    "upgrade.warm-up.after",
+    "upgrade.create-savepoint.after",
+    INTENT_RECORDED,
+    REQUEST_SENT,
+    SAVEPOINT_COMPLETE,
+    SUBMIT_RECORDED,
+    SUBMITTED,
+    "upgrade.trigger-checkpoint.after",
+    "upgrade.point-service.after",
+    "upgrade.delete-objects.after",
+];
+
+/// Those at which no operator dies on a real cluster. The sweeps over the fakes strike there, and at all others.
+const OVER_FAKES_ONLY: &[&str] = &[
+    // Only in the way that is not gone by itself.
+    "savepoint.lock.before",
+    "savepoint.lock.after",
+    "savepoint.sweep.before",
+    "savepoint.sweep.after",
+    "upgrade.delete-savepoint.before",
+    "upgrade.delete-savepoint.after",
+    "upgrade.cancel.before",
+    "upgrade.cancel.after",
+    // At a first start and at a deletion.
+    "upgrade.add-finalizer.before",
+    "upgrade.add-finalizer.after",
+    "upgrade.remove-finalizer.before",
+    "upgrade.remove-finalizer.after",
+    "upgrade.delete-record.before",
+    "upgrade.delete-record.after",
+    "upgrade.delete-service.before",
+    "upgrade.delete-service.after",
+    // Nothing was done yet: as if it had died a little earlier.
+    "upgrade.status.before",
+    "upgrade.store-revision.before",
+    "upgrade.create-objects.before",
+    "upgrade.delete-objects.before",
+    "upgrade.delete-pods.before",
+    "upgrade.point-service.before",
+    "upgrade.warm-up.before",
+    "upgrade.create-savepoint.before",
+    "upgrade.trigger-checkpoint.before",
+    "upgrade.delete-ha-config-maps.before",
+    "upgrade.remove-ha-storage.before",
+];
 
 /// One job, upgraded once for each point.
 pub async fn at_every_effect(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::counting(&sandbox.env, "orders", version);
+    let job = Job::counting(&sandbox.env, "orders", version).set("/spec/revisionHistoryLimit", json!(2 * POINTS.len()));
     let mut before = story::started(sandbox, &job).await?;
     let mut locations: Vec<String> = Vec::new();
     let mut rate = 200;
@@ -57,4 +110,34 @@ async fn upgraded(sandbox: &Sandbox, before: &FlinkJobUpgrade, changed: &Job, po
     let running: Vec<_> = jobs.iter().filter(|(_, state)| state != "FINISHED").collect();
     ensure!(running.len() == 1, "{jobs:?}");
     Ok(after)
+}
+
+/// Makes the operator die at a failpoint, with the full matrix.
+pub async fn arm_in_full<'a>(sandbox: &'a Sandbox, point: &str) -> Result<Option<Armed<'a>>> {
+    if !sandbox.env.full {
+        return Ok(None);
+    }
+    sandbox.operator.arm(point, &sandbox.namespace).await.map(Some)
+}
+
+/// Waits until it has died there, and is back.
+pub async fn fired(armed: Option<Armed<'_>>) -> Result<()> {
+    match armed {
+        Some(armed) => armed.fired(story::UPGRADE).await,
+        None => Ok(()),
+    }
+}
+
+/// With the full matrix the operator dies at every failpoint but those that are named here.
+#[test]
+fn every_failpoint_is_struck_or_known() {
+    let others = [recovery::PODS_TOLD, high_availability::CONFIG_MAPS_DELETED, high_availability::STORAGE_REMOVED];
+    let struck: Vec<&str> = POINTS.iter().copied().chain(others).chain(operator_killed::points()).collect();
+    for name in failpoint::NAMES {
+        let known = OVER_FAKES_ONLY.contains(name);
+        assert!(struck.contains(name) != known, "{name}: struck {}, known not to be {known}", struck.contains(name));
+    }
+    let unknown: Vec<_> =
+        struck.iter().chain(OVER_FAKES_ONLY).filter(|name| !failpoint::NAMES.contains(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }

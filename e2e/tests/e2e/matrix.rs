@@ -11,8 +11,8 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, life, operator_killed, outage, recovery, silent, start, store,
-    two_operators,
+    conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage, recovery,
+    silent, start, store, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -47,6 +47,7 @@ scenarios! {
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
     foreign_clusters on V1_20: foreign::clusters;
+    ha_recovers on V1_20: high_availability::recovers;
     job_manager_killed on V1_20: foreign::killed;
     job_recovers on V1_20: recovery::lost_and_made_again;
     job_replaced in_full: recovery::cut_off_and_replaced;

@@ -34,6 +34,14 @@ const WRITTEN: &[&str] = &["savepoint.status.before", "savepoint.status.after"];
 /// So long a savepoint takes its time.
 const SLOW: Behaviour = Behaviour::SnapshotsTake(Duration::from_secs(3));
 
+/// Passed only by a savepoint after which the job is cancelled.
+const CANCELS: &[&str] = &["savepoint.cancel.before", "savepoint.cancel.after"];
+
+/// All points at which it dies, with the full matrix.
+pub fn points() -> impl Iterator<Item = &'static str> {
+    [SOME, OTHERS, WRITTEN, CANCELS].into_iter().flatten().copied()
+}
+
 /// One job, one FlinkSavepoint for each failpoint; and jobs that are stopped or cancelled by one.
 pub async fn in_the_middle(sandbox: &Sandbox, version: Version) -> Result<()> {
     let full = sandbox.env.full;
@@ -62,7 +70,7 @@ pub async fn in_the_middle(sandbox: &Sandbox, version: Version) -> Result<()> {
     if full {
         ends(&foreign, REQUEST, stop.clone(), "FINISHED").await?;
         ends(&foreign, SAVEPOINT_COMPLETE, stop, "FINISHED").await?;
-        for point in ["savepoint.cancel.before", "savepoint.cancel.after"] {
+        for point in CANCELS {
             ends(&foreign, point, json!({"then": "Cancel"}), "CANCELED").await?;
         }
     }

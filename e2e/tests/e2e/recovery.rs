@@ -19,13 +19,16 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams};
 use serde_json::json;
 
-use crate::{store, story};
+use crate::{crash, store, story};
 
 /// JVM starts side by side, on a machine that is busy with another test.
 const RECOVERY: Duration = Duration::from_secs(120);
 /// Longer than anything that a JobManager which is cut off could still do by itself, and far less than the 50 s after
 /// which its TaskManagers would give up.
 const WORKS_ON: Duration = Duration::from_secs(30);
+
+/// The TaskManager pods of the job that was lost are told to go.
+pub const PODS_TOLD: &str = "upgrade.delete-pods.after";
 
 /// The JobManager is killed, and the job comes back from its newest checkpoint. The resource is deleted without a
 /// savepoint and made again: it does not start empty, and goes on from what is left.
@@ -37,13 +40,15 @@ pub async fn lost_and_made_again(sandbox: &Sandbox, version: Version) -> Result<
     made_again(sandbox, &job).await
 }
 
-/// Kills the JobManager's process, and sees the job come back.
+/// Kills the JobManager's process, and sees the job come back; with the full matrix the operator dies meanwhile.
 async fn recovered(sandbox: &Sandbox, before: &FlinkJobUpgrade) -> Result<()> {
     let old = story::submission(before)?;
     let pods: Api<Pod> = sandbox.api();
     let pod = pods.get(&naming::job_manager_pod_name("orders", story::revision(before)?)).await?;
+    let armed = crash::arm_in_full(sandbox, PODS_TOLD).await?;
     let killed = Instant::now();
     Process::of(&pod, MAIN_CONTAINER)?.kill()?;
+    crash::fired(armed).await?;
     let job = wait::on(&sandbox.jobs(), "orders", "it runs again", RECOVERY, |job: &FlinkJobUpgrade| {
         let again = story::submission(job).is_ok_and(|s| s.job_id != old.job_id);
         again && wait::holds(job, "Ready")
