@@ -31,7 +31,8 @@ async fn main() -> ExitCode {
 
 /// Each way has a namespace of its own. Both jobs run all the time, so each way is measured beside the other's job.
 async fn measure(rounds: usize, commit: &str) -> Result<Samples> {
-    side_by_side(["bench_operator", "bench_hand"], async |one, other| both(one, other, rounds, commit).await).await
+    side_by_side(["bench_operator", "bench_hand"], async |one, other| Box::pin(both(one, other, rounds, commit)).await)
+        .await
 }
 
 async fn both(one: &Sandbox, other: &Sandbox, rounds: usize, commit: &str) -> Result<Samples> {

@@ -19,6 +19,11 @@ use super::{
 /// The benchmark of recoveries.
 pub const RECOVERY: Benchmark<Samples> = Benchmark { name: "recovery", page: "docs/bench/recovery.md", table, source };
 
+/// One of the times of a recovery, in milliseconds.
+type Time = fn(&Recovery) -> i64;
+/// One of those of a recovery by the operator.
+type Part = fn(&OperatorRecovery) -> i64;
+
 /// What is aimed at: medians, in seconds.
 const GOAL: f64 = 15.0;
 
@@ -82,7 +87,6 @@ fn table(samples: &Samples) -> Result<String> {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "| {name} | {goal} | {operator} | {flink} |");
     };
-    type Time = fn(&Recovery) -> i64;
     let both: [(&str, bool, Time); 3] = [
         ("**Until all tasks run again**, s", true, |r| r.tasks_ms),
         ("**Until the first record of the new tasks**, s", true, |r| r.records_ms),
@@ -94,7 +98,6 @@ fn table(samples: &Samples) -> Result<String> {
         let goal = if aimed { judged(&format!("≤ {GOAL} s"), operator.median <= GOAL) } else { String::new() };
         row(name, &goal, &three(operator), &three(flink));
     }
-    type Part = fn(&OperatorRecovery) -> i64;
     let parts: [(&str, Part); 4] = [
         ("– until the loss is recorded, s", |r| r.noticed_ms),
         ("– fence: until the decision to submit, s", |r| r.fenced_ms),
