@@ -12,7 +12,10 @@ use e2e::{
     wait::{self, Seen},
 };
 use flink_savepoint_operator::{
-    api::{FlinkJobUpgrade, StateSource, UpgradeResult, UpgradeStep},
+    api::{
+        FlinkJobUpgrade, StateSource, UpgradeResult, UpgradeStep,
+        condition::{self, types},
+    },
     naming,
 };
 use k8s_openapi::api::core::v1::Pod;
@@ -62,6 +65,20 @@ async fn recovered(sandbox: &Sandbox, before: &FlinkJobUpgrade) -> Result<()> {
     ensure!(from.contains(&format!("/{}/chk-", old.job_id)), "{from} is not a checkpoint of {}", old.job_id);
     let restored = story::flink(sandbox, &job).await?.restored(&new.job_id).await?.context("Flink restored nothing")?;
     ensure!(restored.path.trim_end_matches('/') == from, "{restored:?}, asked was {from}");
+    ensure!(new.image_digest.as_ref().is_some_and(|digest| digest.starts_with("sha256:")), "{new:?}");
+    ensure!(new.jar_sha256.as_ref().is_some_and(|hash| hash.len() == 64), "{new:?}");
+    wait::on(
+        &sandbox.jobs(),
+        "orders",
+        "Flink tells that it keeps checkpoints",
+        story::SOON,
+        |job: &FlinkJobUpgrade| {
+            let conditions = job.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+            let told = condition::find(conditions, types::RECOVERABLE);
+            told.is_some_and(|told| told.status == "True" && told.message.contains(&new.job_id))
+        },
+    )
+    .await?;
     story::writes(sandbox, "orders", &new.job_id).await?;
     // Some records come again: those after the checkpoint. None is missing, and none of the old job is late.
     records::check(&sandbox.records("orders")?)?;
