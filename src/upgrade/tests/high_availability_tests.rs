@@ -5,13 +5,16 @@ use rstest::rstest;
 
 use super::crash_tests::sweep;
 use super::election::{job_map, with_high_availability};
+use super::observe::observe;
 use super::run::{Act, Story, When, tell};
 use super::story_tests::{is, ready, ready_message, runs};
 use super::world::World;
-use crate::api::condition::types;
+use crate::api::condition::{self, types};
 use crate::api::{DeletionJob, UpgradeResult, UpgradeStep};
 use crate::flink::JobState;
 use crate::naming;
+use crate::upgrade::observed::Cluster;
+use crate::upgrade::plan::plan;
 
 fn first_start() -> Story {
     Story { world: World::new(&with_high_availability("v1")), acts: Vec::new(), end: |w| only(w, 1, "v1") }
@@ -162,4 +165,24 @@ fn a_job_manager_that_is_lost_before_the_job_is_stable_is_no_reason_to_submit_ag
     only(&told.world, 1, "v1");
     assert_eq!(told.world.jobs.len(), 1);
     assert!(told.world.returns(&told.world.jobs[0]), "{}", job_map(&told.world.jobs[0]));
+}
+
+/// Its process runs, its pod is Ready, and it can't do its work: as Flink 1.20 was seen to say with 96m of metaspace.
+#[rstest]
+#[case::no_metaspace(
+    "GET /jobs/overview: Internal server error: Metaspace. The metaspace out-of-memory error has occurred.",
+    "JobManagerUnhealthy",
+    true
+)]
+#[case::no_heap("GET /jobs/overview: java.lang.OutOfMemoryError: Java heap space", "JobManagerUnhealthy", true)]
+#[case::no_answer("GET /jobs/overview: connection refused", "JobManagerUnreachable", false)]
+fn a_job_manager_without_memory_is_said(#[case] why: &str, #[case] reason: &str, #[case] stalled: bool) {
+    let world = tell(&first_start()).world;
+    let mut o = observe(&world).unwrap();
+    o.revisions.get_mut(&1).unwrap().cluster = Cluster::Down(why.to_owned());
+    let plan = plan(&o);
+    let ready = condition::find(&plan.status.conditions, types::READY).unwrap();
+    assert_eq!((ready.reason.as_str(), condition::is_true(&plan.status.conditions, types::STALLED)), (reason, stalled));
+    assert!(ready.message.contains(why), "{}", ready.message);
+    assert_eq!(plan.effect, None, "Flink recovers the job, or a person does");
 }
