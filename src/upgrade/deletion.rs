@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::observed::Observed;
 use super::plan::{AT_REST, Decision, Effect, SLOW};
 use super::strategy::prewarm;
-use super::{child, high_availability, status};
+use super::{child, high_availability, status, workload};
 use crate::api::condition::Reason;
 use crate::api::{
     DeletionJob, FlinkJobUpgradeStatus, JobPhase, ObjectRef, Operation, OperationKind, SavepointPhase, UpgradeStep,
@@ -46,8 +46,10 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64, job_id: &str) -> Option<Decision> {
     let wish = o.upgrade.spec.deletion.as_ref().and_then(|d| d.job).unwrap_or(DeletionJob::Savepoint);
     let Some(job) = o.job(revision, job_id) else {
-        let pods = o.revisions.get(&revision).is_some_and(|r| !r.pods.is_empty());
-        if o.up(revision).is_some() || !pods || late(o, None) {
+        let found = o.revisions.get(&revision);
+        // Objects are deleted once nothing is to be asked of the job any more: by a process that died in the middle.
+        let begun = found.is_none_or(|r| r.pods.is_empty() || r.objects < workload::OBJECTS);
+        if o.up(revision).is_some() || begun || late(o, None) {
             return None;
         }
         status::reconciling(o, draft, Reason::Deleting, "the JobManager gives no answer");
