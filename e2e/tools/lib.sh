@@ -51,36 +51,48 @@ count() {
   (($2 == 0 && bad == 0)) || failures+=("$1")
 }
 
-declare -A job_of begin_of
+# watched NAME COMMAND...: runs a command and leaves its exit code in $logs/NAME.status. It is waited for at once: the number
+# of a process that has ended long ago may be another's.
+watched() {
+  local name=$1 status=0 child
+  shift
+  "$@" &
+  child=$!
+  # shellcheck disable=SC2064
+  trap "kill $child 2>/dev/null" TERM
+  wait "$child" || status=$?
+  echo "$status" >"$logs/$name.status"
+}
+
+declare -A begin_of
 # begin NAME COMMAND...: starts a command, its output in $logs/NAME.log, for `await` later.
 begin() {
   local name=$1
   shift
   begin_of[$name]=$SECONDS
-  "$@" >"$logs/$name.log" 2>&1 </dev/null {lock_fd}>&- & # a cluster that it starts must not hold the lock
-  job_of[$name]=$!
+  watched "$name" "$@" >"$logs/$name.log" 2>&1 </dev/null {lock_fd}>&- & # a cluster that it starts must not hold the lock
 }
 
 # await NAME: waits for what was begun and counts it. Every 30 seconds it says how far that is; of one that fails it
 # shows the end of the log.
 await() {
-  local name=$1 log=$logs/$1.log begin=${begin_of[$1]} job=${job_of[$1]} next=$((SECONDS + 30)) status=0
-  while kill -0 "$job" 2>/dev/null; do
+  local name=$1 log=$logs/$1.log begin=${begin_of[$1]} next=$((SECONDS + 30)) status
+  while [[ ! -s $logs/$name.status ]]; do
     sleep 0.2
     if ((SECONDS >= next)); then
       next=$((SECONDS + 30))
       say "  $name: $((SECONDS - begin)) s; $(tail -n 1 "$log" | cut -c1-150)"
     fi
   done
-  wait "$job" || status=$?
-  count "$name" $status "$log"
+  status=$(<"$logs/$name.status")
+  count "$name" "$status" "$log"
   if ((status == 0)); then
     say "$name: $((SECONDS - begin)) s"
   else
     tail -n 40 "$log" | sed 's/^/    /'
     say "$name FAILED after $((SECONDS - begin)) s; all of it: $log"
   fi
-  return $status
+  return "$status"
 }
 
 step() {
