@@ -152,16 +152,14 @@ fn by_its_own_word(o: &Observed, upgrade: &UpgradeProgress, submission: &Submiss
     let id = JobId::new(&submission.job_id).ok()?;
     let returns = high_availability::returns_from(o, submission);
     match up.jobs.get(&id) {
-        Some(_) if since(o, upgrade) > CANCEL_LIMIT && returns.is_some() => None,
+        Some(state) if state.is_terminal() && returns.is_none() => Some(Fence::Closed),
+        Some(_) if since(o, upgrade) > CANCEL_LIMIT => None,
         // A job that was answered as FINISHED was seen to run again, after its JobManager was killed before it had
         // stored the result.
-        Some(state) if state.is_terminal() => Some(match returns {
-            Some(map) => Fence::Leaving(format!(
-                "the job has ended; ConfigMap {map}, which would start it again, is being removed"
-            )),
-            None => Fence::Closed,
-        }),
-        Some(_) if since(o, upgrade) > CANCEL_LIMIT => None,
+        Some(state) if state.is_terminal() => Some(Fence::Leaving(format!(
+            "the job has ended; ConfigMap {}, which would start it again, is being removed",
+            returns.unwrap_or_default()
+        ))),
         // Asked once: a cancel that is repeated helps nothing.
         Some(JobState::Cancelling) => Some(Fence::Leaving("the job is being cancelled".to_owned())),
         Some(_) => Some(Fence::Act(Effect::Cancel(submission.revision, id), FAST)),
