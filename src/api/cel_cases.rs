@@ -174,6 +174,8 @@ fn upgrade() -> Vec<Case> {
 fn restore() -> Vec<Case> {
     let rollback =
         |policy: &str, mode: &str| json!({"upgrade": {"rollback": {"policy": policy}}, "job": {"restoreMode": mode}});
+    let dropping =
+        |preflight: &str| json!({"upgrade": {"preflight": preflight}, "job": {"allowedDroppedOperators": ["totals"]}});
     let blue = |mode: &str| json!({"upgrade": {"strategy": "BlueGreen"}, "job": {"restoreMode": mode}});
     let fork = |mode: &str| json!({"job": {"restoreMode": mode, "restoreFrom": {"id": "1", "fromJob": {"name": "a"}}}});
     let promotion = json!({"strategy": "BlueGreen", "blueGreen": {"promotion": "Manual"}});
@@ -189,6 +191,14 @@ fn restore() -> Vec<Case> {
             rollback("Automatic", "CLAIM"),
             "job.restoreMode CLAIM lets Flink delete the savepoint that upgrade.rollback.policy Automatic would go \
              back to: use NO_CLAIM, or rollback.policy Manual",
+        ),
+        spec(
+            FJU,
+            "spec",
+            dropping("Warn"),
+            dropping("Off"),
+            "job.allowedDroppedOperators is held against the state by the preflight: set upgrade.preflight to Enforce \
+             or Warn, or use job.allowNonRestoredState",
         ),
         spec(
             FJU,

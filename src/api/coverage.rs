@@ -62,7 +62,11 @@ mod shown_by {
     /// An upgrade with CLAIM.
     pub(super) const CLAIM: &str = "is_claimed";
     /// An upgrade that drops state on purpose.
-    pub(super) const DROP: &str = "drops_operator_with_flag";
+    pub(super) const DROP: &str = "source_uid_changed_is_seen";
+    /// An upgrade that drops the state of named operators, and of no other.
+    pub(super) const NAMED: &str = "drops_only_what_is_named";
+    /// What a preflight's outcome does.
+    pub(super) const PREFLIGHT: &str = "what_an_outcome_does";
     /// A revision whose pods never start.
     pub(super) const DEADLINE: &str = "bad_image_leaves_the_old_job_running";
     /// What a job's successor starts from.
@@ -105,8 +109,8 @@ mod shown_by {
 
 use shown_by::{
     ATTEMPTS, BY_HAND, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY,
-    DROP, FOREIGN, GATE, HISTORY, MEMORY, NEVER_EMPTY, ONE_JOB, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION,
-    REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, TIMEOUT, UPGRADE, VERIFICATION,
+    DROP, FOREIGN, GATE, HISTORY, MEMORY, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER, REPLICAS,
+    RESTORE, REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, TIMEOUT, UPGRADE, VERIFICATION,
 };
 
 /// The fields that this version acts upon.
@@ -135,6 +139,7 @@ pub const USED: &[Used] = &[
     only("fju.spec.job.state", &["running"], START),
     only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], CLAIM),
     used("fju.spec.job.allowNonRestoredState", DROP),
+    used("fju.spec.job.allowedDroppedOperators", NAMED),
     used("fju.spec.job.restoreFrom.id", RESTORE),
     used("fju.spec.job.restoreFrom.path", RESTORE),
     used("fju.spec.job.restoreFrom.savepointRef.name", RESTORE),
@@ -146,6 +151,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
     used("fju.spec.upgrade.savepoint.timeout", CHILD),
     used("fju.spec.upgrade.savepoint.backoffLimit", CHILD),
+    only("fju.spec.upgrade.preflight", &["Enforce", "Warn", "Off"], PREFLIGHT),
     used("fju.spec.upgrade.stability.completedCheckpoints", GATE),
     used("fju.spec.upgrade.stability.minRunning", GATE),
     used("fju.spec.upgrade.stability.maxRestarts", GATE),
@@ -194,13 +200,11 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.job.jarSHA256",
     "fju.spec.job.state=suspended",
     "fju.spec.job.restoreMode=LEGACY",
-    "fju.spec.job.allowedDroppedOperators",
     "fju.spec.job.restoreFrom.fromJob.name",
     "fju.spec.job.restoreFrom.fromJob.snapshot",
     "fju.spec.upgrade.strategy=Recreate",
     "fju.spec.upgrade.strategy=BlueGreen",
     "fju.spec.upgrade.savepoint.deletionPolicy",
-    "fju.spec.upgrade.preflight",
     "fju.spec.upgrade.blueGreen.promotion",
     "fju.spec.upgrade.blueGreen.promotedRevision",
     "fju.spec.upgrade.blueGreen.abortAfter",

@@ -95,8 +95,12 @@ super::string_enum! {
         StoppingFailed = "StoppingFailed",
         /// The savepoint of an upgrade could not be taken.
         SavepointBlocked = "SavepointBlocked",
+        /// The new revision can take the state.
+        PreflightPassed = "PreflightPassed",
         /// The new revision cannot take the state.
         PreflightFailed = "PreflightFailed",
+        /// Whether the new revision can take the state is known only when it is submitted.
+        PreflightNotPossible = "PreflightNotPossible",
         /// The new revision's pods do not come up.
         PodsNotReady = "PodsNotReady",
         /// Flink refused the submitted job.

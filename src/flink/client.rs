@@ -16,7 +16,7 @@ use super::model::{
     CheckpointOperation, Checkpoints, CheckpointsConfig, ExceptionEntry, Job, JobOverview, JobState, Overview,
     SavepointOperation,
 };
-use super::request::{RunRequest, SavepointRequest, StopRequest};
+use super::request::{PlanRequest, RunRequest, SavepointRequest, StopRequest};
 use super::transport::{Http, Transport, Undelivered};
 
 /// How long a read may take.
@@ -221,6 +221,25 @@ impl Client {
         } else {
             Err(answer::unexpected(&call.name(), format!("asked for job id {}, got {jobid}", request.job_id)))
         }
+    }
+
+    /// The name of the job that a jar's program would submit; nothing is submitted. Like [`Client::run_jar`] never two at
+    /// once on one JobManager.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn plan_name(&self, jar_id: &str, request: &PlanRequest) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            plan: Plan,
+        }
+        #[derive(Deserialize)]
+        struct Plan {
+            name: String,
+        }
+        let call = Call::new(Method::POST, format!("/jars/{}/plan", escaped(jar_id)), About::Run, SUBMIT_TIMEOUT);
+        let body = self.send(&call, Some(json(request))).await?;
+        answer::read(&call.name(), &body).map(|Answer { plan }| plan.name)
     }
 
     /// Asks for a job to be cancelled, without a savepoint. A job that has ended is a 409 ([`Error::Refused`]).

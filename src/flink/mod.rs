@@ -25,7 +25,7 @@ pub use model::{
     ExceptionEntry, Externalization, Job, JobOverview, JobState, LatestCheckpoints, Overview, RestoredCheckpoint,
     SavepointOperation, TaskCounts, TaskState, Vertex,
 };
-pub use request::{ClaimMode, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
+pub use request::{ClaimMode, PlanRequest, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
 pub use transport::Transport;
 
 #[cfg(test)]

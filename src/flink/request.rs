@@ -87,3 +87,15 @@ pub struct RunRequest {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub flink_configuration: BTreeMap<String, String>,
 }
+
+/// `POST /jars/:jarid/plan`: what a program would submit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlanRequest {
+    /// The class with `main()`; `None`: the one that the jar's manifest names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entry_class: Option<String>,
+    /// The arguments of `main()`.
+    #[serde(rename = "programArgsList", skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+}

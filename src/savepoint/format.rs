@@ -4,10 +4,8 @@ use crate::api::FormatType;
 use crate::flink::SavepointFormat;
 use crate::snapshot::capability::{self, Change};
 use crate::snapshot::layout::FlinkRelease;
+use crate::upgrade::changes;
 use crate::upgrade::workload::Rendered;
-
-/// What Flink takes where no state backend is configured.
-const DEFAULT_BACKEND: &str = "hashmap";
 
 /// What a job runs with, as far as formats depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,17 +26,9 @@ pub fn as_it_is(running: &Rendered) -> Setting {
 /// the changes; what its code does to types of state can't be seen from here.
 #[must_use]
 pub fn upgraded(running: &Rendered, next: &Rendered, from: Option<FlinkRelease>, to: Option<FlinkRelease>) -> Setting {
-    let state_backend = running.state_backend();
     let mut changes = vec![Change::Graph];
-    let named = |backend: Option<String>| backend.unwrap_or_else(|| DEFAULT_BACKEND.to_owned());
-    if named(state_backend.clone()) != named(next.state_backend()) {
-        changes.push(Change::StateBackend);
-    }
-    if running.submission.parallelism != next.submission.parallelism {
-        changes.push(Change::Parallelism);
-    }
-    changes.extend(to.map(|to| Change::Flink { from, to }));
-    Setting { state_backend, changes }
+    changes.extend(changes::between(running, next, from, to));
+    Setting { state_backend: running.state_backend(), changes }
 }
 
 /// A format, and why it was chosen where nobody asked for it.

@@ -65,6 +65,7 @@ fn read(files: Option<store::Verification>) -> Check {
         operators: Vec::new(),
         operator_count: 2,
         files,
+        facts: None,
     }))
 }
 

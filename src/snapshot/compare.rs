@@ -7,13 +7,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::facts::{OperatorFacts, SnapshotFacts};
 use super::operator_id::OperatorId;
 
 /// An operator of a job that is to be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct GraphOperator {
     /// Its id.
     pub id: OperatorId,
@@ -28,6 +29,7 @@ pub struct GraphOperator {
     /// Its maximum parallelism, if the job sets one. Else Flink takes that of the snapshot.
     pub max_parallelism: Option<u32>,
     /// Its id was made from the shape of the graph, because no uid is set: it changes with the graph.
+    #[serde(default)]
     pub generated: bool,
 }
 
@@ -144,8 +146,9 @@ impl Comparison {
     }
 }
 
-/// At most ten of them.
-fn listed(operators: &[OperatorRef]) -> String {
+/// At most ten of them, in words.
+#[must_use]
+pub fn listed(operators: &[OperatorRef]) -> String {
     let shown: Vec<String> = operators.iter().take(10).map(ToString::to_string).collect();
     match operators.len().saturating_sub(shown.len()) {
         0 => shown.join(", "),
@@ -176,12 +179,12 @@ pub fn compare(snapshot: &SnapshotFacts, job: &[GraphOperator]) -> Comparison {
                 comparison.conflicts.extend(conflict(old, new, &operator));
                 comparison.kept.push(operator);
             }
-            None if old.has_state => comparison.dropped_with_state.push(of_snapshot(old)),
-            None => comparison.dropped_without_state.push(of_snapshot(old)),
+            None if old.has_state => comparison.dropped_with_state.push(old.into()),
+            None => comparison.dropped_without_state.push(old.into()),
         }
     }
-    comparison.new = job.iter().filter(|operator| !found.contains(&operator.id)).map(of_job).collect();
-    comparison.generated = job.iter().filter(|operator| operator.generated).map(of_job).collect();
+    comparison.new = job.iter().filter(|operator| !found.contains(&operator.id)).map(Into::into).collect();
+    comparison.generated = job.iter().filter(|operator| operator.generated).map(Into::into).collect();
     comparison
 }
 
@@ -197,16 +200,20 @@ fn conflict(old: &OperatorFacts, new: &GraphOperator, operator: &OperatorRef) ->
 }
 
 fn named(new: &GraphOperator, old: &OperatorFacts) -> OperatorRef {
-    let OperatorRef { uid, name, .. } = of_job(new);
+    let OperatorRef { uid, name, .. } = new.into();
     OperatorRef { id: old.id, uid: uid.or_else(|| old.uid.clone()), name: name.or_else(|| old.name.clone()) }
 }
 
-fn of_job(operator: &GraphOperator) -> OperatorRef {
-    OperatorRef { id: operator.id, uid: operator.uid.clone(), name: operator.name.clone() }
+impl From<&GraphOperator> for OperatorRef {
+    fn from(operator: &GraphOperator) -> Self {
+        Self { id: operator.id, uid: operator.uid.clone(), name: operator.name.clone() }
+    }
 }
 
-fn of_snapshot(operator: &OperatorFacts) -> OperatorRef {
-    OperatorRef { id: operator.id, uid: operator.uid.clone(), name: operator.name.clone() }
+impl From<&OperatorFacts> for OperatorRef {
+    fn from(operator: &OperatorFacts) -> Self {
+        Self { id: operator.id, uid: operator.uid.clone(), name: operator.name.clone() }
+    }
 }
 
 #[cfg(test)]

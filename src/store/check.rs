@@ -1,5 +1,6 @@
 //! Reads a snapshot and looks for its files.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::open::{self, OpenError, Opened, Served};
@@ -93,6 +94,8 @@ pub struct Checked {
     pub operator_count: i32,
     /// What became of the files; `None` where only the metadata was to be read.
     pub files: Option<store::Verification>,
+    /// All that its metadata says, but for the files.
+    pub facts: Option<Arc<SnapshotFacts>>,
 }
 
 /// Work of this kind.
@@ -209,7 +212,7 @@ async fn read(stores: Stores, location: String, files: bool, tell: Tell<Progress
     } else {
         None
     };
-    Ok(checked(&snapshot, files))
+    Ok(checked(snapshot, files))
 }
 
 fn unreadable(error: &store::LoadError) -> Failure {
@@ -226,11 +229,14 @@ fn failure(reason: &str, error: &dyn std::error::Error, again: Again) -> Failure
     Failure { reason: Reason::of_error(reason), message: error.to_string(), again }
 }
 
-fn checked(snapshot: &Snapshot, files: Option<store::Verification>) -> Checked {
-    let facts = &snapshot.facts;
+fn checked(snapshot: Snapshot, files: Option<store::Verification>) -> Checked {
+    let mut facts = snapshot.facts;
     let of_files = facts.files.iter().fold(snapshot.metadata_bytes, |sum, file| sum.saturating_add(file.size));
+    let file_count = i64::try_from(facts.files.len()).unwrap_or(i64::MAX).saturating_add(1);
+    // There may be very many of them.
+    facts.files = Vec::new();
     Checked {
-        directory: snapshot.directory.clone(),
+        directory: snapshot.directory,
         kind: facts.kind.map(|kind| match kind {
             snapshot::SnapshotKind::Savepoint => SnapshotKind::Savepoint,
             snapshot::SnapshotKind::Checkpoint => SnapshotKind::Checkpoint,
@@ -242,10 +248,11 @@ fn checked(snapshot: &Snapshot, files: Option<store::Verification>) -> Checked {
         checkpoint_id: number(facts.checkpoint_id),
         metadata_version: i32::try_from(facts.version).unwrap_or(i32::MAX),
         size_bytes: number(of_files),
-        file_count: i64::try_from(facts.files.len()).unwrap_or(i64::MAX).saturating_add(1),
-        operators: operators(facts),
+        file_count,
+        operators: operators(&facts),
         operator_count: i32::try_from(facts.operators.len()).unwrap_or(i32::MAX),
         files,
+        facts: Some(Arc::new(facts)),
     }
 }
 

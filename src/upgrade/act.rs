@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
+use super::preflight::judge::Said;
 use super::workload;
 use super::{high_availability, status};
 use crate::api::{FlinkSavepoint, labels};
@@ -33,6 +34,8 @@ pub enum Outcome {
     Done,
     /// Flink refused the submit, in its own words.
     Refused(String),
+    /// What the new revision's job says of its operators.
+    Said(Said),
 }
 
 /// Carries out an effect.
@@ -73,6 +76,13 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         Effect::CreateSavepoint(child) => {
             create(&api::<FlinkSavepoint>(ctx, o), &child, status::uid(o)).await?;
             Ok(Outcome::Done)
+        }
+        Effect::Preflight(number, request) => {
+            match jobmanager(ctx, o, number).plan_name(naming::HELPER_JAR, &request).await {
+                Ok(name) => Ok(Outcome::Said(Said::read(&name))),
+                Err(flink::Error::Refused { cause, .. }) => Ok(Outcome::Said(Said::refused(&cause))),
+                Err(e) => Err(e.into()),
+            }
         }
         Effect::WarmUp(number, request) => {
             let jar = naming::HELPER_JAR;

@@ -7,8 +7,8 @@ use super::strategy::prewarm;
 use crate::api::annotations::ROLLBACK;
 use crate::api::condition::Reason;
 use crate::api::{
-    ActiveRevision, Automation, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, Submission,
-    UpgradeProgress, UpgradeResult, UpgradeStep,
+    ActiveRevision, Automation, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, PreflightResult,
+    Submission, UpgradeProgress, UpgradeResult, UpgradeStep,
 };
 use crate::time;
 
@@ -236,6 +236,14 @@ fn record(
             message: message.map(str::to_owned),
             completion_time: Some(time::to_k8s(o.now)),
             rewind: upgrade.rewind.clone(),
+            // How it was asked matters only while it is.
+            preflight: upgrade.preflight.clone().map(|found| PreflightResult {
+                job_manager_instance: None,
+                since: None,
+                attempts: 0,
+                operator_ids: Vec::new(),
+                ..found
+            }),
         },
     );
     let limit = o.upgrade.spec.revision_history_limit().max(1);

@@ -1,6 +1,7 @@
 //! The FlinkJobUpgrade controller: a job, and how it moves from revision to revision.
 
 mod act;
+pub mod changes;
 mod child;
 mod deletion;
 mod fence;
@@ -10,6 +11,7 @@ pub mod jobmanager;
 mod observe;
 mod observed;
 mod plan;
+mod preflight;
 mod progress;
 mod recoverable;
 mod scope;
@@ -87,15 +89,16 @@ async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> 
     failpoint::hit(before, &key);
     let outcome = act::act(ctx, &observed, effect).await?;
     failpoint::hit(after, &key);
-    if let Outcome::Refused(cause) = outcome {
-        let mut status = observed.upgrade.status.clone().unwrap_or_default();
-        plan::refused(&observed, &mut status, &cause);
-        let before = observed.upgrade.clone();
-        let live = write_status(api, FlinkJobUpgrade { status: Some(status), ..observed.upgrade }).await?;
-        tell(ctx, &before, &live);
-        return Ok(Next::Again);
+    let mut status = observed.upgrade.status.clone().unwrap_or_default();
+    match outcome {
+        Outcome::Done => return Ok(plan.next),
+        Outcome::Refused(cause) => plan::refused(&observed, &mut status, &cause),
+        Outcome::Said(said) => preflight::answered(&observed, &mut status, said),
     }
-    Ok(plan.next)
+    let before = observed.upgrade.clone();
+    let live = write_status(api, FlinkJobUpgrade { status: Some(status), ..observed.upgrade }).await?;
+    tell(ctx, &before, &live);
+    Ok(Next::Again)
 }
 
 /// Events and metrics of what a status write has recorded.

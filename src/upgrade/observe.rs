@@ -13,7 +13,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::jobmanager::Process;
-use super::observed::{self, Cluster, Existing, JobFacts, Observed, Record, Restore, Retained, Revision, Up};
+use super::observed::{self, Cluster, Existing, JobFacts, Newest, Observed, Record, Restore, Retained, Revision, Up};
 use super::plan::FAST;
 use super::scope::{self, Scope};
 use super::{child, high_availability, jobmanager, recoverable, snapshots, workload};
@@ -70,6 +70,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         stable_service,
         retained: Retained::NotAsked,
         unlisted: false,
+        newest: Newest::NotAsked,
         existing: Existing::NotAsked,
         restore: Restore::NotAsked,
         checkpoints_config,
@@ -314,7 +315,8 @@ async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, ask: Ask)
     let (overview, jobs) = tokio::try_join!(overview, flink.jobs())?;
     let mut up = Up {
         instance: String::new(),
-        free_slots: overview.map(|o| o.slots_available),
+        free_slots: overview.as_ref().map(|o| o.slots_available),
+        flink_version: overview.and_then(|o| o.flink_version),
         jobs: jobs.iter().map(|j| (j.id.clone(), j.state)).collect(),
         job: None,
     };

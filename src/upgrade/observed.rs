@@ -1,6 +1,7 @@
 //! What the world looks like to the planner of a FlinkJobUpgrade: plain data, read in one pass.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use super::workload::Rendered;
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{CheckpointsConfig, JobId, JobState};
+use crate::snapshot::SnapshotFacts;
 use crate::store::check::Failure;
 
 /// Everything that a decision is made from.
@@ -31,6 +33,8 @@ pub struct Observed {
     pub retained: Retained,
     /// The checkpoints of the job at rest lie where no store can be listed, so that the newest has to be recorded.
     pub unlisted: bool,
+    /// The snapshot that the new revision's job is held against, where that is due.
+    pub newest: Newest,
     /// State of earlier jobs of this name, where it matters.
     pub existing: Existing,
     /// What `job.restoreFrom` names, where it is to be acted on.
@@ -68,6 +72,27 @@ pub enum Retained {
         id: i64,
         /// Its directory.
         location: String,
+    },
+}
+
+/// The snapshot that a new revision's job is held against.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Newest {
+    /// It was not read, as nothing depends on it.
+    #[default]
+    NotAsked,
+    /// There is none.
+    Nothing,
+    /// It is being read.
+    Reading(String),
+    /// It can't be read: why, and the cure.
+    Unreadable(String),
+    /// It was read.
+    Read {
+        /// Its directory.
+        location: String,
+        /// What is in it.
+        facts: Arc<SnapshotFacts>,
     },
 }
 
@@ -192,6 +217,8 @@ pub struct Up {
     pub instance: String,
     /// Slots that no job holds, where they matter.
     pub free_slots: Option<i32>,
+    /// Its Flink, where slots matter.
+    pub flink_version: Option<String>,
     /// Its jobs.
     pub jobs: BTreeMap<JobId, JobState>,
     /// More of the job that the pass is about.

@@ -13,7 +13,7 @@ use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
     SavepointPhase, StateSource, UpgradeFrom, UpgradeProgress, UpgradeStep,
 };
-use crate::flink::{ClaimMode, JobId, RunRequest};
+use crate::flink::{ClaimMode, JobId, PlanRequest, RunRequest};
 use crate::naming;
 use crate::reconcile::{Next, not_implemented};
 use crate::time;
@@ -48,6 +48,8 @@ pub enum Effect {
     PointService(i64),
     /// Delete the stable Service.
     DeleteService,
+    /// Ask this revision's JobManager for the operators of its job.
+    Preflight(i64, PlanRequest),
     /// Run the throw-away job on this revision's cluster.
     WarmUp(i64, RunRequest),
     /// Create the child FlinkSavepoint.
@@ -80,6 +82,7 @@ impl Effect {
             Self::DeleteRecord(_) => "delete-record",
             Self::PointService(_) => "point-service",
             Self::DeleteService => "delete-service",
+            Self::Preflight(..) => "preflight",
             Self::WarmUp(..) => "warm-up",
             Self::CreateSavepoint(_) => "create-savepoint",
             Self::DeleteSavepoint => "delete-savepoint",
@@ -104,6 +107,7 @@ impl Effect {
             Self::DeleteRecord(_) => ("upgrade.delete-record.before", "upgrade.delete-record.after"),
             Self::PointService(_) => ("upgrade.point-service.before", "upgrade.point-service.after"),
             Self::DeleteService => ("upgrade.delete-service.before", "upgrade.delete-service.after"),
+            Self::Preflight(..) => ("upgrade.preflight.before", "upgrade.preflight.after"),
             Self::WarmUp(..) => ("upgrade.warm-up.before", "upgrade.warm-up.after"),
             Self::CreateSavepoint(_) => ("upgrade.create-savepoint.before", "upgrade.create-savepoint.after"),
             Self::DeleteSavepoint => ("upgrade.delete-savepoint.before", "upgrade.delete-savepoint.after"),

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, RestoreFrom, Submission, UpgradeProgress, UpgradeStep};
+use crate::api::{
+    FlinkJobUpgrade, FlinkJobUpgradeStatus, PreflightResult, PreflightState, RestoreFrom, Submission, UpgradeProgress,
+    UpgradeStep,
+};
 use crate::flink::JobId;
 
 /// What a pass reads.
@@ -50,7 +53,8 @@ pub fn jobs_of_interest(upgrade: &FlinkJobUpgrade) -> BTreeMap<i64, Option<JobId
 /// Whether slots matter: before the submit.
 #[must_use]
 pub fn slots_matter(upgrade: &FlinkJobUpgrade) -> bool {
-    under_way(upgrade).is_some_and(|u| matches!(u.step, UpgradeStep::Starting | UpgradeStep::WarmingUp))
+    under_way(upgrade)
+        .is_some_and(|u| matches!(u.step, UpgradeStep::Starting | UpgradeStep::Preflight | UpgradeStep::WarmingUp))
 }
 
 /// Whether a revision's record matters: it says what is submitted.
@@ -72,6 +76,19 @@ pub fn waits_for_tasks(upgrade: &FlinkJobUpgrade) -> bool {
 #[must_use]
 pub fn savepoint_matters(upgrade: &FlinkJobUpgrade) -> bool {
     of(upgrade) == Scope::Whole || under_way(upgrade).is_some_and(|u| u.step == UpgradeStep::Savepoint)
+}
+
+/// Whether the snapshot that a new job is held against matters: for its preflight, and again before its submit where only
+/// some operators may be dropped.
+#[must_use]
+pub fn newest_matters(upgrade: &FlinkJobUpgrade) -> bool {
+    let asks = |p: &PreflightResult| p.state == PreflightState::Running;
+    let by_name = |p: &PreflightResult| !p.operator_ids.is_empty();
+    under_way(upgrade).is_some_and(|u| match u.step {
+        UpgradeStep::Preflight => u.preflight.as_ref().is_none_or(asks),
+        UpgradeStep::Savepoint | UpgradeStep::Fencing => u.preflight.as_ref().is_some_and(by_name),
+        _ => false,
+    })
 }
 
 /// The submission whose newest retained checkpoint matters: while one is chosen, and again once it is fenced.

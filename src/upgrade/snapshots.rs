@@ -6,7 +6,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::observed::{Existing, Observed, Restore, Retained};
-use super::scope;
+use super::{preflight, scope};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, RestoreFrom, SavepointPhase, Submission, labels};
 use crate::flink::location;
@@ -33,6 +33,7 @@ pub async fn add(ctx: &Context, o: &mut Observed) -> Result<(), Error> {
         let directory = directory(o, submission).unwrap_or_default();
         o.unlisted = matches!(check::store_of(ctx, by, &directory).await?, Serving::Nobody(_));
     }
+    o.newest = preflight::newest::read(ctx, by, o).await?;
     if scope::existing_matters(&o.upgrade) {
         o.existing = existing(ctx, by, &o.upgrade).await?;
     }

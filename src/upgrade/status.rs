@@ -7,7 +7,7 @@ use super::recoverable;
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
     ActiveRevision, CheckpointRef, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase,
-    Submission, UpgradeProgress, UpgradeResult,
+    PreflightResult, PreflightState, Submission, UpgradeProgress, UpgradeResult,
 };
 use crate::flink::{JobState, location};
 use crate::naming;
@@ -39,6 +39,7 @@ pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
         u.step == UpgradeStep::Unknown
             || u.restore_mode == Some(RestoreMode::Unknown)
             || u.source == Some(StateSource::Unknown)
+            || u.preflight.as_ref().is_some_and(|p| p.state == PreflightState::Unknown)
     };
     status.phase == Some(JobPhase::Unknown)
         || status.upgrade.as_ref().is_some_and(unknown)
@@ -75,6 +76,22 @@ pub fn under_way(draft: &FlinkJobUpgradeStatus) -> Reason {
         Some(JobPhase::Deleting) => Reason::Deleting,
         _ => Reason::Starting,
     }
+}
+
+/// How the preflight ended.
+pub fn preflight(o: &Observed, draft: &mut FlinkJobUpgradeStatus, result: &PreflightResult) {
+    let findings = result.findings.join("; ");
+    let message = match (&result.snapshot, findings.as_str()) {
+        (Some(snapshot), "") => format!("every operator with state in {snapshot} is in the new job"),
+        (None, "") => "the job has no snapshot yet".to_owned(),
+        (_, findings) => findings.to_owned(),
+    };
+    let mut conditions = conditions(o, draft);
+    match result.state {
+        PreflightState::Passed => conditions.set(types::PREFLIGHT, true, Reason::PreflightPassed, message),
+        PreflightState::NotPossible => conditions.set_unknown(types::PREFLIGHT, Reason::PreflightNotPossible, message),
+        _ => conditions.set(types::PREFLIGHT, false, Reason::PreflightFailed, message),
+    };
 }
 
 /// The upgrade's savepoint is complete.
@@ -126,14 +143,15 @@ pub fn ended_before(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
         return;
     }
     if draft.phase == Some(JobPhase::Finished) {
-        reconciling(o, draft, Reason::Finished, FINISHED);
+        stalled(o, draft, Reason::Finished, FINISHED);
     } else {
         stalled(o, draft, Reason::JobFailed, "the job has ended, and its JobManager has forgotten how");
     }
 }
 
 /// What is said of a job that came to its end.
-const FINISHED: &str = "the job finished by itself";
+const FINISHED: &str = "the job finished by itself, and nothing is started again; delete the resource, or say in job.restoreFrom, \
+                        under another id, what to start from";
 
 /// Where the job's checkpoints are, once Flink has told; and the newest, where no store can be listed.
 fn note_checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision) {
@@ -220,7 +238,7 @@ fn health(o: &Observed, active: &ActiveRevision) -> Health {
     let why = job.failure.as_ref().map(|f| format!(": {f}")).unwrap_or_default();
     let (phase, trouble) = match job.state {
         JobState::Running if job.all_tasks_running => (JobPhase::Running, None),
-        JobState::Finished => (JobPhase::Finished, Some((Reason::Finished, FINISHED.to_owned(), false))),
+        JobState::Finished => (JobPhase::Finished, Some((Reason::Finished, FINISHED.to_owned(), true))),
         JobState::Canceled => {
             let message = "the job was cancelled in Flink".to_owned();
             (JobPhase::Failed, Some((Reason::JobFailed, message, true)))

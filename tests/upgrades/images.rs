@@ -39,6 +39,7 @@ fn job(tag: &str) -> Option<JobScript> {
     Some(match tag {
         "v1" | "v2" | "v3" => works,
         "throws" => JobScript { main: Main::Throws("no such topic".to_owned()), ..works },
+        "hangs" => JobScript { main: Main::Hangs("main() did not end".to_owned()), ..works },
         "drops-operator" => JobScript { main: Main::LacksOperator, ..works },
         "crashes" => JobScript { fails_after: Some(BEFORE_A_CHECKPOINT), ..works },
         "fails" => JobScript { fails_after: Some(BEFORE_A_CHECKPOINT), restart: RestartStrategy::Never, ..works },

@@ -21,6 +21,7 @@ mod high_availability;
 mod images;
 mod mishaps;
 mod operator;
+mod preflight;
 mod scenarios;
 mod sweep;
 mod truth;
@@ -67,9 +68,14 @@ scenarios! {
     job_manager_killed,
     lost_and_changed,
     lost_and_recovered,
+    no_checkpoint;
+    preflight:
+    lacks_an_operator,
+    lacks_an_operator_unasked,
+    lacks_what_it_may,
+    main_hangs,
     main_throws,
-    no_checkpoint,
-    refused;
+    main_throws_unasked;
     mishaps:
     a_silent_node,
     a_silent_node_without_power,

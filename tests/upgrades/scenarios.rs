@@ -25,7 +25,7 @@ pub fn job(acts: Vec<(When, Act)>, runs: &'static str, results: &[UpgradeResult]
 }
 
 /// An upgrade fails: the first revision runs on, or again.
-fn fails(begin: Act, act: Act, result: UpgradeResult, reason: &'static str) -> Scenario {
+pub fn fails(begin: Act, act: Act, result: UpgradeResult, reason: &'static str) -> Scenario {
     let mut it = job(vec![(RUNS, act)], "v1", &[Succeeded, result]);
     it.begin = begin;
     it.end.ready = Some((false, reason));
@@ -58,15 +58,6 @@ pub fn a_first_start() -> Scenario {
 
 pub fn an_upgrade() -> Scenario {
     job(vec![(RUNS, to_v2)], "v2", &[Succeeded, Succeeded])
-}
-
-/// The new job lacks an operator that has state: Flink refuses it, and the old one is put back.
-pub fn refused() -> Scenario {
-    fails(impatient, |w| async move { w.image("drops-operator").await }.boxed(), RolledBack, "SubmitFailed")
-}
-
-pub fn main_throws() -> Scenario {
-    fails(impatient, |w| async move { w.image("throws").await }.boxed(), RolledBack, "SubmitFailed")
 }
 
 /// The new job restarts for ever.

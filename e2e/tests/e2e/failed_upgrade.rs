@@ -22,26 +22,31 @@ pub async fn one_after_the_other(sandbox: &Sandbox, version: Version) -> Result<
     let job = Job::counting(&sandbox.env, "orders", version).unset(key);
     let (job, before) = savepoint::without_a_directory(sandbox, job).await?;
     bad_image_leaves_the_old_job_running(sandbox, &job, &before).await.context("bad image")?;
-    main_throws_puts_the_old_job_back(sandbox, &job, &before).await.context("main() throws")?;
-    let dropped = drops_operator_with_flag(sandbox, &job, &before).await.context("drops an operator")?;
+    main_throws_before_anything_stops(sandbox, &job, &before).await.context("main() throws")?;
+    two_jobs_put_the_old_one_back(sandbox, &job, &before).await.context("two jobs in one main()")?;
+    let before = sandbox.jobs().get("orders").await?;
+    let dropped = drops_only_what_is_named(sandbox, &job, &before).await.context("drops an operator")?;
     source_uid_changed_is_seen(sandbox, &job, &dropped).await.context("another uid of the source")
 }
 
-/// An operator with state is gone from the job. Without the flag Flink refuses the savepoint and the old job is put
-/// back; taking the change back heals; with the flag the job moves, though the operator dies meanwhile.
-async fn drops_operator_with_flag(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<FlinkJobUpgrade> {
+/// An operator with state is gone from the job: that is seen before the old job is stopped, and named. Taking the change
+/// back heals; with the operator's uid in `allowedDroppedOperators` the job moves, though the operator dies meanwhile.
+async fn drops_only_what_is_named(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<FlinkJobUpgrade> {
+    // By which the operators are known that the old job has state of.
+    sandbox.create_store("s3").await?;
     let dropping = job.clone().counting_with(200, &["--variant", "drops"]);
     sandbox.apply(&dropping).await?;
-    let stalled = refused(sandbox, before, UpgradeResult::RolledBack, "allowNonRestoredState").await?;
-    ensure!(
-        stalled.message.split(|c: char| !c.is_ascii_hexdigit()).any(|word| word.len() == 32),
-        "no operator: {stalled:?}"
-    );
+    let stalled = refused(sandbox, before, UpgradeResult::Failed, "allowedDroppedOperators").await?;
+    ensure!(stalled.message.contains("totals"), "no operator: {stalled:?}");
+    ensure!(story::submission(&sandbox.jobs().get("orders").await?)? == story::submission(before)?, "it was stopped");
     heals(sandbox, job).await?;
 
     let before = sandbox.jobs().get("orders").await?;
-    let allowed = dropping.set("/spec/job/allowNonRestoredState", json!(true));
-    Ok(crash::survived(sandbox, &before, &allowed, crash::INTENT_RECORDED).await?.job)
+    let allowed = dropping.set("/spec/job/allowedDroppedOperators", json!(["totals"]));
+    let after = crash::survived(sandbox, &before, &allowed, crash::INTENT_RECORDED).await?.job;
+    let preflight = wait::condition(&after, "Preflight").context("no condition Preflight")?;
+    ensure!(preflight["status"] == "True", "{preflight}");
+    Ok(after)
 }
 
 /// The rules that the records are judged by can go red on a real run: a source whose uid was changed starts anew, and
@@ -73,11 +78,34 @@ async fn bad_image_leaves_the_old_job_running(sandbox: &Sandbox, job: &Job, befo
 }
 
 /// The job's own code fails as it builds the job.
-async fn main_throws_puts_the_old_job_back(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
+async fn main_throws_before_anything_stops(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
     sandbox.apply(&job.clone().counting_with(200, &["--variant", "throws"])).await?;
     let words = "main() throws, as --variant throws asks";
-    refused(sandbox, before, UpgradeResult::RolledBack, words).await?;
+    refused(sandbox, before, UpgradeResult::Failed, words).await?;
+    ensure!(story::submission(&sandbox.jobs().get("orders").await?)? == story::submission(before)?, "it was stopped");
     heals(sandbox, job).await
+}
+
+/// What no preview tells: Flink takes the first job of a `main()`, and refuses the second. The first one is ended before
+/// the old job is put back.
+async fn two_jobs_put_the_old_one_back(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
+    sandbox.apply(&job.clone().counting_with(200, &["--variant", "twice"])).await?;
+    refused(sandbox, before, UpgradeResult::RolledBack, "more than one execute()").await?;
+    heals(sandbox, job).await
+}
+
+/// A program that ends its JobManager, and one that never comes back: the new revision fails, and the old job runs on.
+pub async fn programs_that_harm(sandbox: &Sandbox, version: Version) -> Result<()> {
+    let job = Job::counting(&sandbox.env, "orders", version);
+    let before = story::started(sandbox, &job).await?;
+    for (variant, words) in [("exits", "it ends their process"), ("hangs", "did not end within")] {
+        sandbox.apply(&job.clone().counting_with(200, &["--variant", variant])).await?;
+        refused(sandbox, &before, UpgradeResult::Failed, words).await.context(variant)?;
+        let now = sandbox.jobs().get("orders").await?;
+        ensure!(story::submission(&now)? == story::submission(&before)?, "{variant}: the old job was touched");
+        heals(sandbox, &job).await?;
+    }
+    Ok(())
 }
 
 /// The change was refused with these words in it, the old revision has the state and goes on, and the new one's

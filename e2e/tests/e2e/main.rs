@@ -15,6 +15,7 @@ mod life;
 mod matrix;
 mod operator_killed;
 mod outage;
+mod preflight;
 mod recovery;
 mod savepoint;
 mod silent;

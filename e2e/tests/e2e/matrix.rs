@@ -11,8 +11,8 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage, recovery,
-    silent, start, store, two_operators,
+    conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage, preflight,
+    recovery, silent, start, store, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -53,6 +53,8 @@ scenarios! {
     job_replaced in_full: recovery::cut_off_and_replaced;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
+    preflight_asked_again in_full: preflight::asked_again_and_again;
+    programs_that_harm in_full: failed_upgrade::programs_that_harm;
     s3_stopped on V1_20: outage::stopped;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use super::cause::Cause;
 use super::http_answer::Answer;
 use super::job::{Job, JobState, OperationKey, Restored};
+use super::preflight;
 use super::process::Phase;
 use super::recorded::{self, JOB, TRIGGER};
-use super::requests::{Call, RunBody, SavepointBody};
+use super::requests::{Call, PlanBody, RunBody, SavepointBody};
 use super::settings::{JobScript, Main, Version};
 use super::snapshotting::Ask;
 use super::state::{Cached, Operation, State};
@@ -79,6 +80,7 @@ impl State {
             }
             Call::CheckpointResult { job, trigger } => self.checkpoint_result(&job, &trigger),
             Call::Run { jar, body } => self.run_jar(&jar, body, snapshot),
+            Call::Plan { jar, body } => self.plan(&jar, &body),
         }
     }
 
@@ -150,6 +152,20 @@ impl State {
         })
     }
 
+    fn plan(&self, jar: &str, body: &PlanBody) -> Answer {
+        let Some((_, script)) = self.settings.jars.iter().find(|(name, _)| name == jar) else {
+            return recorded::RUN_UNKNOWN_JAR.of(self.settings.version, &[("nope.jar", jar)]).into();
+        };
+        let name = if body.entry_class.as_deref() == Some(preflight::CLASS) {
+            preflight::answer(&self.settings.jars, &body.args)
+        } else {
+            script.name.clone()
+        };
+        Answer::ok(
+            json!({"plan": {"jid": "00000000000000000000000000000000", "name": name, "type": "STREAMING", "nodes": []}}),
+        )
+    }
+
     fn run_jar(&mut self, jar: &str, body: RunBody, snapshot: Option<i64>) -> Answer {
         let version = self.settings.version;
         let Some(mut script) =
@@ -161,7 +177,7 @@ impl State {
             // The first is the source.
             script.vertices.iter_mut().skip(1).for_each(|vertex| vertex.parallelism = parallelism);
         }
-        if let Main::Throws(message) = &script.main {
+        if let Main::Throws(message) | Main::Hangs(message) = &script.main {
             return recorded::RUN_MAIN_THROWS.of(version, &[("boom in user main()", message)]).into();
         }
         let id = body.job.unwrap_or_else(|| self.draw_id());

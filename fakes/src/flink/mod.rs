@@ -16,6 +16,7 @@ mod high_availability;
 mod http_answer;
 mod job;
 mod lifecycle;
+mod preflight;
 mod process;
 pub mod recorded;
 mod records;

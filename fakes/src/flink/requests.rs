@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{Method, Request};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::http_answer::Answer;
@@ -26,6 +27,16 @@ pub(super) enum Call {
     Checkpoint { job: String, trigger: Option<String> },
     CheckpointResult { job: String, trigger: String },
     Run { jar: String, body: RunBody },
+    Plan { jar: String, body: PlanBody },
+}
+
+/// The body of a plan.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PlanBody {
+    pub entry_class: Option<String>,
+    #[serde(rename = "programArgsList")]
+    pub args: Vec<String>,
 }
 
 /// The body of a savepoint or a stop.
@@ -65,6 +76,10 @@ impl Call {
             ("POST", ["jars", jar, "run"]) => {
                 let body = RunBody::read(request.body()).map_err(|Mismatch| mismatch("JarRunRequestBody"))?;
                 Ok(Self::Run { jar: (*jar).to_owned(), body })
+            }
+            ("POST", ["jars", jar, "plan"]) => {
+                let body = serde_json::from_slice(request.body()).map_err(|_| mismatch("JarPlanRequestBody"))?;
+                Ok(Self::Plan { jar: (*jar).to_owned(), body })
             }
             (_, ["jobs", job, rest @ ..]) => {
                 let job = id("jobid", job)?;

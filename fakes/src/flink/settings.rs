@@ -164,6 +164,8 @@ pub enum Main {
     Works,
     /// `main()` throws an `IllegalArgumentException` with this message.
     Throws(String),
+    /// `main()` does not end within the time that somebody gives it; what the helper program says of that.
+    Hangs(String),
     /// Snapshots have state of the job's last vertex, and this job has no such operator.
     LacksOperator,
 }

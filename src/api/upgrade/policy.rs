@@ -277,6 +277,12 @@ impl FlinkJobUpgradeSpec {
         self.upgrade.as_ref().and_then(|upgrade| upgrade.from).unwrap_or(UpgradeFrom::Savepoint)
     }
 
+    /// What the outcome of the preflight does; Enforce where it is left out.
+    #[must_use]
+    pub fn preflight_policy(&self) -> PreflightPolicy {
+        self.upgrade.as_ref().and_then(|upgrade| upgrade.preflight).unwrap_or(PreflightPolicy::Enforce)
+    }
+
     /// Time without progress after which an upgrade has failed; 15 minutes where it is left out or cannot be read.
     #[must_use]
     pub fn progress_deadline(&self) -> std::time::Duration {

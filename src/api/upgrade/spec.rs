@@ -96,10 +96,17 @@ string_enum! {
         description = "Step of the upgrade under way"
     ),
     printcolumn(
+        name = "Since",
+        type_ = "date",
+        json_path = ".status.upgrade.stepSince",
+        description = "For how long it is at that step"
+    ),
+    printcolumn(
         name = "Savepoint",
         type_ = "string",
         json_path = ".status.upgrade.savepoint",
-        description = "The FlinkSavepoint of the upgrade under way"
+        description = "The FlinkSavepoint of the upgrade under way",
+        priority = 1
     ),
     printcolumn(
         name = "Parallelism",
@@ -112,8 +119,7 @@ string_enum! {
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].message",
-        description = "What it is doing or why it cannot go on",
-        priority = 1
+        description = "What it is doing, what it waits for, or why it cannot go on"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -145,6 +151,10 @@ string_enum! {
         self.upgrade.rollback.policy == 'Automatic' && has(self.job.restoreMode) && self.job.restoreMode == 'CLAIM')")
         .message("job.restoreMode CLAIM lets Flink delete the savepoint that upgrade.rollback.policy Automatic would \
             go back to: use NO_CLAIM, or rollback.policy Manual"),
+    validation = Rule::new("!(has(self.job.allowedDroppedOperators) && self.job.allowedDroppedOperators.size() > 0 && \
+        has(self.upgrade) && has(self.upgrade.preflight) && self.upgrade.preflight == 'Off')")
+        .message("job.allowedDroppedOperators is held against the state by the preflight: set upgrade.preflight to \
+            Enforce or Warn, or use job.allowNonRestoredState"),
     validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.strategy) && self.upgrade.strategy == 'BlueGreen' \
         && has(self.job.restoreMode) && self.job.restoreMode != 'NO_CLAIM')")
         .message("upgrade.strategy BlueGreen runs two jobs from one savepoint: job.restoreMode must be NO_CLAIM"),

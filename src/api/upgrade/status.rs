@@ -42,6 +42,8 @@ string_enum! {
         Preparing = "Preparing",
         /// Its pods come up and its slots register.
         Starting = "Starting",
+        /// The operators of its job are held against the state that they are to take.
+        Preflight = "Preflight",
         /// A throw-away job warms its cluster.
         WarmingUp = "WarmingUp",
         /// The old job is stopped with a savepoint.
@@ -362,10 +364,43 @@ pub struct UpgradeProgress {
     pub failure: Option<String>,
 }
 
-/// What the preflight found: operators by uid, or by operator ID where they have none.
+string_enum! {
+    /// How far a preflight is, or how it ended.
+    #[derive(Default)]
+    pub enum PreflightState {
+        /// The job's own `main()` is being called on the new revision's JobManager.
+        #[default]
+        Running = "Running",
+        /// The new job can take the state.
+        Passed = "Passed",
+        /// It can't, or Flink would refuse to start it.
+        Refused = "Refused",
+        /// Nobody can tell before the job is submitted.
+        NotPossible = "NotPossible",
+        /// The job's `main()` does not end, or ends its JobManager.
+        Failed = "Failed",
+    }
+}
+
+/// What the preflight found: operators by uid, by name where they have none, else by operator ID; of each list the first
+/// 100.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PreflightResult {
+    /// How far it is, or how it ended.
+    pub state: PreflightState,
+    /// The JobManager that was asked: pod UID and number of container restarts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_manager_instance: Option<String>,
+    /// When it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<MicroTime>,
+    /// How often it was asked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempts: i32,
+    /// The snapshot that the job was held against: the newest one of the job before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// Operators whose state the new job takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
@@ -375,6 +410,16 @@ pub struct PreflightResult {
     /// Operators of the new job without state in the snapshot.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub new: Vec<String>,
+    /// Operators of the new job whose ID was made from the shape of its graph, as no uid is set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub generated: Vec<String>,
+    /// Why the new job can't take the state, or what is not promised of it, one a line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
+    /// IDs of all operators of the new job, where `job.allowedDroppedOperators` lets some go: the snapshot that it really
+    /// starts from is held against them once more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operator_ids: Vec<String>,
 }
 
 /// One upgrade of the past.
@@ -399,6 +444,9 @@ pub struct HistoryEntry {
     /// Seconds from its beginning to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<f64>,
+    /// What its preflight found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<PreflightResult>,
     /// What going back undid: the checkpoints of the new job that were given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewind: Option<String>,

@@ -12,7 +12,7 @@ use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, SLOW, run_request, slots_ready};
-use crate::upgrade::{finish, high_availability, progress, status, workload};
+use crate::upgrade::{finish, high_availability, preflight, progress, status, workload};
 use crate::{flink, time};
 
 /// Pods that start are looked at this often.
@@ -48,6 +48,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     match upgrade.step {
         UpgradeStep::Preparing => preparing(o, draft, upgrade),
         UpgradeStep::Starting => starting(o, draft, upgrade),
+        UpgradeStep::Preflight => preflight::decide(o, draft, upgrade),
         UpgradeStep::WarmingUp => warming_up(o, draft, upgrade),
         UpgradeStep::Savepoint => ending::savepoint(o, draft, upgrade),
         UpgradeStep::Checkpoint => ending::checkpoint(o, draft, upgrade),
@@ -63,7 +64,11 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
 /// The old job is untouched in these steps, or it was lost and nothing is submitted yet: a newer spec simply takes over.
 fn before_the_stop(draft: &FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> bool {
     match upgrade.step {
-        UpgradeStep::Preparing | UpgradeStep::Starting | UpgradeStep::WarmingUp | UpgradeStep::Checkpoint => true,
+        UpgradeStep::Preparing
+        | UpgradeStep::Starting
+        | UpgradeStep::Preflight
+        | UpgradeStep::WarmingUp
+        | UpgradeStep::Checkpoint => true,
         UpgradeStep::Savepoint => upgrade.savepoint.is_none(),
         UpgradeStep::Fencing => recovery::is_recovery(draft) && upgrade.submission.is_none(),
         _ => false,
@@ -115,6 +120,10 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
                 naming::revision_name(status::name(o), upgrade.to)
             );
             finish::failed_before_the_stop(o, draft, upgrade, Reason::ForeignLeader, &message);
+            return (None, Next::Again);
+        }
+        if preflight::is_due(o, upgrade) && upgrade.preflight.is_none() {
+            step(o, draft, UpgradeStep::Preflight, "the operators of the new job are held against the state");
             return (None, Next::Again);
         }
         if upgrade.from.is_none() {
@@ -199,6 +208,9 @@ pub fn intend_submit(
     source: StateSource,
     path: Option<String>,
 ) -> Decision {
+    if let Some(decision) = preflight::before_the_submit(o, draft) {
+        return decision;
+    }
     let submission = Submission {
         allow_non_restored_state: upgrade.allow_non_restored_state,
         ..new_submission(o, draft, upgrade.to, path, upgrade.restore_mode.unwrap_or(RestoreMode::NoClaim))

@@ -15,13 +15,12 @@ use crate::upgrade::{finish, status};
 
 /// Carries the way back one step on.
 pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
-    let (Some(from), Some(submission)) = (upgrade.from, &upgrade.submission) else {
-        return (None, Next::After(AT_REST));
-    };
-    if submission.revision == from {
-        go_on(o, draft, upgrade, from)
-    } else {
-        end_target(o, draft, upgrade, submission, from)
+    let Some(from) = upgrade.from else { return (None, Next::After(AT_REST)) };
+    match &upgrade.submission {
+        // The old job was fenced, and the new one never submitted.
+        None => resume(o, draft, upgrade, None, from),
+        Some(submission) if submission.revision == from => go_on(o, draft, upgrade, from),
+        Some(submission) => end_target(o, draft, upgrade, submission, from),
     }
 }
 
@@ -50,6 +49,17 @@ fn end_target(
     if fenced != Fence::Closed {
         return ending::wait_for_fence(o, draft, fenced);
     }
+    resume(o, draft, upgrade, Some(submission), from)
+}
+
+/// The old revision's job is submitted again.
+fn resume(
+    o: &Observed,
+    draft: &mut FlinkJobUpgradeStatus,
+    upgrade: &UpgradeProgress,
+    before: Option<&Submission>,
+    from: i64,
+) -> Decision {
     if let Some(decision) = recovery::cluster_is_missing(o, draft, from) {
         return decision;
     }
@@ -59,7 +69,7 @@ fn end_target(
         status::stalled(o, draft, Reason::RevisionChanged, &message);
         return (None, Next::After(AT_REST));
     }
-    let path = match state(o, upgrade, submission, from) {
+    let path = match state(o, upgrade, before, from) {
         Answer::Start(_, path) => path,
         other => return ending::wait_for_state(o, draft, other),
     };
@@ -93,11 +103,10 @@ fn changed_since(o: &Observed, draft: &FlinkJobUpgradeStatus, from: i64) -> Opti
 }
 
 /// The savepoint; or what the old job has come to since, if it was put back and lost again.
-fn state(o: &Observed, upgrade: &UpgradeProgress, before: &Submission, from: i64) -> Answer {
+fn state(o: &Observed, upgrade: &UpgradeProgress, before: Option<&Submission>, from: i64) -> Answer {
     let savepoint = || Answer::Start(StateSource::Savepoint, upgrade.savepoint_location.clone());
-    if before.revision != from || matches!(o.retained, Retained::NoStore(_)) {
-        return savepoint();
-    }
+    let put_back = before.filter(|before| before.revision == from && !matches!(o.retained, Retained::NoStore(_)));
+    let Some(before) = put_back else { return savepoint() };
     state_source::source(&Question {
         now: Now::Lost,
         policy: UpgradeFrom::Checkpoint,

@@ -11,6 +11,7 @@ use crate::flink::{JobId, JobState, RunRequest};
 use crate::naming;
 use crate::upgrade::observed::{Observed, Record};
 use crate::upgrade::plan::Effect;
+use crate::upgrade::preflight::judge::{Kind, Said};
 use crate::upgrade::workload::{self, Rendered};
 
 /// What came of an effect.
@@ -19,6 +20,8 @@ pub enum Outcome {
     Done,
     /// Flink refused the submit.
     Refused(String),
+    /// What the helper program has said.
+    Said(Said),
     /// No answer: the pass ends, the next one looks again.
     Error,
 }
@@ -60,6 +63,17 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
         Effect::DeleteRecord(n) => world.revisions.entry(*n).or_default().record = None,
         Effect::PointService(n) => world.stable_service = Some(*n),
         Effect::DeleteService => world.stable_service = None,
+        Effect::Preflight(n, _) => {
+            if world.revisions[n].image.ends_with(":exits") {
+                world.restart_job_manager(*n);
+                return Outcome::Error;
+            }
+            return if world.instance(*n).is_none() {
+                Outcome::Error
+            } else {
+                Outcome::Said(said(&world.revisions[n].image))
+            };
+        }
         Effect::WarmUp(n, request) => return run(world, *n, request, true),
         Effect::CreateSavepoint(child) => {
             let name = child.metadata.name.clone().unwrap();
@@ -97,6 +111,17 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
     }
     world.forget_revisions();
     Outcome::Done
+}
+
+/// What the program in an image says of its operators. No snapshot is read here: all pass that say any.
+fn said(image: &str) -> Said {
+    let failure = |kind| Said::Failure { kind, message: "java.lang.IllegalStateException: no topic".to_owned() };
+    match image.rsplit(':').next() {
+        Some("throws") => failure(Kind::MainFailed),
+        Some("hangs") => failure(Kind::TimedOut),
+        Some("python") => failure(Kind::NoGraph),
+        _ => Said::Operators(Vec::new()),
+    }
 }
 
 fn store(world: &mut World, o: &Observed, number: i64) {

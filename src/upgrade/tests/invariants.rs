@@ -1,10 +1,12 @@
 //! What must hold in every step of every story.
 
+use super::kstatus::{self, Kstatus};
 use super::observe::{is_child_of, is_ours};
 use super::world::{Job, NAME, Revision, Shelf, UID, World};
 use crate::api::condition::{self, types};
 use crate::api::{
-    DeletionJob, FlinkJobUpgradeStatus, OperationKind, SavepointPhase, Then, UpgradeFrom, UpgradeResult, UpgradeStep,
+    DeletionJob, FlinkJobUpgradeStatus, OperationKind, PreflightState, SavepointPhase, Then, UpgradeFrom,
+    UpgradeResult, UpgradeStep,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
@@ -32,6 +34,10 @@ pub fn planned(world: &World, o: &Observed, twice: bool) -> Plan {
 pub fn written(world: &World) {
     let status = world.status();
     conditions(world, &status);
+    let resource = world.upgrade.as_ref().unwrap();
+    if kstatus::read(resource) == Kstatus::Current {
+        assert!(status.upgrade.is_none(), "Current, and an upgrade is under way");
+    }
     if let Some(active) = &status.active {
         let job = world.job(active.revision, &active.submission.job_id);
         assert!(job.is_some_and(|j| !j.warm_up), "status.active names a job that never was: {active:?}");
@@ -125,6 +131,17 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             if operation.kind == OperationKind::Upgrade {
                 assert_eq!(status.upgrade.as_ref().and_then(|u| u.savepoint.clone()), child.metadata.name);
             }
+        }
+        Effect::Preflight(n, _) => {
+            // As it was written just now.
+            let written = world.status().upgrade;
+            let asked = written.as_ref().filter(|u| u.to == *n).and_then(|u| u.preflight.as_ref());
+            let here = asked
+                .is_some_and(|p| p.state == PreflightState::Running && p.job_manager_instance == world.instance(*n));
+            assert!(here && active != Some(*n), "a question that is not recorded");
+            // Flink keeps the context of a program in static fields.
+            let alone = world.jobs.iter().all(|j| j.revision != *n || j.state.is_terminal());
+            assert!(alone, "beside another program");
         }
         Effect::PointService(n) => assert_eq!(active, Some(*n), "the stable Service leads elsewhere"),
         Effect::DeleteService => assert!(deleted),

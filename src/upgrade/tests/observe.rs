@@ -7,7 +7,7 @@ use crate::flink::{CheckpointsConfig, Externalization, JobId, JobState};
 use crate::naming;
 use crate::store::check::{Again, Failure};
 use crate::upgrade::observed::{
-    Cluster, Container, Existing, JobFacts, Observed, Pod, Restore, Retained, Revision, Up,
+    Cluster, Container, Existing, JobFacts, Newest, Observed, Pod, Restore, Retained, Revision, Up,
 };
 use crate::upgrade::scope::{self, Scope};
 use crate::upgrade::{child, recoverable, snapshots};
@@ -51,6 +51,7 @@ pub fn observe(world: &World) -> Option<Observed> {
             Some(_) => Restore::From(world.earlier.clone()),
             None => Restore::From(wish.path),
         }),
+        newest: if scope::newest_matters(&upgrade) { Newest::Nothing } else { Newest::NotAsked },
         checkpoints_config: checkpoints_config(world, &upgrade),
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
@@ -136,6 +137,7 @@ fn cluster(world: &World, revision: i64, job: Option<&JobId>, slots_matter: bool
     Cluster::Up(Box::new(Up {
         instance,
         free_slots: slots_matter.then_some(slots - held),
+        flink_version: None,
         jobs: known.iter().map(|j| (j.id.clone(), j.state)).collect(),
         job: known.iter().find(|j| Some(&j.id) == job).map(|j| facts(world, j, tag)),
     }))

@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 
 use super::act::{Outcome, act};
 use super::invariants;
+use super::kstatus::{self, Kstatus};
 use super::observe::observe;
 use super::world::{Shelf, World};
 use crate::api::UpgradeStep;
-use crate::api::condition::types;
+use crate::api::condition::{self, types};
 use crate::reconcile::Next;
 use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{self, AT_REST, Effect, Plan};
+use crate::upgrade::preflight;
 
 /// A pass, and a retry of one that got no answer, take this long.
 const PASS: Duration = Duration::from_millis(5);
@@ -169,9 +171,13 @@ fn step(world: &mut World, o: &Observed, plan: &Plan, death: Option<Death>) -> O
                 wait(world, RETRY);
                 return None;
             }
-            Outcome::Refused(cause) => {
+            outcome => {
                 let mut status = world.status();
-                plan::refused(&live, &mut status, &cause);
+                match outcome {
+                    Outcome::Refused(cause) => plan::refused(&live, &mut status, &cause),
+                    Outcome::Said(said) => preflight::answered(&live, &mut status, said),
+                    Outcome::Done | Outcome::Error => {}
+                }
                 world.write_status(&status);
                 invariants::written(world);
                 return Some(Next::Again);
@@ -188,8 +194,13 @@ fn step(world: &mut World, o: &Observed, plan: &Plan, death: Option<Death>) -> O
     None
 }
 
-/// At rest nothing is written and nothing is done, however much time passes.
+/// At rest nothing is written and nothing is done, however much time passes; and nobody waits for anything.
 fn rests(world: &World) {
+    let ready = condition::find(&world.status().conditions, types::READY).map(|c| c.reason.clone());
+    // Flink itself is at work there.
+    let waits = ["JobNotRunning", "JobManagerUnreachable"].contains(&ready.as_deref().unwrap_or_default());
+    let kstatus = kstatus::read(world.upgrade.as_ref().unwrap());
+    assert!(waits || kstatus != Kstatus::InProgress, "{kstatus:?} at rest, {ready:?}");
     let mut later = world.clone();
     for hours in [0, 24] {
         later.pass(Duration::from_secs(hours * 3600));
@@ -212,6 +223,9 @@ pub fn end_state(world: &World) -> Value {
     let mut status = world.status();
     // Whether it was told depends on whether somebody looked in time.
     status.conditions.retain(|c| c.type_ != types::RESTORED);
+    if let Some(asked) = status.upgrade.as_mut().and_then(|u| u.preflight.as_mut()) {
+        asked.attempts = 1;
+    }
     let status = serde_json::to_value(status).unwrap();
     let alive: Vec<Value> = world.alive().iter().map(|j| json!([j.revision, j.id, j.state.to_string()])).collect();
     let submitted: Vec<Value> =

@@ -78,7 +78,7 @@ fn put_back(world: &World, reason: &str, cause: &str) {
 }
 
 /// The old job was never touched.
-fn untouched(world: &World, reason: &str, cause: &str) {
+pub fn untouched(world: &World, reason: &str, cause: &str) {
     runs(world, 1, "v1");
     assert_eq!(ready(world), (false, reason.to_owned()));
     assert!(ready_message(world).contains(cause), "{}", ready_message(world));

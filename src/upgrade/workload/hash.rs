@@ -19,13 +19,14 @@ pub fn revision_hash(spec: &FlinkJobUpgradeSpec) -> String {
 }
 
 /// SHA-256 over all that can change how an attempt at this revision ends: the revision part, the restore mode, what
-/// state may be dropped, and which `job.restoreFrom` it acts on. A failed attempt is repeated only under another one.
+/// state may be dropped, what a preflight does, and which `job.restoreFrom` it acts on. A failed attempt is repeated only under another one.
 #[must_use]
 pub fn attempt_hash(spec: &FlinkJobUpgradeSpec) -> String {
     let mut restore = serde_json::json!({
         "restoreMode": spec.job.restore_mode().as_str(),
         "allowNonRestoredState": spec.job.allow_non_restored_state(),
         "allowedDroppedOperators": spec.job.allowed_dropped_operators.as_deref().unwrap_or_default(),
+        "preflight": spec.preflight_policy().as_str(),
     });
     if let (Some(from), Some(fields)) = (&spec.job.restore_from, restore.as_object_mut()) {
         fields.insert("restoreFrom".to_owned(), Value::from(from.id.as_str()));

@@ -22,3 +22,7 @@ pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render, 
 
 /// The class of the helper jar that is the throw-away job: it warms a new cluster.
 pub const WARM_UP_CLASS: &str = "dev.savepoints.helper.WarmUp";
+/// Class of the helper jar that tells a job's operators.
+pub const PREFLIGHT_CLASS: &str = "dev.savepoints.helper.Preflight";
+/// Flink's own entry class of Python jobs.
+pub const PYTHON_DRIVER: &str = "org.apache.flink.client.python.PythonDriver";

@@ -30,7 +30,9 @@ pub(super) const TRIGGER: &str = "00000000000000000000000000000abc";
 pub(super) const OTHER: &str = "00000000000000000000000000000def";
 pub(super) const THIRD: &str = "00000000000000000000000000000123";
 /// Longer than a few requests take.
-pub(super) const SLOW: Snapshots = Snapshots::Take(Duration::from_secs(5));
+pub(super) const SLOW: Snapshots = Snapshots::Take(SLOW_FOR);
+/// For so long after it was asked for a snapshot is certainly under way.
+pub(super) const SLOW_FOR: Duration = Duration::from_secs(5);
 
 /// A location is `<directory>/savepoint-<6 hex of the job's id>-<12 hex>`.
 pub(super) fn is_named_after(location: &str, directory: &str, job: &str) -> Result<()> {

@@ -34,7 +34,7 @@ import org.apache.flink.util.Collector;
  * If both came back from the same snapshot, {@code c = s + 1} holds on every line. See README.md.
  *
  * <p>Arguments: {@code --out FILE}, {@code --rate R} (numbers a second), {@code --source-uid UID},
- * {@code --variant} {@code base|adds|drops|throws}.
+ * {@code --variant} {@code base|adds|drops|throws|hangs|exits|twice}.
  */
 public final class CountingJob {
   private static final Map<String, String> DEFAULTS =
@@ -72,11 +72,23 @@ public final class CountingJob {
         break;
       case "drops":
         break;
+      case "twice":
+        stream = sum(stream, "totals");
+        stream.sinkTo(new DiscardingSink<>()).uid("first-sink").name("first-sink");
+        env.executeAsync("counting");
+        break;
+      case "hangs":
+        Thread.sleep(Long.MAX_VALUE);
+        break;
+      case "exits":
+        // Past Flink's cluster.intercept-user-system-exit.
+        Runtime.getRuntime().halt(3);
+        break;
       case "throws":
         throw new IllegalStateException("counting job: main() throws, as --variant throws asks");
       default:
         throw new IllegalArgumentException(
-            "--variant " + variant + ": give one of base, adds, drops, throws");
+            "--variant " + variant + ": give one of base, adds, drops, throws, hangs, exits, twice");
     }
     stream.sinkTo(new DiscardingSink<>()).uid("sink").name("sink");
     env.execute("counting");
