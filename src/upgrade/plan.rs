@@ -186,8 +186,7 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 
 fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     let restore = scope::pending_restore(&o.upgrade);
-    if restore.is_none() && draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str())
-    {
+    if draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str()) {
         // Told anew: something else may have been wrong meanwhile.
         status::refusal(o, draft);
         return sweep(o, draft, None).unwrap_or((None, Next::After(AT_REST)));
