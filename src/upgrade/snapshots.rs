@@ -163,7 +163,13 @@ async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> 
         return Ok(Restore::From(None));
     }
     if wish.latest.is_some() {
-        return Ok(match existing(ctx, by, &o.upgrade).await? {
+        // A suspended job's own: nothing has run since.
+        let own = o.upgrade.status.as_ref().and_then(|s| s.suspension.as_ref()?.snapshot.clone());
+        let newest = match own {
+            Some(location) => Existing::Found(location),
+            None => existing(ctx, by, &o.upgrade).await?,
+        };
+        return Ok(match newest {
             Existing::Found(location) => look(ctx, by, o, "job.restoreFrom.latest", location).await?,
             Existing::Unknown(why) => Restore::Refused(
                 Reason::StateUnknown,

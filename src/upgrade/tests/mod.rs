@@ -20,5 +20,6 @@ mod observe;
 mod recovery_tests;
 mod run;
 mod story_tests;
+mod suspend_tests;
 mod table_tests;
 mod world;
