@@ -31,6 +31,9 @@ pub const RPC_PORT: u16 = 6123;
 /// Port of the JobManager's blob server.
 pub const BLOB_PORT: u16 = 6124;
 
+/// What the id of an operation that suspends a job begins with.
+const SUSPEND: &str = "suspend-";
+
 /// A label value holds at most 63 characters, and a StatefulSet's pods carry its name, a dash and a hash of up to ten
 /// characters in one (`controller-revision-hash`): with a longer name no pod can be created.
 const MAX_STATEFUL_SET_NAME: usize = 52;
@@ -158,6 +161,19 @@ pub fn upgrade_id(owner_uid: &str, revision: i64) -> String {
 #[must_use]
 pub fn recovery_id(owner_uid: &str, submission: i64) -> String {
     format!("recovery-{submission}-{}", short_hash(&["recovery", owner_uid, &submission.to_string()]))
+}
+
+/// Id of the operation that suspends a job: `suspend-7-1a2b3c4d`, by the generation of the spec that asks for it. Each
+/// asks once, so that what one has begun is never taken for another's.
+#[must_use]
+pub fn suspend_id(owner_uid: &str, generation: i64) -> String {
+    format!("{SUSPEND}{generation}-{}", short_hash(&["suspend", owner_uid, &generation.to_string()]))
+}
+
+/// Whether an operation is one that suspends a job.
+#[must_use]
+pub fn is_suspend_id(operation: &str) -> bool {
+    operation.starts_with(SUSPEND)
 }
 
 /// Id of the operation that ends a job because its resource is deleted: `deletion-1a2b3c4d`, another for every

@@ -81,8 +81,10 @@ mod shown_by {
     pub(super) const RESTORE: &str = "restored_on_purpose";
     /// A resource that is made again.
     pub(super) const NEVER_EMPTY: &str = "state_exists_and_is_taken";
-    /// The end of a resource, by cancel.
-    pub(super) const DELETE_CANCELS: &str = "whole_way";
+    /// A job that is suspended, and started again.
+    pub(super) const SUSPEND: &str = "suspended";
+    /// The end of a resource, in each way.
+    pub(super) const DELETE_DRAINS: &str = "deleted_with_a_drain";
     /// A store that is probed, with the right key and all wrong ones.
     pub(super) const STORE: &str = "stores";
     /// A snapshot that exists, by its directory or its `_metadata`.
@@ -108,9 +110,9 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, BY_HAND, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY,
-    DROP, FOREIGN, GATE, HISTORY, MEMORY, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER, REPLICAS,
-    RESTORE, REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, TIMEOUT, UPGRADE, VERIFICATION,
+    ATTEMPTS, BY_HAND, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DROP,
+    FOREIGN, GATE, HISTORY, MEMORY, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE,
+    REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, SUSPEND, TIMEOUT, UPGRADE, VERIFICATION,
 };
 
 /// The fields that this version acts upon.
@@ -136,7 +138,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.job.entryClass", START),
     used("fju.spec.job.args", START),
     used("fju.spec.job.parallelism", START),
-    only("fju.spec.job.state", &["running"], START),
+    only("fju.spec.job.state", &["running", "suspended"], SUSPEND),
     only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], CLAIM),
     used("fju.spec.job.allowNonRestoredState", DROP),
     used("fju.spec.job.allowedDroppedOperators", NAMED),
@@ -158,7 +160,7 @@ pub const USED: &[Used] = &[
     only("fju.spec.upgrade.rollback.policy", &["Automatic", "Manual"], BY_HAND),
     used("fju.spec.upgrade.rollback.allowRewind", REWIND),
     used("fju.spec.upgrade.progressDeadline", DEADLINE),
-    only("fju.spec.deletion.job", &["Savepoint", "Cancel"], DELETE_CANCELS),
+    only("fju.spec.deletion.job", &["Savepoint", "Cancel", "Drain"], DELETE_DRAINS),
     used("fju.spec.deletion.timeout", DELETE_LATE),
     used("fju.spec.revisionHistoryLimit", HISTORY),
     only("fsp.spec.jobRef.kind", &["FlinkJobUpgrade"], SAVEPOINT),
@@ -198,7 +200,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.job.jarURI=abfs://",
     "fju.spec.job.jarURI=https://",
     "fju.spec.job.jarSHA256",
-    "fju.spec.job.state=suspended",
     "fju.spec.job.restoreMode=LEGACY",
     "fju.spec.job.restoreFrom.fromJob.name",
     "fju.spec.job.restoreFrom.fromJob.snapshot",
@@ -211,7 +212,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.upgrade.windows[].schedule",
     "fju.spec.upgrade.windows[].timeZone",
     "fju.spec.upgrade.windows[].duration",
-    "fju.spec.deletion.job=Drain",
     "fsp.spec.flinkCluster.tls.secretRef.name",
     "fsp.spec.flinkCluster.tls.serverName",
     "fsp.spec.copyOf.name",

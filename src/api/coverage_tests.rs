@@ -118,9 +118,9 @@ fn what_is_used_is_not_reported() {
 
 #[test]
 fn numbers_unknown_values_and_unknown_fields_are_reported() {
-    let drained = |job: &str| json!({"deletion": {"job": job}});
-    assert_eq!(not_yet("FlinkJobUpgrade", &drained("Cancel")), Vec::<String>::new());
-    assert_eq!(not_yet("FlinkJobUpgrade", &drained("Drain")), ["spec.deletion.job=Drain"]);
+    let strategy = |strategy: &str| json!({"upgrade": {"strategy": strategy}});
+    assert_eq!(not_yet("FlinkJobUpgrade", &strategy("Prewarm")), Vec::<String>::new());
+    assert_eq!(not_yet("FlinkJobUpgrade", &strategy("BlueGreen")), ["spec.upgrade.strategy=BlueGreen"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"imagePullPolicy": "Unknown"})), ["spec.imagePullPolicy=Unknown"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"invented": {"here": 1}})), ["spec.invented.here"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"flinkCluster": null, "upgrade": {}})), Vec::<String>::new());

@@ -15,6 +15,8 @@ super::string_enum! {
         Recovering = "Recovering",
         /// The last upgrade went back to the revision before it.
         RolledBack = "RolledBack",
+        /// The job is being stopped, as asked.
+        Suspending = "Suspending",
         /// Suspended as asked.
         Suspended = "Suspended",
         /// The job reached its end.

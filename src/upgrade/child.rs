@@ -25,18 +25,18 @@ pub fn upgrade_timeout(spec: &FlinkJobUpgradeSpec) -> std::time::Duration {
 /// The savepoint that ends the old job of an upgrade.
 #[must_use]
 pub fn upgrade_savepoint(o: &Observed, upgrade: &UpgradeProgress) -> FlinkSavepoint {
-    savepoint(o, &upgrade.id)
+    savepoint(o, &upgrade.id, Then::Stop)
 }
 
 /// A savepoint that ends the job, as an operation's child. It has no owner reference: it outlives the job.
 #[must_use]
-pub fn savepoint(o: &Observed, operation: &str) -> FlinkSavepoint {
+pub fn savepoint(o: &Observed, operation: &str, then: Then) -> FlinkSavepoint {
     let wish = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.clone()).unwrap_or_default();
     let mut child = FlinkSavepoint::new(
         &name(status::name(o), operation),
         FlinkSavepointSpec {
             job_ref: Some(JobRef { kind: JobKind::FlinkJobUpgrade, name: status::name(o).to_owned() }),
-            then: Some(Then::Stop),
+            then: Some(then),
             format_type: wish.format_type,
             target_directory: wish.target_directory,
             timeout: wish.timeout,

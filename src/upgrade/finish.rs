@@ -4,11 +4,12 @@ use super::observed::{JobFacts, Observed};
 use super::snapshots;
 use super::status;
 use super::strategy::prewarm;
+use super::suspend;
 use crate::api::annotations::ROLLBACK;
 use crate::api::condition::Reason;
 use crate::api::{
     ActiveRevision, Automation, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, PreflightResult,
-    Submission, UpgradeProgress, UpgradeResult, UpgradeStep,
+    Submission, Suspension, UpgradeProgress, UpgradeResult, UpgradeStep,
 };
 use crate::time;
 
@@ -30,7 +31,18 @@ pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
     });
     draft.failed_spec_hash = None;
     draft.restore_from_id = upgrade.restore_from_id.clone().or(draft.restore_from_id.take());
+    draft.suspension = None;
     close(draft, JobPhase::Running);
+}
+
+/// The job was ended as the spec asks, and nothing takes its place.
+pub fn suspended(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, suspension: Suspension) {
+    let message = format!("its next start goes on from {}", suspend::state(&suspension));
+    record(o, draft, upgrade, UpgradeResult::Suspended, None, Some(&message));
+    draft.active = None;
+    draft.suspension = Some(suspension);
+    draft.failed_spec_hash = None;
+    close(draft, JobPhase::Suspending);
 }
 
 /// The job that was lost runs again.
@@ -179,6 +191,7 @@ fn failed_for_good(
             ..ActiveRevision::default()
         });
         draft.restore_from_id = upgrade.restore_from_id.clone().or(draft.restore_from_id.take());
+        draft.suspension = None;
     }
     draft.phase = Some(JobPhase::Failed);
 }

@@ -19,6 +19,7 @@ mod snapshots;
 mod state_source;
 mod status;
 mod strategy;
+mod suspend;
 #[cfg(test)]
 mod tests;
 pub mod workload;
@@ -127,7 +128,7 @@ fn tell(ctx: &Context, before: &FlinkJobUpgrade, after: &FlinkJobUpgrade) {
             Some(seconds) => format!("revision {}: {result}, downtime {seconds:.2} s {message}", entry.to),
             None => format!("revision {}: {result} {message}", entry.to),
         };
-        if entry.result == UpgradeResult::Succeeded {
+        if matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::Suspended) {
             ctx.events.normal(about, result, "Upgrade", note.trim_end());
         } else {
             ctx.events.warning(about, result, "Upgrade", note.trim_end());

@@ -7,7 +7,7 @@ use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, high_availability, scope, status};
+use super::{deletion, finish, high_availability, scope, status, suspend};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -183,6 +183,7 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         return (None, Next::After(AT_REST));
     }
     match draft.active.clone() {
+        None if suspend::is_wanted(o) => suspend::rest(o, draft),
         None => first_start(o, draft),
         Some(active) => at_rest(o, draft, &active),
     }
@@ -190,8 +191,7 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 
 fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     let restore = scope::pending_restore(&o.upgrade);
-    if restore.is_none() && draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str())
-    {
+    if draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str()) {
         // Told anew: something else may have been wrong meanwhile.
         status::refusal(o, draft);
         return sweep(o, draft, None).unwrap_or((None, Next::After(AT_REST)));
@@ -200,9 +200,14 @@ fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if let Some(decision) = sweep(o, draft, None) {
         return decision;
     }
-    if o.revisions.values().any(|r| !r.pods.is_empty()) {
+    if !suspend::left_pods(o, draft).is_empty() {
         status::reconciling(o, draft, Reason::Starting, "waiting until the pods of an earlier revision are gone");
-        return (None, Next::After(LEAVING));
+        return (None, suspend::look(o, draft));
+    }
+    if restore.is_none()
+        && let Some(suspension) = draft.suspension.clone()
+    {
+        return suspend::resume(o, draft, &suspension);
     }
     if restore.is_none()
         && let Some((reason, message)) = may_not_start_empty(o)
@@ -247,10 +252,17 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         );
         return (None, Next::After(AT_REST));
     };
-    let changed = record.revision_hash != workload::revision_hash(&o.upgrade.spec)
-        || scope::pending_restore(&o.upgrade).is_some();
-    let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str());
     let now = state_source::now(o, &active.submission);
+    // A job that came to its end leaves nothing that could be suspended.
+    let suspends =
+        suspend::is_wanted(o) && (now != Now::Finished || o.upgrade.spec.upgrade_from() == UpgradeFrom::Empty);
+    let starts = !suspend::is_wanted(o)
+        && (record.revision_hash != workload::revision_hash(&o.upgrade.spec)
+            || scope::pending_restore(&o.upgrade).is_some());
+    let changed = suspends || starts;
+    // A job that has ended since needs no savepoint for it.
+    let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str())
+        && !(suspends && matches!(now, Now::Lost | Now::Forgotten | Now::Failed | Now::Canceled));
     // What high availability would recover the job with; without it the job is lost, and recovered.
     let missing = o.revisions.get(&active.revision).is_none_or(|r| r.objects < workload::OBJECTS);
     if active.submission.high_availability
@@ -281,6 +293,9 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
                            flinkConfiguration of a first start";
             status::stalled(o, draft, Reason::NoTargetDirectory, message);
             return (None, Next::After(AT_REST));
+        }
+        if suspends {
+            return suspend::begin(o, draft, active);
         }
         // What is left of earlier revisions would take the new one's room, and the stable Service might lead there.
         if let Some(decision) = sweep(o, draft, Some(active.revision)) {
@@ -320,7 +335,8 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
 
 /// A savepoint that is overdue keeps no change waiting: the stop of the upgrade makes it fail, and it is tried again
 /// when the upgrade is over.
-fn gives_way(o: &Observed, operation: &Operation) -> bool {
+#[must_use]
+pub fn gives_way(o: &Observed, operation: &Operation) -> bool {
     let overdue =
         |s: &FlinkSavepoint| s.status.as_ref().is_some_and(|s| condition::is_true(&s.conditions, types::OVERDUE));
     operation.kind == OperationKind::Savepoint && o.savepoint.as_ref().is_some_and(overdue)
@@ -425,8 +441,10 @@ pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> 
         return Some((Some(Effect::DeleteHaConfigMaps(*n)), Next::Again));
     }
     let limit = o.upgrade.spec.revision_history_limit();
-    let settled =
-        |(n, r): &(&i64, &Revision)| !in_use(**n) && r.record.is_some() && !high_availability::storage_is_left(r);
+    let suspended = draft.suspension.as_ref().map(|s| s.revision);
+    let settled = |(n, r): &(&i64, &Revision)| {
+        !in_use(**n) && suspended != Some(**n) && r.record.is_some() && !high_availability::storage_is_left(r)
+    };
     let mut old = o.revisions.iter().filter(settled).map(|(n, _)| *n);
     let surplus = old.clone().count().saturating_sub(limit);
     (surplus > 0).then(|| old.next()).flatten().map(|n| (Some(Effect::DeleteRecord(n)), Next::Again))

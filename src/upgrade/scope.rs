@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::api::{
-    FlinkJobUpgrade, FlinkJobUpgradeStatus, PreflightResult, PreflightState, RestoreFrom, Submission, UpgradeProgress,
-    UpgradeStep,
+    FlinkJobUpgrade, FlinkJobUpgradeStatus, JobState, PreflightResult, PreflightState, RestoreFrom, Submission,
+    UpgradeProgress, UpgradeStep,
 };
 use crate::flink::JobId;
 
@@ -123,14 +123,17 @@ pub fn existing_matters(upgrade: &FlinkJobUpgrade) -> bool {
     let status = upgrade.status.as_ref();
     upgrade.metadata.deletion_timestamp.is_none()
         && upgrade.spec.job.restore_from.is_none()
-        && status.is_none_or(|s| s.active.is_none() && s.upgrade.is_none())
+        && upgrade.spec.job.state() == JobState::Running
+        && status.is_none_or(|s| s.active.is_none() && s.upgrade.is_none() && s.suspension.is_none())
 }
 
 /// What the job shall start from, if the spec says so under an id that was not acted on.
 #[must_use]
 pub fn restore_matters(upgrade: &FlinkJobUpgrade) -> Option<RestoreFrom> {
     let status = upgrade.status.as_ref();
-    let idle = upgrade.metadata.deletion_timestamp.is_none() && status.is_none_or(|s| s.upgrade.is_none());
+    let idle = upgrade.metadata.deletion_timestamp.is_none()
+        && upgrade.spec.job.state() == JobState::Running
+        && status.is_none_or(|s| s.upgrade.is_none());
     pending_restore(upgrade).filter(|_| idle).cloned()
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
@@ -107,10 +108,8 @@ async fn retained(ctx: &Context, by: By<'_>, o: &Observed, submission: &Submissi
 /// gives it, or in a record.
 async fn existing(ctx: &Context, by: By<'_>, upgrade: &FlinkJobUpgrade) -> Result<Existing, Error> {
     let (name, uid) = (upgrade.name_any(), upgrade.uid().unwrap_or_default());
-    if let Some(location) = recorded(ctx, by.namespace, &name, &uid).await? {
-        return Ok(Existing::Found(location));
-    }
-    let Ok(directories) = super::workload::state_directories(upgrade) else { return Ok(Existing::Nothing) };
+    let mut recorded = recorded(ctx, by.namespace, &name, &uid).await?;
+    let directories = super::workload::state_directories(upgrade).unwrap_or_default();
     let last = upgrade.status.as_ref().and_then(|s| s.last_submission).unwrap_or_default();
     let revisions = upgrade.status.as_ref().map_or(0, crate::api::FlinkJobUpgradeStatus::last_revision);
     let own: Vec<String> = (1..=revisions)
@@ -121,19 +120,30 @@ async fn existing(ctx: &Context, by: By<'_>, upgrade: &FlinkJobUpgrade) -> Resul
     for directory in directories {
         let store = match check::store_of(ctx, by, &directory).await? {
             Serving::By(store) => store,
+            // What is recorded is all that anybody knows.
+            Serving::Nobody(_) if recorded.is_some() => continue,
             Serving::Nobody(why) => return Ok(Existing::Unknown(format!("{why}; create one whose url it is below"))),
             Serving::Refused(failure) => return Ok(Existing::Unknown(failure.message)),
         };
         match store.newest_snapshot(&directory, |part| own.iter().any(|id| id == part)).await {
-            Ok(found) => newest = newest.max(found),
+            Ok(found) => {
+                newest = newest.max(found);
+                // One that lies there is judged by its files, as the others are: another clock would not do.
+                recorded = recorded.filter(|(_, location)| !location::is_below(location, &directory));
+            }
             Err(e) => return Ok(Existing::Unknown(e.to_string())),
         }
     }
-    Ok(newest.map_or(Existing::Nothing, |(_, location)| Existing::Found(location)))
+    Ok(newest.max(recorded).map_or(Existing::Nothing, |(_, location)| Existing::Found(location)))
 }
 
-/// The newest savepoint that a record tells of, of a job of this name with another UID.
-async fn recorded(ctx: &Context, namespace: &str, name: &str, uid: &str) -> Result<Option<String>, Error> {
+/// The newest savepoint that a record tells of, of a job of this name with another UID, and when it was complete.
+async fn recorded(
+    ctx: &Context,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Result<Option<(DateTime<Utc>, String)>, Error> {
     let api: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), namespace);
     let all = within("list FlinkSavepoints", api.list(&ListParams::default())).await?.items;
     // Asked before the first start only: one that is complete by then and not a child of this UID is of another.
@@ -142,9 +152,11 @@ async fn recorded(ctx: &Context, namespace: &str, name: &str, uid: &str) -> Resu
             && s.labels().get(labels::JOB_UID).is_none_or(|own| own != uid)
             && s.status.as_ref().and_then(|s| s.phase) == Some(SavepointPhase::Completed)
     };
-    let newest =
-        all.iter().filter(of_another).max_by_key(|s| s.status.as_ref().and_then(|s| s.completion_time.clone()));
-    Ok(newest.and_then(|s| s.status.as_ref()?.location.clone()))
+    let place = |s: FlinkSavepoint| {
+        let status = s.status?;
+        Some((status.completion_time.as_ref().map(time::from_k8s).unwrap_or_default(), status.location?))
+    };
+    Ok(all.into_iter().filter(|s| of_another(&s)).filter_map(place).max())
 }
 
 async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> Result<Restore, Error> {
@@ -152,7 +164,13 @@ async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> 
         return Ok(Restore::From(None));
     }
     if wish.latest.is_some() {
-        return Ok(match existing(ctx, by, &o.upgrade).await? {
+        // A suspended job's own: nothing has run since.
+        let own = o.upgrade.status.as_ref().and_then(|s| s.suspension.as_ref()?.snapshot.clone());
+        let newest = match own {
+            Some(location) => Existing::Found(location),
+            None => existing(ctx, by, &o.upgrade).await?,
+        };
+        return Ok(match newest {
             Existing::Found(location) => look(ctx, by, o, "job.restoreFrom.latest", location).await?,
             Existing::Unknown(why) => Restore::Refused(
                 Reason::StateUnknown,

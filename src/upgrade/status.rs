@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::observed::{Cluster, Observed};
-use super::recoverable;
+use super::{recoverable, suspend};
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
     ActiveRevision, CheckpointRef, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase,
@@ -44,6 +44,7 @@ pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
     status.phase == Some(JobPhase::Unknown)
         || status.upgrade.as_ref().is_some_and(unknown)
         || status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Unknown)
+        || status.suspension.as_ref().is_some_and(|s| s.source == StateSource::Unknown)
 }
 
 /// What a resource's `Ready` says.
@@ -73,6 +74,7 @@ pub fn under_way(draft: &FlinkJobUpgradeStatus) -> Reason {
         Some(JobPhase::Upgrading) => Reason::Upgrading,
         Some(JobPhase::RollingBack) => Reason::RollingBack,
         Some(JobPhase::Recovering) => Reason::Recovering,
+        Some(JobPhase::Suspending) => Reason::Suspending,
         Some(JobPhase::Deleting) => Reason::Deleting,
         _ => Reason::Starting,
     }
@@ -97,6 +99,11 @@ pub fn preflight(o: &Observed, draft: &mut FlinkJobUpgradeStatus, result: &Prefl
 /// The upgrade's savepoint is complete.
 pub fn savepoint_taken(o: &Observed, draft: &mut FlinkJobUpgradeStatus, location: &str) {
     conditions(o, draft).set(types::SAVEPOINT_TAKEN, true, Reason::Completed, location);
+}
+
+/// Nothing runs, as the spec asks.
+pub fn suspended(o: &Observed, draft: &mut FlinkJobUpgradeStatus, message: &str) {
+    conditions(o, draft).ready(Reason::Suspended, message).remove(types::ROLLED_BACK);
 }
 
 /// Flink confirmed the restore.
@@ -189,9 +196,16 @@ pub fn refusal(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
     let what = match (last.result, last.from) {
         (UpgradeResult::RolledBack, Some(from)) => format!("revision {from} was put back from the savepoint"),
         (_, Some(from)) => format!("revision {from} runs on"),
-        (_, None) => "nothing runs".to_owned(),
+        (_, None) => match &draft.suspension {
+            Some(suspension) => format!("nothing runs, and its state stays {}", suspend::state(suspension)),
+            None => "nothing runs".to_owned(),
+        },
     };
-    let message = format!("revision {}: {why}; {what}; change the spec to try again", last.to);
+    let message = if naming::is_suspend_id(&last.id) {
+        format!("it can't be suspended: {why}; {what}; set job.state: running, and suspended again to try again")
+    } else {
+        format!("revision {}: {why}; {what}; change the spec to try again", last.to)
+    };
     stalled(o, draft, reason, &message);
     if last.result == UpgradeResult::RolledBack {
         conditions(o, draft).set(types::ROLLED_BACK, true, reason, what);

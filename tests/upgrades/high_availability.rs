@@ -16,7 +16,7 @@ use crate::world::World;
 const JOB_MANAGER: &str = "orders-1-jobmanager-0";
 const CLUSTER_MAP: &str = "orders-1-cluster-config-map";
 
-fn apply(world: World) -> BoxFuture<'static, ()> {
+pub fn apply(world: World) -> BoxFuture<'static, ()> {
     async move {
         let configuration =
             json!({"high-availability.type": "kubernetes", "high-availability.storageDir": "s3://flink/ha"});

@@ -19,6 +19,7 @@
 mod common;
 mod high_availability;
 mod images;
+mod life;
 mod mishaps;
 mod operator;
 mod preflight;
@@ -92,6 +93,28 @@ scenarios! {
     stopped_in_the_stop,
     stopped_job_manager,
     stopped_task_manager;
+    life:
+    away_for_longer_than_the_timeout,
+    deleted_in_the_foreground,
+    deleted_in_the_resume,
+    deleted_in_the_suspension,
+    deleted_orphaning,
+    deleted_while_suspended,
+    deleted_while_suspended_and_made_again,
+    deleted_with_a_drain,
+    never_started,
+    refused_and_fixed,
+    resumed,
+    resumed_from_a_path,
+    resumed_from_the_latest,
+    resumed_with_another_spec,
+    suspended_after_the_stop,
+    suspended_and_highly_available,
+    suspended_and_saved,
+    suspended_as_it_is_lost,
+    suspended_before_the_stop,
+    suspended_five_times,
+    upgraded_and_cancelled_and_made_again;
     high_availability:
     a_first_start_with_what_an_earlier_one_has_left,
     highly_available,

@@ -9,8 +9,8 @@ use fakes::kube::{ApiServer, Change};
 use fakes::workload::Workload;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{
-    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, RestoreFrom, SavepointPhase, UpgradeProgress,
-    UpgradeResult, UpgradeStep,
+    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, JobState, RestoreFrom,
+    SavepointPhase, UpgradeProgress, UpgradeResult, UpgradeStep,
 };
 use flink_savepoint_operator::naming;
 use futures::FutureExt as _;
@@ -100,6 +100,9 @@ impl Truth {
         let submits = self.submits();
         let ids: BTreeSet<&str> = submits.iter().map(|submit| submit.job.as_str()).collect();
         self.must(ids.len() == submits.len(), || format!("a job id was used again: {submits:?}"));
+        if self.last_status().phase == Some(JobPhase::Suspended) {
+            self.must(processing.is_empty(), || format!("suspended, and {processing:?} process"));
+        }
     }
 
     fn upgrade(&self) -> Option<FlinkJobUpgrade> {
@@ -131,6 +134,10 @@ impl Truth {
         let Some(progress) = &status.upgrade else {
             return self.must(false, || format!("submitted without an upgrade in the status: {body}"));
         };
+        let begun_before = Some(progress.generation) < upgrade.metadata.generation;
+        self.must(begun_before || upgrade.spec.job.state() == JobState::Running, || {
+            format!("submitted, and it should not run: {body}")
+        });
         let intent = progress.submission.clone().unwrap_or_default();
         self.must(intent.job_id == job, || format!("submitted, and not as recorded in {intent:?}: {body}"));
         let from = body["savepointPath"].as_str();
@@ -138,7 +145,16 @@ impl Truth {
         if let Some(wish) = upgrade.spec.job.restore_from.as_ref().filter(|_| asked(progress)) {
             return self.as_asked(wish, from, job);
         }
-        if progress.from.is_none() {
+        if progress.from.is_none()
+            && let Some(suspension) = status.suspension.as_ref().filter(|_| progress.attempt <= 1)
+        {
+            let left = self.newest_checkpoint(&suspension.job_id);
+            let whole = from.is_some_and(|from| self.newest_savepoint().as_deref() == Some(from));
+            return self.must(suspension.snapshot.as_deref() == from && (whole || left.as_deref() == from), || {
+                format!("from {from:?}, and {suspension:?} is what the job has left: {body}")
+            });
+        }
+        if progress.from.is_none() && status.suspension.is_none() {
             let own = upgrade.metadata.uid.clone().unwrap_or_default();
             let others = self.submits().into_iter().any(|submit| !is_of(&own, &status, &submit.job));
             return self.must(!others, || format!("another job of this name has left state: {body}"));
@@ -163,7 +179,9 @@ impl Truth {
         if wish.empty.is_some() {
             self.seen.lock().unwrap().empty.insert(job.to_owned());
         }
-        let latest = || self.newest_checkpoint(&self.submits().into_iter().rfind(|submit| submit.job != job)?.job);
+        // A job that was stopped with a savepoint has left no checkpoint.
+        let before = || self.submits().into_iter().rfind(|submit| submit.job != job);
+        let latest = || self.newest_checkpoint(&before()?.job).or_else(|| self.newest_savepoint());
         let expected = if wish.latest.is_some() { latest() } else { wish.path.clone() };
         self.must(expected.as_deref() == from, || format!("{from:?} instead of {expected:?}, which {wish:?} is"));
     }
@@ -177,6 +195,14 @@ impl Truth {
         };
         let newest = files.iter().filter(|file| number(file).is_some()).max_by_key(number)?;
         Some(format!("{BUCKET}/{}", newest.strip_suffix("/_metadata")?))
+    }
+
+    /// Where the savepoint lies that was complete last.
+    fn newest_savepoint(&self) -> Option<String> {
+        let all = self.kube.objects(SAVEPOINTS);
+        let all = all.into_iter().filter_map(|s| serde_json::from_value::<FlinkSavepoint>(s).unwrap().status);
+        let completed = all.filter(|s| s.phase == Some(SavepointPhase::Completed));
+        completed.max_by_key(|s| s.completion_time.clone())?.location
     }
 
     fn savepoint(&self, name: &str) -> Option<FlinkSavepoint> {
@@ -257,8 +283,8 @@ impl Truth {
         let done = Some(SavepointPhase::Completed.as_str().to_owned());
         let Some(new) = change.new.filter(|_| phase(change.new) == done && phase(change.old) != done) else { return };
         let savepoint: FlinkSavepoint = serde_json::from_value(new.clone()).unwrap();
-        let attempts = savepoint.status.unwrap_or_default().attempts;
-        if let Some(attempt) = attempts.last().filter(|_| new["spec"]["then"] == "Stop") {
+        let attempts = savepoint.status.clone().unwrap_or_default().attempts;
+        if let Some(attempt) = attempts.last().filter(|_| savepoint.spec.then().stops()) {
             let end = format!("-{}-config-map", attempt.job_id);
             let maps = change.objects("configmaps").filter_map(|map| map["metadata"]["name"].as_str());
             // Without a JobManager, and a set that makes one, nothing reads it.
@@ -287,6 +313,10 @@ impl Truth {
             std::mem::replace(&mut seen.status, status.clone())
         };
         self.conditions(&status, &before);
+        if status.phase == Some(JobPhase::Suspended) {
+            let (alive, pods) = (self.alive(), change.objects("pods").count());
+            self.must(alive.is_empty() && pods == 0, || format!("suspended: {alive:?} in {pods} pods: {status:?}"));
+        }
         let Some(active) = status.active.as_ref().filter(|active| before.active.as_ref() != Some(active)) else {
             return;
         };

@@ -12,7 +12,7 @@ use fakes::flink::{Down, Settings, Version};
 use fakes::kube::{ApiServer, Change};
 use fakes::workload::{self, Workload};
 use flink_savepoint_operator::api::condition::{self, types};
-use flink_savepoint_operator::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeStep};
+use flink_savepoint_operator::api::{FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeStep};
 use flink_savepoint_operator::flink::Transport;
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::runtime::Context;
@@ -196,8 +196,19 @@ impl World {
 
     /// A user deletes it.
     pub async fn delete(&self) {
+        self.delete_by(DeleteParams::default()).await;
+    }
+
+    /// The same, with what kubectl's `--cascade` says.
+    pub async fn delete_by(&self, params: DeleteParams) {
         let jobs = objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE));
-        jobs.delete(NAME, &DeleteParams::default()).await.unwrap();
+        jobs.delete(NAME, &params).await.unwrap();
+        // The garbage collector finds nothing that belongs to it, and takes its own finalizers off.
+        let left: Vec<String> = self.upgrade().and_then(|u| u.metadata.finalizers).unwrap_or_default();
+        if params.propagation_policy.is_some() && left.iter().any(|f| f == FINALIZER) {
+            let patch = Patch::Merge(json!({"metadata": {"finalizers": [FINALIZER]}}));
+            jobs.patch(NAME, &PatchParams::default(), &patch).await.unwrap();
+        }
     }
 
     /// A user annotates it.

@@ -98,7 +98,7 @@ async fn two_jobs_put_the_old_one_back(sandbox: &Sandbox, job: &Job, before: &Fl
 pub async fn programs_that_harm(sandbox: &Sandbox, version: Version) -> Result<()> {
     let job = Job::counting(&sandbox.env, "orders", version);
     let before = story::started(sandbox, &job).await?;
-    for (variant, words) in [("exits", "it ends their process"), ("hangs", "did not end within")] {
+    for (variant, words) in [("exits", "attempted to exit JVM"), ("crashes", "it ends their process"), ("hangs", "did not end within")] {
         sandbox.apply(&job.clone().counting_with(200, &["--variant", variant])).await?;
         refused(sandbox, &before, UpgradeResult::Failed, words).await.context(variant)?;
         let now = sandbox.jobs().get("orders").await?;

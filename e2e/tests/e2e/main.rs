@@ -22,4 +22,5 @@ mod silent;
 mod start;
 mod store;
 mod story;
+mod suspend;
 mod two_operators;

@@ -12,7 +12,7 @@ use e2e::{
 
 use crate::{
     conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage, preflight,
-    recovery, silent, start, store, two_operators,
+    recovery, silent, start, store, suspend, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -58,6 +58,7 @@ scenarios! {
     s3_stopped on V1_20: outage::stopped;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;
+    suspended on V1_20: suspend::suspended;
     two_operators on V1_20: two_operators::by_mistake;
     whole_way_on_2_3 on V2_3: life::whole_way;
 }

@@ -49,7 +49,8 @@ pub async fn asked_again_and_again(sandbox: &Sandbox, version: Version) -> Resul
     ask_often(&flink, MANY, &mut times).await?;
     let many = cost(&flink).await?;
     println!("preflight: {many:?} after {MANY} more");
-    ensure!(many.threads <= before.threads + 2, "{before:?} before, {many:?} after {MANY} preflights");
+    // Flink's own pools grow a little; a leak is one for each.
+    ensure!(many.threads < before.threads + 40, "{before:?} before, {many:?} after {MANY} preflights");
     ensure!(flink.jobs().await?.len() == 1, "a preflight has left a job");
     Ok(())
 }

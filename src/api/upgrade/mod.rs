@@ -1,9 +1,11 @@
 //! FlinkJobUpgrade: a job, and how it moves from revision to revision.
 
+mod end;
 mod policy;
 mod spec;
 mod status;
 
+pub use end::*;
 pub use policy::*;
 pub use spec::*;
 pub use status::*;

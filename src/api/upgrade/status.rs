@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::end::{DeletionProgress, Suspension};
 use crate::api::common::{ObjectRef, RestoreMode, string_enum};
 use crate::api::condition;
 
@@ -22,6 +23,8 @@ string_enum! {
         RollingBack = "RollingBack",
         /// The job was lost, and is started again.
         Recovering = "Recovering",
+        /// The job is being stopped, as asked, and nothing takes its place.
+        Suspending = "Suspending",
         /// Stopped, as asked, with a snapshot to resume from.
         Suspended = "Suspended",
         /// The job does not run and will not without help.
@@ -112,6 +115,8 @@ string_enum! {
         Superseded = "Superseded",
         /// The job was lost, and runs again.
         Recovered = "Recovered",
+        /// The job was stopped as `job.state` asks.
+        Suspended = "Suspended",
     }
 }
 
@@ -139,6 +144,12 @@ pub struct FlinkJobUpgradeStatus {
     /// The upgrade under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<UpgradeProgress>,
+    /// What a suspended job has left, until a job that goes on from it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension: Option<Suspension>,
+    /// How the end of the resource goes on, once it is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<DeletionProgress>,
     /// Generation of a newer spec that waits until the upgrade under way is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<i64>,

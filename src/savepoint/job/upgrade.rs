@@ -59,6 +59,15 @@ pub async fn job(ctx: &Context, savepoint: &FlinkSavepoint, name: &str) -> Resul
     let uid = upgrade.uid().unwrap_or_default();
     let status = upgrade.status.unwrap_or_default();
     let Some(active) = status.active else {
+        if status.phase == Some(api::JobPhase::Suspended) {
+            let snapshot = status.suspension.and_then(|suspension| suspension.snapshot);
+            let state = snapshot.map_or_else(|| "it has none".to_owned(), |path| format!("that is {path}"));
+            let message = format!(
+                "FlinkJobUpgrade {name} is suspended, and nothing has changed its state since: {state}; take a savepoint \
+                 once it runs again"
+            );
+            return Ok((Job::Never { reason: Reason::Suspended, message }, None));
+        }
         let phase = status.phase.map_or("new", api::JobPhase::as_str);
         return waiting(Reason::JobNotRunning, format!("FlinkJobUpgrade {name} runs no job yet: it is {phase}"));
     };

@@ -11,6 +11,7 @@ use super::changes;
 use super::observed::{Newest, Observed};
 use super::plan::{Decision, Effect, SLOW};
 use super::strategy::prewarm::{STARTING, set_message, step};
+use super::strategy::recovery;
 use super::{finish, progress, status, workload};
 use crate::api::condition::Reason;
 use crate::api::{
@@ -47,14 +48,23 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     }
 }
 
-/// Whether an upgrade has a preflight: somebody wants one, and there is state to take.
+/// Whether an upgrade has a preflight: somebody wants one, and there is state to take. A job that was lost starts again as
+/// it was.
 #[must_use]
 pub fn is_due(o: &Observed, upgrade: &UpgradeProgress) -> bool {
-    let state = match upgrade.source {
-        Some(StateSource::RestoreFrom) => upgrade.snapshot.is_some(),
-        _ => upgrade.from.is_some() && o.upgrade.spec.upgrade_from() != UpgradeFrom::Empty,
+    let state = if from_the_snapshot(upgrade) {
+        upgrade.snapshot.is_some()
+    } else {
+        o.upgrade.spec.upgrade_from() != UpgradeFrom::Empty
     };
-    state && o.upgrade.spec.preflight_policy() != PreflightPolicy::Off
+    let recovers = o.upgrade.status.as_ref().is_some_and(recovery::is_recovery);
+    state && !recovers && o.upgrade.spec.preflight_policy() != PreflightPolicy::Off
+}
+
+/// Whether it is known already what the new job starts from: no job is stopped for it, or the spec names it.
+#[must_use]
+pub fn from_the_snapshot(upgrade: &UpgradeProgress) -> bool {
+    upgrade.from.is_none() || upgrade.source == Some(StateSource::RestoreFrom)
 }
 
 fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
@@ -149,7 +159,9 @@ fn asked_before(
 pub fn answered(o: &Observed, draft: &mut FlinkJobUpgradeStatus, said: Said) {
     let Some(upgrade) = draft.upgrade.clone() else { return };
     let spec = &o.upgrade.spec;
-    let running = upgrade.from.and_then(|from| o.record(from));
+    // Of a suspended job that which ran last.
+    let before = upgrade.from.or(draft.suspension.as_ref().map(|suspension| suspension.revision));
+    let running = before.and_then(|revision| o.record(revision));
     let changes = match (running, o.record(upgrade.to)) {
         (Some(running), Some(next)) => {
             let release = |revision| o.up(revision).and_then(|up| up.flink_version.as_ref()?.parse().ok());
@@ -161,8 +173,7 @@ pub fn answered(o: &Observed, draft: &mut FlinkJobUpgradeStatus, said: Said) {
         allow_non_restored_state: upgrade.allow_non_restored_state.unwrap_or(false),
         allowed: spec.job.allowed_dropped_operators.as_deref().unwrap_or_default(),
         changes,
-        starts_from_it: upgrade.source == Some(StateSource::RestoreFrom)
-            || spec.upgrade_from() == UpgradeFrom::Checkpoint,
+        starts_from_it: from_the_snapshot(&upgrade) || spec.upgrade_from() == UpgradeFrom::Checkpoint,
     };
     let result = judge::judge(said, &o.newest, &terms);
     note(o, draft, result);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::from_the_snapshot;
 use crate::api::{StateSource, UpgradeProgress, UpgradeStep};
 use crate::flink::JobId;
 use crate::reconcile::Error;
@@ -25,7 +26,7 @@ pub async fn read(ctx: &Context, by: By<'_>, o: &Observed) -> Result<Newest, Err
             None => Ok(Newest::NotAsked),
         };
     }
-    if upgrade.source == Some(StateSource::RestoreFrom) {
+    if from_the_snapshot(upgrade) {
         return match &upgrade.snapshot {
             Some(place) => look(ctx, by, o, place).await,
             None => Ok(Newest::Nothing),

@@ -17,7 +17,7 @@ use crate::upgrade::fence::{self, Fence};
 use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, LEAVING, SLOW};
 use crate::upgrade::state_source::{self, Answer, Now, Question};
-use crate::upgrade::{child, finish, scope, status, workload};
+use crate::upgrade::{child, finish, scope, status, suspend, workload};
 
 /// Files that are being looked at are asked for this often.
 const READING: Duration = Duration::from_millis(200);
@@ -91,6 +91,10 @@ pub fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
 /// Whether the spec asks for something else than what is under way.
 #[must_use]
 pub fn spec_changed(o: &Observed, upgrade: &UpgradeProgress) -> bool {
+    if o.upgrade.status.as_ref().is_some_and(suspend::is_under_way) {
+        // What else it asks for is for the next start.
+        return !suspend::is_wanted(o);
+    }
     upgrade.spec_hash.as_deref() != Some(workload::attempt_hash(&o.upgrade.spec).as_str())
 }
 
@@ -207,6 +211,9 @@ fn stopped(
         step(o, draft, UpgradeStep::Fencing, "the old job's JobManager can't confirm its end: its pods go");
         return (None, Next::Again);
     }
+    if suspend::is_under_way(draft) {
+        return suspend::ended(o, draft, upgrade, source, path);
+    }
     intend_submit(o, draft, upgrade, source, path)
 }
 
@@ -279,7 +286,8 @@ pub fn checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upg
 /// The submission before is ended; then its newest checkpoint is looked for once more, and the successor is submitted.
 pub fn fencing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     let Some(before) = scope::subject(draft, upgrade).cloned() else { return (None, Next::After(AT_REST)) };
-    let fenced = if before.revision == upgrade.to {
+    let suspends = suspend::is_under_way(draft);
+    let fenced = if before.revision == upgrade.to && !suspends {
         let decision = recovery::note_the_loss(o, draft, upgrade, &before)
             .or_else(|| recovery::came_back(o, draft, upgrade, &before));
         if let Some(decision) = decision {
@@ -305,6 +313,7 @@ pub fn fencing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
         _ => state_source::source(&Question { now: Now::Lost, ..question(o, draft, upgrade, &before, Duration::MAX) }),
     };
     match chosen {
+        Answer::Start(source, path) if suspends => suspend::ended(o, draft, upgrade, source, path),
         Answer::Start(source, path) => {
             if let Some(decision) = recovery::cluster_is_missing(o, draft, upgrade.to) {
                 return decision;

@@ -64,7 +64,9 @@ pub fn again(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
 /// Whether the last thing that happened was a recovery which Flink refused: it would only be refused again.
 #[must_use]
 pub fn was_refused(draft: &FlinkJobUpgradeStatus) -> bool {
-    draft.history.first().is_some_and(|entry| entry.result == UpgradeResult::Failed && entry.from == Some(entry.to))
+    draft.history.first().is_some_and(|entry| {
+        entry.result == UpgradeResult::Failed && entry.from == Some(entry.to) && !naming::is_suspend_id(&entry.id)
+    })
 }
 
 /// Whether what is under way is a recovery.

@@ -6,7 +6,7 @@ use super::crash_tests::sweep;
 use super::run::{Act, Story, When, tell};
 use super::story_tests::{running, story};
 use super::world::{Taking, World, spec};
-use crate::api::{DeletionJob, DeletionSpec, Duration, SavepointPhase, UpgradeStep};
+use crate::api::{DeletionJob, DeletionSpec, Duration, SavepointPhase, Then, UpgradeStep};
 use crate::flink::JobState;
 
 /// Nothing of the job is left but its savepoints.
@@ -64,6 +64,64 @@ fn namespace_terminates() -> Story {
     story(&[(When::Rest, change)], |w| {
         cancelled(w);
         assert!(w.savepoints.is_empty());
+    })
+}
+
+fn drains() -> Story {
+    let drain = DeletionSpec { job: Some(DeletionJob::Drain), timeout: None };
+    with(drain, &[(When::Rest, World::delete)], |w| {
+        saved(w);
+        assert!(w.savepoints.values().all(|s| s.object.spec.then() == Then::Drain));
+    })
+}
+
+/// In the middle of an upgrade the controller was away for longer than the timeout: its way is led to its end all the
+/// same.
+fn away_in_the_middle() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.delete();
+        w.pass(std::time::Duration::from_secs(3600));
+    };
+    with(within_a_minute(), &[(When::Rest, |w| w.image("v2")), (When::Step(UpgradeStep::Submitting), change)], |w| {
+        saved(w);
+        assert_eq!(w.savepoints.len(), 2);
+    })
+}
+
+/// Its pods do not go: after its time the resource does, and says what it leaves.
+fn on_a_silent_node() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.revisions.get_mut(&1).unwrap().silent = true;
+        w.delete();
+    };
+    with(within_a_minute(), &[(When::Rest, change)], |w| {
+        assert!(w.upgrade.is_none() && w.stable_service.is_none());
+        let left: Vec<_> = w.revisions.values().map(|r| (r.objects, r.record.is_some(), r.pods.is_some())).collect();
+        assert_eq!(left, [(0, false, true)]);
+    })
+}
+
+/// A job that does not come to its end by a cancel ends with its pods.
+fn never_cancelled() -> Story {
+    let cancel = DeletionSpec { job: Some(DeletionJob::Cancel), timeout: Some(Duration::from_secs(60)) };
+    let change: fn(&mut World) = |w| {
+        w.revisions.get_mut(&1).unwrap().image = "example.com/orders:undying".to_owned();
+        w.delete();
+    };
+    with(cancel, &[(When::Rest, change)], gone)
+}
+
+/// Where nothing can be created pods die at once, and a store that is away, or a node, holds nothing up.
+fn namespace_terminates_on_a_silent_node() -> Story {
+    let change: fn(&mut World) = |w| {
+        w.namespace_terminating = true;
+        w.revisions.get_mut(&1).unwrap().silent = true;
+        w.delete();
+    };
+    story(&[(When::Rest, change)], |w| {
+        assert!(w.upgrade.is_none());
+        // Some of it goes by until it is at rest.
+        assert!((w.now - running().now).num_seconds() <= 60 + 50, "it took too long");
     })
 }
 
@@ -159,6 +217,11 @@ fn unstarted() -> Story {
 #[case::namespace_terminates(namespace_terminates)]
 #[case::deletion_lets_go_after_its_timeout(deletion_lets_go_after_its_timeout)]
 #[case::nobody_was_there(nobody_was_there)]
+#[case::drains(drains)]
+#[case::away_in_the_middle(away_in_the_middle)]
+#[case::on_a_silent_node(on_a_silent_node)]
+#[case::never_cancelled(never_cancelled)]
+#[case::namespace_terminates_on_a_silent_node(namespace_terminates_on_a_silent_node)]
 #[case::user_lets_go(user_lets_go)]
 #[case::job_manager_forgot_the_job(job_manager_forgot_the_job)]
 #[case::savepoint_of_the_user_fails(savepoint_of_the_user_fails)]

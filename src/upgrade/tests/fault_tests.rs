@@ -7,26 +7,26 @@ use super::run::{Act, Story, When};
 use super::story_tests::{is, ready, ready_message, runs, story};
 use super::world::{World, spec};
 use crate::api::condition::types;
-use crate::api::{JobPhase, JobState, RestoreMode, UpgradeResult, UpgradeStep};
+use crate::api::{JobPhase, RestoreMode, UpgradeResult, UpgradeStep, Window};
 
-fn suspend(world: &mut World) {
-    world.change(|spec| spec.job.state = Some(JobState::Suspended));
+fn not_built(world: &mut World) {
+    world.change(|spec| spec.upgrade.as_mut().unwrap().windows = Some(vec![Window::default()]));
 }
 
-fn resume(world: &mut World) {
-    world.change(|spec| spec.job.state = None);
+fn taken_back(world: &mut World) {
+    world.change(|spec| spec.upgrade.as_mut().unwrap().windows = None);
 }
 
 fn not_built_yet() -> Story {
-    story(&[(When::Rest, suspend)], |w| {
+    story(&[(When::Rest, not_built)], |w| {
         runs(w, 1, "v1");
         assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
-        assert!(is(w, types::STALLED) && ready_message(w).contains("spec.job.state=suspended"));
+        assert!(is(w, types::STALLED) && ready_message(w).contains("spec.upgrade.windows"));
     })
 }
 
 fn not_built_yet_and_taken_back() -> Story {
-    story(&[(When::Rest, suspend), (When::Rest, resume)], |w| {
+    story(&[(When::Rest, not_built), (When::Rest, taken_back)], |w| {
         runs(w, 1, "v1");
         assert_eq!(ready(w), (true, "Running".to_owned()));
     })
@@ -34,7 +34,7 @@ fn not_built_yet_and_taken_back() -> Story {
 
 /// What does not make a revision does not end an upgrade.
 fn not_built_yet_in_the_middle() -> Story {
-    story(&[(When::Rest, |w| w.image("v2")), (When::Step(UpgradeStep::Starting), suspend)], |w| {
+    story(&[(When::Rest, |w| w.image("v2")), (When::Step(UpgradeStep::Starting), not_built)], |w| {
         assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
         assert_eq!(w.status().history[0].result, UpgradeResult::Succeeded);
         assert_eq!(w.alive().len(), 1);
@@ -43,7 +43,7 @@ fn not_built_yet_in_the_middle() -> Story {
 
 /// What failed is told again once nothing else is wrong.
 fn failed_start_and_not_built_yet_taken_back() -> Story {
-    let acts: Vec<Act> = vec![(When::Rest, suspend), (When::Rest, resume)];
+    let acts: Vec<Act> = vec![(When::Rest, not_built), (When::Rest, taken_back)];
     Story {
         world: World::new(&spec("bad")),
         acts,
@@ -86,7 +86,7 @@ fn savepoint_is_deleted() -> Story {
 fn lock_is_released_while_the_spec_is_refused() -> Story {
     let change: fn(&mut World) = |w| {
         w.take_savepoint("daily");
-        suspend(w);
+        not_built(w);
     };
     story(&[(When::Rest, change)], |w| {
         assert_eq!(ready(w), (false, "NotImplemented".to_owned()));

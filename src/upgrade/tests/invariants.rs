@@ -3,9 +3,9 @@
 use super::kstatus::{self, Kstatus};
 use super::observe::{is_child_of, is_ours};
 use super::world::{Job, NAME, Revision, Shelf, UID, World};
-use crate::api::condition::{self, types};
+use crate::api::condition::{self, Reason, types};
 use crate::api::{
-    DeletionJob, FlinkJobUpgradeStatus, OperationKind, PreflightState, SavepointPhase, Then, UpgradeFrom,
+    DeletionJob, FlinkJobUpgradeStatus, JobState, OperationKind, PreflightState, SavepointPhase, Then, UpgradeFrom,
     UpgradeResult, UpgradeStep,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
@@ -82,6 +82,14 @@ fn conditions(world: &World, status: &FlinkJobUpgradeStatus) {
     let ready = condition::find(&status.conditions, types::READY).unwrap();
     let upgrade = world.upgrade.as_ref().unwrap();
     assert_eq!(ready.observed_generation, upgrade.metadata.generation, "Ready, but of an older spec");
+    if ready.reason == Reason::Suspended.as_str() {
+        assert_eq!(upgrade.spec.job.state(), JobState::Suspended);
+        assert!(world.alive().is_empty() && status.active.is_none(), "suspended, and it runs: {:?}", world.alive());
+        let left = world.revisions.values().any(|r| r.objects > 0 || r.pods.is_some() || !r.config_maps.is_empty());
+        assert!(!left, "suspended, and more than records is left");
+        return;
+    }
+    assert_eq!(upgrade.spec.job.state(), JobState::Running, "Ready, and it should not run");
     let active = status.active.as_ref().expect("Ready, and nothing is active");
     let job = world.job(active.revision, &active.submission.job_id).unwrap();
     assert!(job.all_tasks_running(world.now), "Ready, and the job does not run: {job:?}");
@@ -124,11 +132,14 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         Effect::DeleteRecord(n) => assert!(deleted || active != Some(*n), "the active revision's record is deleted"),
         Effect::CreateSavepoint(child) => {
             let operation = status.operation.as_ref().expect("a savepoint without an operation in the status");
-            assert!(matches!(operation.kind, OperationKind::Upgrade | OperationKind::Deletion), "{operation:?}");
+            let ends = [OperationKind::Upgrade, OperationKind::Suspend, OperationKind::Deletion];
+            assert!(ends.contains(&operation.kind), "{operation:?}");
             assert!(is_ours(child) && is_child_of(child, &operation.id), "{:?}", child.metadata);
-            assert_eq!(child.spec.then(), Then::Stop);
+            let drains =
+                operation.kind == OperationKind::Deletion && o.upgrade.spec.deletion_job() == DeletionJob::Drain;
+            assert_eq!(child.spec.then(), if drains { Then::Drain } else { Then::Stop });
             assert_eq!(child.metadata.name, Some(naming::child_savepoint_name(NAME, &operation.id)));
-            if operation.kind == OperationKind::Upgrade {
+            if operation.kind != OperationKind::Deletion {
                 assert_eq!(status.upgrade.as_ref().and_then(|u| u.savepoint.clone()), child.metadata.name);
             }
         }
@@ -146,7 +157,9 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         Effect::PointService(n) => assert_eq!(active, Some(*n), "the stable Service leads elsewhere"),
         Effect::DeleteService => assert!(deleted),
         Effect::RemoveFinalizer => {
-            assert!(deleted && world.revisions.is_empty() && world.stable_service.is_none(), "something is left");
+            let said = world.status().deletion.is_some_and(|d| d.left_behind.is_some());
+            assert!(deleted && world.stable_service.is_none(), "something is left");
+            assert!(said || world.revisions.is_empty(), "something is left, and not said");
         }
         Effect::AddFinalizer => assert!(!deleted),
         Effect::WarmUp(n, request) => {
@@ -157,6 +170,8 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             let healed = active == Some(*n) && matches!(effect, Effect::CreateObjects(_));
             let asked = status.upgrade.as_ref().map(|u| u.to) == Some(*n);
             assert!(asked || healed, "a revision that nobody asks for");
+            let born = matches!(effect, Effect::StoreRevision(_)) && o.upgrade.spec.job.state() == JobState::Suspended;
+            assert!(!born, "a revision begins that should not run");
             let others = |(m, r): &(&i64, &Revision)| *m != n && Some(**m) != active && r.objects > 0;
             assert!(!world.revisions.iter().any(|r| others(&r)), "a revision that nobody needs takes room");
         }
@@ -201,8 +216,13 @@ fn submit(world: &World, revision: i64, request: &RunRequest) {
     // Without a store the newest that was recorded has to do.
     let recorded =
         world.shelf == Shelf::Nobody && before.zip(path).is_some_and(|(j, path)| path.contains(j.id.as_str()));
+    // Of a suspended job: what is recorded, which is a verified savepoint or its state.
+    let resumed = status.suspension.as_ref().filter(|_| upgrade.from.is_none()).is_some_and(|suspension| {
+        let whole = path.is_some_and(|path| is_completed(world, suspension.savepoint.as_deref(), path));
+        suspension.snapshot.as_deref() == path && (whole || state.as_deref() == path)
+    });
     assert!(
-        given || savepoint || gives_up || recorded || state.as_deref() == path,
+        resumed || given || savepoint || gives_up || recorded || state.as_deref() == path,
         "it starts from {path:?}, and the job's state is {state:?}"
     );
     if upgrade.step == UpgradeStep::PuttingBack {

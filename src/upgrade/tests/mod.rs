@@ -22,5 +22,6 @@ mod preflight_tests;
 mod recovery_tests;
 mod run;
 mod story_tests;
+mod suspend_tests;
 mod table_tests;
 mod world;

@@ -274,6 +274,17 @@ pub fn first_start_is_refused() -> Story {
     starts("refused", &[], |w| nothing_runs(w, "SubmitFailed", "cannot map"))
 }
 
+/// What it was to start from is not tried again by itself.
+pub fn first_start_from_a_snapshot_is_refused() -> Story {
+    let mut story = starts("refused", &[], |w| {
+        nothing_runs(w, "SubmitFailed", "cannot map");
+        assert_eq!(results(w), [(1, UpgradeResult::Failed)]);
+    });
+    let wish = serde_json::json!({"id": "1", "path": "s3://flink/sp/older"});
+    story.world.upgrade.as_mut().unwrap().spec.job.restore_from = Some(serde_json::from_value(wish).unwrap());
+    story
+}
+
 /// Its job is the state that a fix starts from, though it has none yet.
 pub fn first_start_fails() -> Story {
     starts("fails", &[], |w| {
@@ -320,6 +331,7 @@ pub fn first_start_is_changed_in_the_middle() -> Story {
 #[case::no_upgrade_for_how_a_job_moves(no_upgrade_for_how_a_job_moves)]
 #[case::first_start_of_a_bad_image(first_start_of_a_bad_image)]
 #[case::first_start_is_refused(first_start_is_refused)]
+#[case::first_start_from_a_snapshot_is_refused(first_start_from_a_snapshot_is_refused)]
 #[case::first_start_fails(first_start_fails)]
 #[case::first_start_fails_and_is_fixed(first_start_fails_and_is_fixed)]
 #[case::first_start_is_fixed_while_its_job_still_runs(first_start_is_fixed_while_its_job_still_runs)]

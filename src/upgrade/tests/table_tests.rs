@@ -10,7 +10,7 @@ use super::world::World;
 use crate::api::condition::{self, types};
 use crate::api::{
     FlinkJobUpgradeStatus, FlinkSavepoint, FlinkSavepointSpec, FlinkSavepointStatus, OperationKind, SavepointAttempt,
-    SavepointPhase, UpgradeStep,
+    SavepointPhase, Then, UpgradeStep,
 };
 use crate::flink::JobId;
 use crate::upgrade::observed::{Cluster, Observed};
@@ -62,7 +62,7 @@ fn the_child_is_as_the_upgrade_asks() {
     let mut o = upgrading_at(UpgradeStep::Savepoint);
     let wish = json!({"timeout": "90s", "backoffLimit": 1, "formatType": "CANONICAL", "targetDirectory": "s3://b/x"});
     o.upgrade.spec.upgrade = serde_json::from_value(json!({"savepoint": wish})).unwrap();
-    let child = serde_json::to_value(crate::upgrade::child::savepoint(&o, "4-1a2b3c4d").spec).unwrap();
+    let child = serde_json::to_value(crate::upgrade::child::savepoint(&o, "4-1a2b3c4d", Then::Stop).spec).unwrap();
     for (field, value) in wish.as_object().unwrap() {
         assert_eq!(child.get(field), Some(value), "{field}");
     }

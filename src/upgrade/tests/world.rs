@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::api::condition::{Conditions, Reason};
 use crate::api::{
     FlinkJobUpgrade, FlinkJobUpgradeSpec, FlinkJobUpgradeStatus, FlinkSavepoint, FlinkSavepointSpec, ObjectRef,
-    Operation, OperationKind, SavepointPhase, Then,
+    Operation, OperationKind, SavepointPhase,
 };
 use crate::flink::{JobId, JobState, RunRequest};
 use crate::time;
@@ -337,7 +337,7 @@ impl World {
                 }
                 continue;
             }
-            let stops = savepoint.object.spec.then() == Then::Stop;
+            let stops = savepoint.object.spec.then().stops();
             if stops && self.now >= since + ms(STOP) && !job.state.is_terminal() {
                 job.state = JobState::Finished;
                 job.ended = Some(since + ms(STOP));

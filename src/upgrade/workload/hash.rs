@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::api::FlinkJobUpgradeSpec;
+use crate::api::{FlinkJobUpgradeSpec, JobState};
 use crate::naming::sha256_hex;
 
 /// Fields of the spec that say how a job moves, not what runs.
@@ -19,7 +19,8 @@ pub fn revision_hash(spec: &FlinkJobUpgradeSpec) -> String {
 }
 
 /// SHA-256 over all that can change how an attempt at this revision ends: the revision part, the restore mode, what
-/// state may be dropped, what a preflight does, and which `job.restoreFrom` it acts on. A failed attempt is repeated only under another one.
+/// state may be dropped, what a preflight does, which `job.restoreFrom` it acts on, and whether the job shall run at all. A
+/// failed attempt is repeated only under another one.
 #[must_use]
 pub fn attempt_hash(spec: &FlinkJobUpgradeSpec) -> String {
     let mut restore = serde_json::json!({
@@ -28,8 +29,13 @@ pub fn attempt_hash(spec: &FlinkJobUpgradeSpec) -> String {
         "allowedDroppedOperators": spec.job.allowed_dropped_operators.as_deref().unwrap_or_default(),
         "preflight": spec.preflight_policy().as_str(),
     });
-    if let (Some(from), Some(fields)) = (&spec.job.restore_from, restore.as_object_mut()) {
-        fields.insert("restoreFrom".to_owned(), Value::from(from.id.as_str()));
+    if let Some(fields) = restore.as_object_mut() {
+        if let Some(from) = &spec.job.restore_from {
+            fields.insert("restoreFrom".to_owned(), Value::from(from.id.as_str()));
+        }
+        if spec.job.state() == JobState::Suspended {
+            fields.insert("state".to_owned(), Value::from(JobState::Suspended.as_str()));
+        }
     }
     hash("attempt", &Value::Array(vec![revision_part(spec), restore]))
 }

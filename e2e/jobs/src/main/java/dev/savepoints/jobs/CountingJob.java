@@ -2,6 +2,7 @@ package dev.savepoints.jobs;
 
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -34,7 +35,7 @@ import org.apache.flink.util.Collector;
  * If both came back from the same snapshot, {@code c = s + 1} holds on every line. See README.md.
  *
  * <p>Arguments: {@code --out FILE}, {@code --rate R} (numbers a second), {@code --source-uid UID},
- * {@code --variant} {@code base|adds|drops|throws|hangs|exits|twice}.
+ * {@code --variant} {@code base|adds|drops|throws|hangs|exits|crashes|twice}.
  */
 public final class CountingJob {
   private static final Map<String, String> DEFAULTS =
@@ -81,14 +82,16 @@ public final class CountingJob {
         Thread.sleep(Long.MAX_VALUE);
         break;
       case "exits":
-        // Past Flink's cluster.intercept-user-system-exit.
-        Runtime.getRuntime().halt(3);
+        System.exit(3);
+        break;
+      case "crashes":
+        crash();
         break;
       case "throws":
         throw new IllegalStateException("counting job: main() throws, as --variant throws asks");
       default:
         throw new IllegalArgumentException(
-            "--variant " + variant + ": give one of base, adds, drops, throws, hangs, exits, twice");
+            "--variant " + variant + ": give one of base, adds, drops, throws, hangs, exits, crashes, twice");
     }
     stream.sinkTo(new DiscardingSink<>()).uid("sink").name("sink");
     env.execute("counting");
@@ -108,6 +111,14 @@ public final class CountingJob {
       options.put(name, args[i + 1]);
     }
     return options;
+  }
+
+  /** Ends the process as a fault of native code does, past all that Flink does about exits. */
+  private static void crash() throws ReflectiveOperationException {
+    Class<?> type = Class.forName("sun.misc.Unsafe");
+    Field field = type.getDeclaredField("theUnsafe");
+    field.setAccessible(true);
+    type.getMethod("putAddress", long.class, long.class).invoke(field.get(null), 0L, 0L);
   }
 
   private static DataStream<Long> sum(DataStream<Long> stream, String uid) {
