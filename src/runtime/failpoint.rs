@@ -43,6 +43,8 @@ pub const NAMES: &[&str] = &[
     "upgrade.point-service.after",
     "upgrade.delete-service.before",
     "upgrade.delete-service.after",
+    "upgrade.delete-account.before",
+    "upgrade.delete-account.after",
     "upgrade.warm-up.before",
     "upgrade.warm-up.after",
     "upgrade.create-savepoint.before",

@@ -137,7 +137,7 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     (None, Next::After(Duration::from_millis(500)))
 }
 
-/// Pods, objects, records, the stable Service; the finalizer last.
+/// Pods, objects, records, the stable Service, the pods' account; the finalizer last.
 fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     status::reconciling(o, draft, Reason::Deleting, "the revisions' objects are removed");
     if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.objects > 0) {
@@ -158,6 +158,9 @@ fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     }
     if o.stable_service.is_some() {
         return (Some(Effect::DeleteService), Next::Again);
+    }
+    if o.account_is_left {
+        return (Some(Effect::DeleteAccount), Next::Again);
     }
     (Some(Effect::RemoveFinalizer), Next::After(SLOW))
 }

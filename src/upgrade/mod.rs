@@ -1,17 +1,20 @@
 //! The FlinkJobUpgrade controller: a job, and how it moves from revision to revision.
 
+mod account;
 mod act;
 mod child;
 mod deletion;
 mod fence;
 mod finish;
 mod high_availability;
+mod jar;
 pub mod jobmanager;
 mod observe;
 mod observed;
 mod plan;
 mod progress;
 mod recoverable;
+mod refusals;
 mod scope;
 mod snapshots;
 mod state_source;

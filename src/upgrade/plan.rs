@@ -7,7 +7,7 @@ use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, high_availability, scope, status};
+use super::{deletion, finish, high_availability, jar, scope, status};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -48,6 +48,8 @@ pub enum Effect {
     PointService(i64),
     /// Delete the stable Service.
     DeleteService,
+    /// Delete the ServiceAccount, Role and RoleBinding that were made for the job.
+    DeleteAccount,
     /// Run the throw-away job on this revision's cluster.
     WarmUp(i64, RunRequest),
     /// Create the child FlinkSavepoint.
@@ -80,6 +82,7 @@ impl Effect {
             Self::DeleteRecord(_) => "delete-record",
             Self::PointService(_) => "point-service",
             Self::DeleteService => "delete-service",
+            Self::DeleteAccount => "delete-account",
             Self::WarmUp(..) => "warm-up",
             Self::CreateSavepoint(_) => "create-savepoint",
             Self::DeleteSavepoint => "delete-savepoint",
@@ -104,6 +107,7 @@ impl Effect {
             Self::DeleteRecord(_) => ("upgrade.delete-record.before", "upgrade.delete-record.after"),
             Self::PointService(_) => ("upgrade.point-service.before", "upgrade.point-service.after"),
             Self::DeleteService => ("upgrade.delete-service.before", "upgrade.delete-service.after"),
+            Self::DeleteAccount => ("upgrade.delete-account.before", "upgrade.delete-account.after"),
             Self::WarmUp(..) => ("upgrade.warm-up.before", "upgrade.warm-up.after"),
             Self::CreateSavepoint(_) => ("upgrade.create-savepoint.before", "upgrade.create-savepoint.after"),
             Self::DeleteSavepoint => ("upgrade.delete-savepoint.before", "upgrade.delete-savepoint.after"),
@@ -346,8 +350,12 @@ pub fn release_lock(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
     }
 }
 
-/// Begins, once it is known what `job.restoreFrom` comes to, if there is one to act on.
+/// Begins, once it is known how the jar is fetched and what `job.restoreFrom` comes to, if there is one to act on.
 fn begin_or_wait(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> Decision {
+    if let Some(why) = jar::refused(o) {
+        status::stalled(o, draft, Reason::InvalidSpec, why);
+        return (None, Next::After(AT_REST));
+    }
     let Some(wish) = scope::pending_restore(&o.upgrade) else { return begin(o, draft, from, None) };
     match &o.restore {
         Restore::From(path) => begin(o, draft, from, Some((wish.id.clone(), path.clone()))),

@@ -19,6 +19,7 @@
 mod common;
 mod high_availability;
 mod images;
+mod jars;
 mod mishaps;
 mod operator;
 mod scenarios;
@@ -71,6 +72,7 @@ scenarios! {
     no_checkpoint,
     refused;
     mishaps:
+    a_quota,
     a_silent_node,
     a_silent_node_without_power,
     a_silent_node_without_power_in_a_recovery,
@@ -86,6 +88,9 @@ scenarios! {
     stopped_in_the_stop,
     stopped_job_manager,
     stopped_task_manager;
+    jars:
+    a_jar_of_no_store,
+    a_jar_with_other_bytes;
     high_availability:
     a_first_start_with_what_an_earlier_one_has_left,
     highly_available,

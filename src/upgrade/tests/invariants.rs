@@ -128,8 +128,10 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         }
         Effect::PointService(n) => assert_eq!(active, Some(*n), "the stable Service leads elsewhere"),
         Effect::DeleteService => assert!(deleted),
+        Effect::DeleteAccount => assert!(deleted && world.revisions.is_empty(), "pods may still use it"),
         Effect::RemoveFinalizer => {
-            assert!(deleted && world.revisions.is_empty() && world.stable_service.is_none(), "something is left");
+            let left = !world.revisions.is_empty() || world.stable_service.is_some() || world.account;
+            assert!(deleted && !left, "something is left");
         }
         Effect::AddFinalizer => assert!(!deleted),
         Effect::WarmUp(n, request) => {
