@@ -11,6 +11,8 @@ mod jar;
 mod keys;
 mod memory;
 mod metrics;
+#[cfg(test)]
+mod moving_over_tests;
 mod objects;
 mod record;
 mod render;
