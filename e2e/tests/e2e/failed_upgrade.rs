@@ -82,7 +82,12 @@ async fn main_throws_puts_the_old_job_back(sandbox: &Sandbox, job: &Job, before:
 
 /// The change was refused with these words in it, the old revision has the state and goes on, and the new one's
 /// objects are gone.
-async fn refused(sandbox: &Sandbox, before: &FlinkJobUpgrade, expected: UpgradeResult, words: &str) -> Result<Stalled> {
+pub async fn refused(
+    sandbox: &Sandbox,
+    before: &FlinkJobUpgrade,
+    expected: UpgradeResult,
+    words: &str,
+) -> Result<Stalled> {
     let stalled = wait::stalled(&sandbox.jobs(), "orders", story::UPGRADE).await?;
     ensure!(stalled.message.contains(words), "{words:?} is not in {stalled:?}");
     ensure!(stalled.message.len() <= READABLE && !stalled.message.contains("\tat "), "cannot be read: {stalled:?}");
@@ -99,7 +104,7 @@ async fn refused(sandbox: &Sandbox, before: &FlinkJobUpgrade, expected: UpgradeR
 }
 
 /// With the former manifest the job is Ready again, and it is the same Flink job: nothing was restarted for it.
-async fn heals(sandbox: &Sandbox, job: &Job) -> Result<()> {
+pub async fn heals(sandbox: &Sandbox, job: &Job) -> Result<()> {
     let before = story::submission(&sandbox.jobs().get(&job.name).await?)?;
     let after = sandbox.apply_ready(job, story::UPGRADE).await?;
     ensure!(story::submission(&after)?.job_id == before.job_id, "{}", wait::describe(&after));
