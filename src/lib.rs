@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod controllers;
 pub mod flink;
+mod jar;
 pub mod naming;
 pub mod reconcile;
 pub mod runtime;

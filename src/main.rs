@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 use clap::Parser as _;
 use flink_savepoint_operator::{
     api,
-    cli::{Cli, Command, Run, snapshot},
+    cli::{Cli, Command, Run, jar, snapshot},
     controllers, flink,
     runtime::{
         Context, Error, Settings, admin,
@@ -32,6 +32,7 @@ fn main() -> ExitCode {
     let args = match Cli::parse().command {
         Command::Run(args) => args,
         Command::Crds => return print_crds(),
+        Command::Jar(command) => return jar::run(&command),
         Command::Snapshot(command) => return snapshot::run(&command),
     };
     if let Err(error) = telemetry::init(args.log_format, &args.log) {
@@ -86,7 +87,12 @@ async fn run(args: &Run) -> anyhow::Result<()> {
     };
     let lease = Lease::new(client.clone(), lease_settings, metrics.clone());
     let lease_seen = readiness.wait_for("the Lease");
-    let settings = Settings { namespace: args.watched_namespace(), local_stores: args.local_stores.clone() };
+    let settings = Settings {
+        namespace: args.watched_namespace(),
+        local_stores: args.local_stores.clone(),
+        image: args.own_image(),
+        pod: args.pod().map(|pod| (args.own_namespace(client.default_namespace()), pod)),
+    };
     let listener = admin::bind(args.admin_address).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), ?settings, admin = %args.admin_address, "starting");
 

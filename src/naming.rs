@@ -96,6 +96,13 @@ pub fn high_availability_selector(cluster_ids: &[String]) -> String {
     format!("type=flink-native-kubernetes,app in ({})", cluster_ids.join(","))
 }
 
+/// Name of the ServiceAccount, Role and RoleBinding that the operator makes for Flink's high availability:
+/// `orders-flink`.
+#[must_use]
+pub fn account_name(job: &str) -> String {
+    format!("{job}-flink")
+}
+
 /// Name of the Service that always points to the active revision: `orders-rest`.
 #[must_use]
 pub fn stable_service_name(job: &str) -> String {
@@ -263,9 +270,15 @@ fn short_hash(parts: &[&str]) -> String {
 /// SHA-256 as 64 hexadecimal digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Bytes as hexadecimal digits, in lower case.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
 
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         // Writing to a String cannot fail.
         let _ = write!(hex, "{byte:02x}");
         hex

@@ -24,6 +24,7 @@ fn names_are_fixed() {
     assert_eq!(job_manager_name(LONGEST, 12), "abcdefghijklmnopqrstuvwxyz-01-ed72905d-12-jobmanager");
     assert_eq!(task_manager_name("orders", 3), "orders-3-taskmanager");
     assert_eq!(stable_service_name("orders"), "orders-rest");
+    assert_eq!(account_name("orders"), "orders-flink");
     assert_eq!(upgrade_id(UID, 3), "3-ac117b65");
     assert_eq!(suspend_id(UID, 7), "suspend-7-47ab7991");
     assert_eq!(child_savepoint_name("orders", &upgrade_id(UID, 3)), "orders-3-ac117b65");

@@ -274,6 +274,12 @@ fn job_texts() -> Vec<Case> {
     vec![
         at("spec.job.jarURI", job("jarURI", "https://repo/a.jar"), job("jarURI", "/opt/a.jar"), uri),
         at(
+            "spec.job",
+            json!({"job": {"jarURI": "http://repo/a.jar", "jarSHA256": &sha[..64]}}),
+            job("jarURI", "http://repo/a.jar"),
+            "jarURI with http:// needs jarSHA256, as nothing else says whose bytes come: give it, or use https://",
+        ),
+        at(
             "spec.job.jarSHA256",
             job("jarSHA256", &sha[..64]),
             job("jarSHA256", "0a"),

@@ -14,8 +14,8 @@ pub enum Values {
     Any,
     /// These only. A number is compared by its text.
     Only(&'static [&'static str]),
-    /// Texts that begin like this.
-    StartingWith(&'static str),
+    /// Texts that begin like one of these.
+    StartingWith(&'static [&'static str]),
 }
 
 /// A field that this version acts upon.
@@ -53,6 +53,10 @@ mod shown_by {
     pub(super) const HISTORY: &str = "revisions_beyond_the_limit_are_removed";
     /// The first start of a job.
     pub(super) const START: &str = "first_start";
+    /// Where a job's jar comes from.
+    pub(super) const JAR: &str = "a_jar_comes_from_its_place";
+    /// A jar with other bytes.
+    pub(super) const JAR_HASH: &str = "a_jar_with_other_bytes_is_none";
     /// Savepoints of a job, into a given directory and into the configured one.
     pub(super) const SAVEPOINT: &str = "canonical_and_native";
     /// An upgrade into a given directory, by a named revision.
@@ -111,8 +115,9 @@ mod shown_by {
 
 use shown_by::{
     ATTEMPTS, BY_HAND, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DROP,
-    FOREIGN, GATE, HISTORY, MEMORY, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE,
-    REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, SUSPEND, TIMEOUT, UPGRADE, VERIFICATION,
+    FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER,
+    REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, SUSPEND, TIMEOUT, UPGRADE,
+    VERIFICATION,
 };
 
 /// The fields that this version acts upon.
@@ -134,7 +139,12 @@ pub const USED: &[Used] = &[
     used("fju.spec.taskManager.resource.memory", MEMORY),
     used("fju.spec.taskManager.replicas", REPLICAS),
     used("fju.spec.taskManager.podTemplate", RENDER),
-    Used { path: "fju.spec.job.jarURI", values: Values::StartingWith("local://"), shown_by: START },
+    Used {
+        path: "fju.spec.job.jarURI",
+        values: Values::StartingWith(&["local://", "s3://", "https://", "http://"]),
+        shown_by: JAR,
+    },
+    used("fju.spec.job.jarSHA256", JAR_HASH),
     used("fju.spec.job.entryClass", START),
     used("fju.spec.job.args", START),
     used("fju.spec.job.parallelism", START),
@@ -195,11 +205,8 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.flinkCluster.authSecretRef.name",
     "fju.spec.flinkCluster.jobId",
     "fju.spec.flinkCluster.jobName",
-    "fju.spec.job.jarURI=s3://",
     "fju.spec.job.jarURI=gs://",
     "fju.spec.job.jarURI=abfs://",
-    "fju.spec.job.jarURI=https://",
-    "fju.spec.job.jarSHA256",
     "fju.spec.job.restoreMode=LEGACY",
     "fju.spec.job.restoreFrom.fromJob.name",
     "fju.spec.job.restoreFrom.fromJob.snapshot",
@@ -278,7 +285,7 @@ fn collect(path: &str, shown: &str, value: &Value, found: &mut Vec<String>) {
         let acted_upon = match used.values {
             Values::Any => true,
             Values::Only(values) => values.contains(&text.as_str()),
-            Values::StartingWith(prefix) => text.starts_with(prefix),
+            Values::StartingWith(prefixes) => prefixes.iter().any(|prefix| text.starts_with(prefix)),
         };
         if !(acted_upon || value.is_null()) {
             found.push(format!("{shown}={text}"));

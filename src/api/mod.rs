@@ -47,6 +47,14 @@ pub mod labels {
     pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
     /// The value of [`MANAGED_BY`].
     pub const MANAGER: &str = "flink-savepoint-operator";
+    /// Kubernetes' recommended key for what a pod runs; its value is [`FLINK`] unless the pod template says otherwise.
+    pub const NAME: &str = "app.kubernetes.io/name";
+    /// The value of [`NAME`].
+    pub const FLINK: &str = "flink";
+    /// Kubernetes' recommended key for which one it is: the job, unless the pod template says otherwise.
+    pub const INSTANCE: &str = "app.kubernetes.io/instance";
+    /// Kubernetes' recommended key for the part: as [`COMPONENT`], unless the pod template says otherwise.
+    pub const PART: &str = "app.kubernetes.io/component";
     /// Name of the FlinkJobUpgrade that an object belongs to.
     pub const JOB: &str = "savepoints.dev/job";
     /// UID of the FlinkJobUpgrade that an object belongs to.

@@ -1,5 +1,6 @@
 //! The command line: what the process can be asked for, and the commands that need no cluster.
 
+pub mod jar;
 mod run;
 pub mod snapshot;
 
@@ -23,6 +24,9 @@ pub enum Command {
     Run(Run),
     /// Print the CustomResourceDefinitions, as YAML
     Crds,
+    /// Fetch jobs' jars, as the pods of JobManagers do
+    #[command(subcommand)]
+    Jar(jar::Command),
     /// Look into savepoints and checkpoints, without a cluster
     #[command(subcommand)]
     Snapshot(snapshot::Command),

@@ -18,6 +18,9 @@ pub struct Run {
     /// The operator's own namespace, that of its Lease; left out: that of the `ServiceAccount` or kubeconfig
     #[arg(long, env = "POD_NAMESPACE", value_parser = namespace)]
     pub pod_namespace: Option<String>,
+    /// The operator's own image, which pods run that fetch a jar from S3 or the web; left out: that of its own pod
+    #[arg(long, env = "OPERATOR_IMAGE")]
+    pub image: Option<String>,
     /// The jar with the warm-up job, part of each release
     #[arg(long, env = "HELPER_JAR", default_value = "/usr/share/flink-savepoint-operator/helper.jar")]
     pub helper_jar: PathBuf,
@@ -59,6 +62,12 @@ impl Run {
     #[must_use]
     pub fn pod(&self) -> Option<String> {
         self.pod_name.clone().filter(|pod| !pod.is_empty())
+    }
+
+    /// The operator's own image. A variable that is set to nothing counts as left out.
+    #[must_use]
+    pub fn own_image(&self) -> Option<String> {
+        self.image.clone().filter(|image| !image.is_empty())
     }
 
     /// The operator's own namespace, or else the given one.

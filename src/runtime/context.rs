@@ -35,6 +35,10 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// Directories of the operator's own file system that `file://` stores may be in.
     pub local_stores: Vec<PathBuf>,
+    /// The operator's own image, by which pods fetch their job's jar; `None`: that of its own pod.
+    pub image: Option<String>,
+    /// The operator's own pod, namespace and name; `None`: it runs in none.
+    pub pod: Option<(String, String)>,
 }
 
 /// What every controller is given. Cheap to clone.

@@ -45,6 +45,8 @@ pub const NAMES: &[&str] = &[
     "upgrade.delete-service.after",
     "upgrade.preflight.before",
     "upgrade.preflight.after",
+    "upgrade.delete-account.before",
+    "upgrade.delete-account.after",
     "upgrade.warm-up.before",
     "upgrade.warm-up.after",
     "upgrade.create-savepoint.before",

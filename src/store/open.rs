@@ -18,9 +18,9 @@ use crate::runtime::Context;
 use crate::snapshot::store::{Access, Credentials, Patience, Settings, Store, StoreError, Stores};
 
 /// Keys of the Secret.
-const ACCESS_KEY_ID: &str = "accessKeyId";
-const SECRET_ACCESS_KEY: &str = "secretAccessKey";
-const SESSION_TOKEN: &str = "sessionToken";
+pub(crate) const ACCESS_KEY_ID: &str = "accessKeyId";
+pub(crate) const SECRET_ACCESS_KEY: &str = "secretAccessKey";
+pub(crate) const SESSION_TOKEN: &str = "sessionToken";
 
 /// Opened stores that are kept: each holds its connections.
 const KEPT: usize = 64;
@@ -261,7 +261,8 @@ impl Opened {
     }
 }
 
-fn serves(url: &str, place: &str) -> bool {
+/// A store with this URL serves this place.
+pub(crate) fn serves(url: &str, place: &str) -> bool {
     location::same(url, place) || location::is_below(place, url)
 }
 

@@ -10,11 +10,12 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::jar::Fetching;
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::preflight::judge::Said;
 use super::workload;
-use super::{high_availability, status};
+use super::{account, high_availability, status};
 use crate::api::{FlinkSavepoint, labels};
 use crate::flink::{self, CheckpointOperation, JobId};
 use crate::naming;
@@ -72,6 +73,10 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         Effect::PointService(number) => point_service(ctx, o, number).await,
         Effect::DeleteService => {
             delete(&api::<Service>(ctx, o), &naming::stable_service_name(status::name(o)), status::uid(o)).await
+        }
+        Effect::DeleteAccount => {
+            account::remove(ctx, &o.upgrade).await?;
+            Ok(Outcome::Done)
         }
         Effect::CreateSavepoint(child) => {
             create(&api::<FlinkSavepoint>(ctx, o), &child, status::uid(o)).await?;
@@ -152,6 +157,7 @@ async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome,
 }
 
 async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
+    let Fetching::By(fetch) = &o.jar else { return Ok(Outcome::Done) };
     let unwritable = |e: workload::SpecError| Error::Record {
         name: naming::revision_name(status::name(o), number),
         message: e.to_string(),
@@ -165,6 +171,7 @@ async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Erro
         color: COLOR,
         // It is the operator's, not the revision's: put in when the object is created.
         helper_jar: &[],
+        fetch,
     };
     let rendered = workload::render(&revision, &o.upgrade.spec).map_err(unwritable)?;
     let record = workload::to_controller_revision(&rendered).map_err(unwritable)?;
@@ -182,6 +189,9 @@ async fn create_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outc
     let mut helper = rendered.helper_config_map.clone();
     let jar = ByteString(ctx.helper_jar.to_vec());
     helper.binary_data = Some([(naming::HELPER_JAR.to_owned(), jar)].into());
+    if let Some(account) = &rendered.account {
+        account::make(ctx, &o.upgrade, account).await?;
+    }
     let config_maps = api::<ConfigMap>(ctx, o);
     // What pods mount comes before the pods; the Service before those who look it up.
     create(&config_maps, &rendered.config_map, uid).await?;
@@ -221,7 +231,7 @@ async fn point_service(ctx: &Context, o: &Observed, number: i64) -> Result<Outco
 }
 
 /// "Already exists" means: look whose it is.
-async fn create<K>(api: &Api<K>, object: &K, owner_uid: &str) -> Result<(), Error>
+pub(super) async fn create<K>(api: &Api<K>, object: &K, owner_uid: &str) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Serialize + DeserializeOwned,
 {
@@ -276,7 +286,7 @@ where
     Ok(Outcome::Done)
 }
 
-async fn delete_one<K>(
+pub(super) async fn delete_one<K>(
     api: &Api<K>,
     name: &str,
     uid: Option<String>,

@@ -56,8 +56,8 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 /// Once the old job is being stopped the way leads through: to the new revision, or back; and a job that goes on from a
 /// suspended one's state is a job that has state.
 fn leads_through(draft: &FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> bool {
-    use UpgradeStep::{Checkpoint, Preparing, Starting, WarmingUp};
-    let harmless = matches!(upgrade.step, Preparing | Starting | WarmingUp | Checkpoint);
+    use UpgradeStep::{Checkpoint, Preflight, Preparing, Starting, WarmingUp};
+    let harmless = matches!(upgrade.step, Preparing | Starting | Preflight | WarmingUp | Checkpoint);
     !harmless && (upgrade.from.is_some() || draft.suspension.is_some())
 }
 
@@ -257,7 +257,7 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     (None, Next::After(Duration::from_millis(500)))
 }
 
-/// Pods, objects, records, the stable Service; the finalizer last.
+/// Pods, objects, records, the stable Service, the pods' account; the finalizer last.
 fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     say(o, draft, "the revisions' objects are removed");
     if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.objects > 0) {
@@ -293,6 +293,9 @@ fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     }
     if o.stable_service.is_some() {
         return (Some(Effect::DeleteService), Next::Again);
+    }
+    if o.account_is_left {
+        return (Some(Effect::DeleteAccount), Next::Again);
     }
     (Some(Effect::RemoveFinalizer), Next::After(SLOW))
 }

@@ -1,6 +1,6 @@
 //! Where a revision's JobManager is, and which process answers there.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::observed::Container;
 use crate::naming;
@@ -83,20 +83,28 @@ pub fn trouble(pod: &Pod) -> Option<String> {
         if let Some(waiting) = waiting {
             let reason = waiting.reason.as_deref().unwrap_or_default();
             if !matches!(reason, "" | "PodInitializing" | "ContainerCreating") {
+                // Of one that is started again and again its own last words tell more than how long that is put off.
                 let ended = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
-                let message = waiting.message.clone().or_else(|| ended.and_then(|e| e.message.clone()));
+                let last = ended.filter(|_| reason == "CrashLoopBackOff").and_then(said);
+                let message = last.or_else(|| waiting.message.clone()).or_else(|| ended.and_then(said));
                 return Some(format!("container {}: {reason}: {}", container.name, message.unwrap_or_default()));
             }
         }
         let ended = state.and_then(|s| s.terminated.as_ref()).filter(|e| e.exit_code != 0);
         if let Some(ended) = ended {
-            let message = ended.message.clone().unwrap_or_default();
-            return Some(format!("container {}: exit code {}: {message}", container.name, ended.exit_code));
+            let message = said(ended).unwrap_or_else(|| format!("exit code {}", ended.exit_code));
+            return Some(format!("container {}: {message}", container.name));
         }
     }
     let unscheduled = status.conditions.iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
     let reason = unscheduled.reason.clone().unwrap_or_default();
     Some(format!("{reason}: {}", unscheduled.message.clone().unwrap_or_default()))
+}
+
+/// How a container ended: its exit code and its message, if it has left one.
+fn said(ended: &ContainerStateTerminated) -> Option<String> {
+    let message = ended.message.as_deref().map(str::trim).filter(|message| !message.is_empty())?;
+    Some(format!("exit code {}: {message}", ended.exit_code))
 }
 
 #[cfg(test)]

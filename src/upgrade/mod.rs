@@ -1,5 +1,6 @@
 //! The FlinkJobUpgrade controller: a job, and how it moves from revision to revision.
 
+mod account;
 mod act;
 pub mod changes;
 mod child;
@@ -7,6 +8,7 @@ mod deletion;
 mod fence;
 mod finish;
 mod high_availability;
+mod jar;
 pub mod jobmanager;
 mod observe;
 mod observed;
@@ -14,6 +16,7 @@ mod plan;
 mod preflight;
 mod progress;
 mod recoverable;
+mod refusals;
 mod scope;
 mod snapshots;
 mod state_source;

@@ -16,7 +16,7 @@ use super::jobmanager::Process;
 use super::observed::{self, Cluster, Existing, JobFacts, Newest, Observed, Record, Restore, Retained, Revision, Up};
 use super::plan::FAST;
 use super::scope::{self, Scope};
-use super::{child, high_availability, jobmanager, recoverable, snapshots, workload};
+use super::{account, child, high_availability, jar, jobmanager, recoverable, refusals, snapshots, workload};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, annotations, coverage, labels};
 use crate::flink::{self, CheckpointStatus, CheckpointsConfig, JobId};
 use crate::naming;
@@ -41,8 +41,12 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
             Scope::Revisions => Box::pin(objects_by_name(ctx, &namespace, &upgrade)).await,
         }
     };
-    let (objects, savepoint, terminating) =
-        tokio::try_join!(objects, child_savepoint(ctx, &namespace, &upgrade), terminating(ctx, &namespace, &upgrade))?;
+    let (objects, savepoint, terminating, account_is_left) = tokio::try_join!(
+        objects,
+        child_savepoint(ctx, &namespace, &upgrade),
+        terminating(ctx, &namespace, &upgrade),
+        account::is_left(ctx, &upgrade),
+    )?;
     let Objects { mut revisions, stable_service } = objects;
     high_availability::add(ctx, &upgrade, &mut revisions).await?;
     let what = Ask {
@@ -73,11 +77,15 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         newest: Newest::NotAsked,
         existing: Existing::NotAsked,
         restore: Restore::NotAsked,
+        account_is_left,
+        jar: jar::Fetching::NotAsked,
         checkpoints_config,
         namespace_terminating: terminating,
     };
     // After the pods and the job: what is the newest is certain only of a job that was fenced before.
     snapshots::add(ctx, &mut observed).await?;
+    jar::add(ctx, &mut observed).await?;
+    refusals::add(ctx, &mut observed).await;
     Ok(observed)
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::jar::Fetching;
 use super::jobmanager::Process;
 use super::workload::Rendered;
 use crate::api::condition::Reason;
@@ -39,6 +40,11 @@ pub struct Observed {
     pub existing: Existing,
     /// What `job.restoreFrom` names, where it is to be acted on.
     pub restore: Restore,
+    /// The pods' ServiceAccount that was made for the job is there, or part of it; looked for while the resource is
+    /// being deleted.
+    pub account_is_left: bool,
+    /// How the next revision's jar is fetched, where one is about to be made.
+    pub jar: Fetching,
     /// How the job at rest takes checkpoints, where that is to be told.
     pub checkpoints_config: Option<CheckpointsConfig>,
     /// The namespace is being deleted: nothing can be created in it any more.
@@ -133,6 +139,8 @@ pub struct Revision {
     pub objects: usize,
     /// Its pods, terminating ones too; under [`Scope::Revisions`](super::scope::Scope) the JobManager's only.
     pub pods: Vec<Pod>,
+    /// Why Kubernetes makes no pods of its objects, while it starts.
+    pub refusal: Option<String>,
     /// Its JobManager's process, if it runs.
     pub job_manager: Option<Process>,
     /// What its JobManager says.

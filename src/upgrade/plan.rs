@@ -7,7 +7,7 @@ use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, high_availability, scope, status, suspend};
+use super::{deletion, finish, high_availability, jar, scope, status, suspend};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -50,6 +50,8 @@ pub enum Effect {
     DeleteService,
     /// Ask this revision's JobManager for the operators of its job.
     Preflight(i64, PlanRequest),
+    /// Delete the ServiceAccount, Role and RoleBinding that were made for the job.
+    DeleteAccount,
     /// Run the throw-away job on this revision's cluster.
     WarmUp(i64, RunRequest),
     /// Create the child FlinkSavepoint.
@@ -83,6 +85,7 @@ impl Effect {
             Self::PointService(_) => "point-service",
             Self::DeleteService => "delete-service",
             Self::Preflight(..) => "preflight",
+            Self::DeleteAccount => "delete-account",
             Self::WarmUp(..) => "warm-up",
             Self::CreateSavepoint(_) => "create-savepoint",
             Self::DeleteSavepoint => "delete-savepoint",
@@ -108,6 +111,7 @@ impl Effect {
             Self::PointService(_) => ("upgrade.point-service.before", "upgrade.point-service.after"),
             Self::DeleteService => ("upgrade.delete-service.before", "upgrade.delete-service.after"),
             Self::Preflight(..) => ("upgrade.preflight.before", "upgrade.preflight.after"),
+            Self::DeleteAccount => ("upgrade.delete-account.before", "upgrade.delete-account.after"),
             Self::WarmUp(..) => ("upgrade.warm-up.before", "upgrade.warm-up.after"),
             Self::CreateSavepoint(_) => ("upgrade.create-savepoint.before", "upgrade.create-savepoint.after"),
             Self::DeleteSavepoint => ("upgrade.delete-savepoint.before", "upgrade.delete-savepoint.after"),
@@ -366,8 +370,12 @@ pub fn release_lock(o: &Observed, draft: &mut FlinkJobUpgradeStatus) {
     }
 }
 
-/// Begins, once it is known what `job.restoreFrom` comes to, if there is one to act on.
+/// Begins, once it is known how the jar is fetched and what `job.restoreFrom` comes to, if there is one to act on.
 fn begin_or_wait(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i64>) -> Decision {
+    if let Some(why) = jar::refused(o) {
+        status::stalled(o, draft, Reason::InvalidSpec, why);
+        return (None, Next::After(AT_REST));
+    }
     let Some(wish) = scope::pending_restore(&o.upgrade) else { return begin(o, draft, from, None) };
     match &o.restore {
         Restore::From(path) => begin(o, draft, from, Some((wish.id.clone(), path.clone()))),

@@ -154,7 +154,7 @@ pub fn context(
         checks: Arc::new(checks()),
         turns: Arc::default(),
         helper_jar: Arc::from([]),
-        settings: Arc::new(Settings::default()),
+        settings: Arc::new(Settings { image: Some("example.com/operator:1".to_owned()), ..Settings::default() }),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use fakes::flink::{JobScript, Main, RestartStrategy};
-use fakes::workload::Jars;
+use fakes::workload::{Ended, Jars};
 use flink_savepoint_operator::naming;
+use serde_json::Value;
 
 /// Below this a job that fails has no checkpoint completed.
 const BEFORE_A_CHECKPOINT: Duration = Duration::from_millis(20);
@@ -12,6 +13,17 @@ const BEFORE_A_CHECKPOINT: Duration = Duration::from_millis(20);
 /// The image of a tag.
 pub fn image(tag: &str) -> String {
     format!("example.com/orders:{tag}")
+}
+
+/// What comes of the init container that fetches a jar: the bytes of each jar are its own URI.
+pub fn init(container: &Value) -> Ended {
+    let args: Vec<&str> = container["args"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let ["jar", "fetch", uri, flags @ ..] = args.as_slice() else { return Ok(String::new()) };
+    let found = naming::sha256_hex(uri.as_bytes());
+    match flags.iter().find_map(|flag| flag.strip_prefix("--sha256=")) {
+        Some(expected) if expected != found => Err(format!("{uri} has SHA-256 {found} and not {expected}")),
+        _ => Ok(found),
+    }
 }
 
 /// The jars of an image.

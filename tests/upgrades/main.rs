@@ -19,6 +19,7 @@
 mod common;
 mod high_availability;
 mod images;
+mod jars;
 mod life;
 mod mishaps;
 mod operator;
@@ -78,6 +79,7 @@ scenarios! {
     main_throws,
     main_throws_unasked;
     mishaps:
+    a_quota,
     a_silent_node,
     a_silent_node_without_power,
     a_silent_node_without_power_in_a_recovery,
@@ -115,6 +117,9 @@ scenarios! {
     suspended_before_the_stop,
     suspended_five_times,
     upgraded_and_cancelled_and_made_again;
+    jars:
+    a_jar_of_no_store,
+    a_jar_with_other_bytes;
     high_availability:
     a_first_start_with_what_an_earlier_one_has_left,
     highly_available,

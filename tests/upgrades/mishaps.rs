@@ -7,6 +7,7 @@ use flink_savepoint_operator::api::JobPhase;
 use flink_savepoint_operator::api::UpgradeResult::{Succeeded, Superseded};
 use flink_savepoint_operator::api::UpgradeStep;
 use flink_savepoint_operator::api::annotations::FENCED;
+use flink_savepoint_operator::api::condition::{self, types};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 
@@ -36,6 +37,31 @@ fn silent_and_changed(then: Vec<(When, Act)>) -> Scenario {
     it.begin = |w| async move { w.apply("v1", soon()).await }.boxed();
     it.end.whole = 0;
     it
+}
+
+/// What is said while there is no room for a new pod.
+fn says_quota(w: &World, by: &str) -> bool {
+    let status = w.status();
+    let message = condition::find(&status.conditions, types::READY).map(|c| c.message.as_str());
+    message.is_some_and(|message| message.contains(by) && message.contains("exceeded quota: compute"))
+}
+
+/// A quota has no room for the new revision's pods, at first not even for its JobManager: said, and it goes on by itself
+/// once there is.
+pub fn a_quota() -> Scenario {
+    let change: Act = |w| {
+        async move {
+            w.workload.refuse_pods_of(&["statefulsets.apps", "deployments.apps"]);
+            w.image("v2").await;
+        }
+        .boxed()
+    };
+    let of_job_manager = When::Is(|w| says_quota(w, "StatefulSet orders-2-jobmanager: FailedCreate: "));
+    let room_for_one: Act = |w| async move { w.workload.refuse_pods_of(&["deployments.apps"]) }.boxed();
+    let of_task_managers = When::Is(|w| says_quota(w, "Deployment orders-2-taskmanager: FailedCreate: "));
+    let room: Act = |w| async move { w.workload.refuse_pods_of(&[]) }.boxed();
+    let acts = vec![(RUNS, change), (of_job_manager, room_for_one), (of_task_managers, room)];
+    job(acts, "v2", &[Succeeded, Succeeded])
 }
 
 /// It can't be fenced.

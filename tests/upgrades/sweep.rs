@@ -265,6 +265,11 @@ fn left(end: &End, world: &World) -> Result<(), String> {
         let stable = usize::from(resource == "services" && world.status().suspension.is_some());
         same(resource, &found.len(), &(of_each * expected + stable), &found)?;
     }
+    let accounts = usize::from(end.maps > 0);
+    for resource in ["serviceaccounts", "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"] {
+        let found = world.names(resource);
+        same(resource, &found.len(), &accounts, &found)?;
+    }
     let records = world.names("controllerrevisions.apps");
     let revisions: std::collections::BTreeSet<i64> = end.history.iter().map(|(number, _)| *number).collect();
     let expected = if end.ready.is_some() { revisions.len() + expected } else { 0 };

@@ -145,7 +145,9 @@ impl World {
             ..Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone())
         };
         let records = flink.records.clone();
-        let workload = Workload::new(&kube, workload::Settings::new(flink, images::jars));
+        let settings =
+            workload::Settings { init: Arc::new(images::init), ..workload::Settings::new(flink, images::jars) };
+        let workload = Workload::new(&kube, settings);
         let truth = Truth::new(kube.clone(), workload.clone(), records, storage.clone());
         let world = Self {
             clock,

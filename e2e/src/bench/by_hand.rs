@@ -113,6 +113,8 @@ async fn cluster(
         upgrade_id: &naming::upgrade_id(owner, number),
         color: "blue",
         helper_jar,
+        // The jar is in the image.
+        fetch: &workload::Fetch::default(),
     };
     let rendered = workload::render(&revision, &spec)?;
     create(sandbox, &rendered.config_map).await?;

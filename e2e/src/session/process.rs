@@ -52,6 +52,15 @@ impl Process {
         pidfd_send_signal(&self.descriptor, Signal::KILL).with_context(|| format!("kill {}", self.pod))
     }
 
+    /// A file as the process sees it.
+    ///
+    /// # Errors
+    /// It has ended, or there is no such file.
+    pub fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let path = format!("/proc/{}/root{path}", self.number.as_raw_nonzero());
+        fs::read(&path).with_context(|| format!("{}: {path}", self.pod))
+    }
+
     /// Lets it stand still.
     ///
     /// # Errors

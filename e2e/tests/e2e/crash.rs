@@ -67,6 +67,8 @@ const OVER_FAKES_ONLY: &[&str] = &[
     "upgrade.delete-record.after",
     "upgrade.delete-service.before",
     "upgrade.delete-service.after",
+    "upgrade.delete-account.before",
+    "upgrade.delete-account.after",
     // Nothing was done yet: as if it had died a little earlier.
     "upgrade.status.before",
     "upgrade.store-revision.before",

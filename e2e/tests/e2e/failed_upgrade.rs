@@ -98,7 +98,9 @@ async fn two_jobs_put_the_old_one_back(sandbox: &Sandbox, job: &Job, before: &Fl
 pub async fn programs_that_harm(sandbox: &Sandbox, version: Version) -> Result<()> {
     let job = Job::counting(&sandbox.env, "orders", version);
     let before = story::started(sandbox, &job).await?;
-    for (variant, words) in [("exits", "attempted to exit JVM"), ("crashes", "it ends their process"), ("hangs", "did not end within")] {
+    for (variant, words) in
+        [("exits", "attempted to exit JVM"), ("crashes", "it ends their process"), ("hangs", "did not end within")]
+    {
         sandbox.apply(&job.clone().counting_with(200, &["--variant", variant])).await?;
         refused(sandbox, &before, UpgradeResult::Failed, words).await.context(variant)?;
         let now = sandbox.jobs().get("orders").await?;
@@ -110,7 +112,12 @@ pub async fn programs_that_harm(sandbox: &Sandbox, version: Version) -> Result<(
 
 /// The change was refused with these words in it, the old revision has the state and goes on, and the new one's
 /// objects are gone.
-async fn refused(sandbox: &Sandbox, before: &FlinkJobUpgrade, expected: UpgradeResult, words: &str) -> Result<Stalled> {
+pub async fn refused(
+    sandbox: &Sandbox,
+    before: &FlinkJobUpgrade,
+    expected: UpgradeResult,
+    words: &str,
+) -> Result<Stalled> {
     let stalled = wait::stalled(&sandbox.jobs(), "orders", story::UPGRADE).await?;
     ensure!(stalled.message.contains(words), "{words:?} is not in {stalled:?}");
     ensure!(stalled.message.len() <= READABLE && !stalled.message.contains("\tat "), "cannot be read: {stalled:?}");
@@ -127,7 +134,7 @@ async fn refused(sandbox: &Sandbox, before: &FlinkJobUpgrade, expected: UpgradeR
 }
 
 /// With the former manifest the job is Ready again, and it is the same Flink job: nothing was restarted for it.
-async fn heals(sandbox: &Sandbox, job: &Job) -> Result<()> {
+pub async fn heals(sandbox: &Sandbox, job: &Job) -> Result<()> {
     let before = story::submission(&sandbox.jobs().get(&job.name).await?)?;
     let after = sandbox.apply_ready(job, story::UPGRADE).await?;
     ensure!(story::submission(&after)?.job_id == before.job_id, "{}", wait::describe(&after));

@@ -45,7 +45,7 @@ pub async fn recovers(sandbox: &Sandbox, version: Version) -> Result<()> {
 }
 
 /// The counting job with high availability, and the memory that it takes.
-fn highly_available(env: &Env, version: Version) -> Job {
+pub fn highly_available(env: &Env, version: Version) -> Job {
     Job::counting(env, "orders", version)
         .set("/spec/serviceAccount", json!(ACCOUNT))
         .set("/spec/jobManager/resource/memory", json!("512Mi"))

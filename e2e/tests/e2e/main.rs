@@ -11,6 +11,7 @@ mod crash;
 mod failed_upgrade;
 mod foreign;
 mod high_availability;
+mod jar;
 mod life;
 mod matrix;
 mod operator_killed;

@@ -11,8 +11,8 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage, preflight,
-    recovery, silent, start, store, suspend, two_operators,
+    conformance_flink, crash, failed_upgrade, foreign, high_availability, jar, life, operator_killed, outage,
+    preflight, recovery, silent, start, store, suspend, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -48,6 +48,7 @@ scenarios! {
     crash_at_every_effect in_full: crash::at_every_effect;
     foreign_clusters on V1_20: foreign::clusters;
     ha_recovers on V1_20: high_availability::recovers;
+    jar_from_s3 on V1_20: jar::from_s3;
     job_manager_killed on V1_20: foreign::killed;
     job_recovers on V1_20: recovery::lost_and_made_again;
     job_replaced in_full: recovery::cut_off_and_replaced;

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::rules::Rules;
 
+/// API group of roles.
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 /// In what a kind differs from others, as the real API server's registry has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trait {
@@ -87,6 +90,9 @@ impl Kind {
                 "Service",
                 &[Status, UnconditionalUpdate, CreateOnUpdate, AnswersDeleted],
             ),
+            Self::built_in("", "v1", "serviceaccounts", "ServiceAccount", &[UnconditionalUpdate, AnswersDeleted]),
+            Self::built_in(RBAC, "v1", "roles", "Role", &[UnconditionalUpdate, CreateOnUpdate]),
+            Self::built_in(RBAC, "v1", "rolebindings", "RoleBinding", &[UnconditionalUpdate, CreateOnUpdate]),
             Self::built_in("apps", "v1", "controllerrevisions", "ControllerRevision", &[UnconditionalUpdate]),
             Self::built_in("apps", "v1", "deployments", "Deployment", workload),
             Self::built_in("apps", "v1", "statefulsets", "StatefulSet", workload),

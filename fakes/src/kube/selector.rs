@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::kind::{Kind, Trait};
-use super::meta;
 use super::status::Failure;
 
 /// Which objects a list or a watch is of.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,
+    /// JSON pointers.
     fields: Vec<(String, bool, String)>,
 }
 
@@ -42,7 +42,10 @@ impl Selector {
             Requirement::In(key, values) => label(key).is_some_and(|value| known(values, value)),
             // Whoever lacks the label has none of its values.
             Requirement::NotIn(key, values) => !label(key).is_some_and(|value| known(values, value)),
-        }) && self.fields.iter().all(|(field, equal, value)| (meta::text(object, field) == value) == *equal)
+        }) && self.fields.iter().all(|(field, equal, value)| {
+            let found = object.pointer(field).and_then(Value::as_str).unwrap_or_default();
+            (found == value) == *equal
+        })
     }
 }
 
@@ -109,7 +112,10 @@ fn field(kind: &Kind, term: &str) -> Result<(String, bool, String), Failure> {
         return Err(Failure::bad_request(format!("invalid selector: '{term}'; can't understand '{term}'")));
     };
     match field.strip_prefix("metadata.") {
-        Some(known @ ("name" | "namespace")) => Ok((known.to_owned(), equal, value.to_owned())),
+        Some(known @ ("name" | "namespace")) => Ok((format!("/metadata/{known}"), equal, value.to_owned())),
+        None if kind.group == "events.k8s.io" && ["reason", "regarding.uid"].contains(&field) => {
+            Ok((format!("/{}", field.replace('.', "/")), equal, value.to_owned()))
+        }
         _ if kind.is(Trait::Custom) => Err(Failure::bad_request(format!("field label not supported: {field}"))),
         _ => Err(Failure::bad_request(format!(
             "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

@@ -45,7 +45,13 @@ impl State {
         }
         let count = self.server.objects("pods").iter().filter(|pod| text(pod, OWNER) == uid).count();
         let generation = object.pointer("/metadata/generation");
-        let status = json!({"status": {"observedGeneration": generation, "replicas": count}});
+        let mut status = json!({"status": {"observedGeneration": generation, "replicas": count}});
+        if let (false, Some(status)) = (ordinal, status.get_mut("status").and_then(Value::as_object_mut)) {
+            let refused = count < wanted && self.refused.contains(&key.resource.as_str());
+            let failure =
+                json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": QUOTA});
+            status.insert("conditions".to_owned(), if refused { json!([failure]) } else { json!([]) });
+        }
         let plural = key.resource.split('.').next().unwrap_or_default();
         self.ask("PATCH", &format!("{}/{}/status", apps(&key.namespace, plural), key.name), &status);
     }
@@ -62,6 +68,9 @@ impl State {
     }
 
     fn create_pod(&self, key: &Key, set: &Value, name: &str) {
+        if self.refused.contains(&key.resource.as_str()) {
+            return self.tell_refusal(key, set, name);
+        }
         let template = set.pointer("/spec/template").cloned().unwrap_or_default();
         let mut pod = json!({"metadata": template.get("metadata"), "spec": template.get("spec")});
         let owner = owner(set);
@@ -75,6 +84,15 @@ impl State {
             spec.insert("nodeName".to_owned(), json!(self.node()));
         }
         self.ask("POST", &pods(&key.namespace), &pod);
+    }
+
+    /// Of a StatefulSet only Events say so.
+    fn tell_refusal(&self, key: &Key, set: &Value, name: &str) {
+        let regarding = json!({"kind": set.get("kind"), "namespace": key.namespace, "name": key.name,
+            "uid": set.pointer("/metadata/uid")});
+        let event = json!({"metadata": {"name": format!("{}.refused", key.name)}, "regarding": regarding,
+            "type": "Warning", "reason": "FailedCreate", "note": format!("create Pod {name} failed error: {QUOTA}")});
+        self.ask("POST", &format!("/apis/events.k8s.io/v1/namespaces/{}/events", key.namespace), &event);
     }
 
     fn delete_pod(&self, pod: &Value) {
@@ -101,6 +119,8 @@ impl State {
     }
 }
 
+/// Why no pods may be made.
+const QUOTA: &str = "pods are forbidden: exceeded quota: compute";
 const NAME: &str = "/metadata/name";
 const NAMESPACE: &str = "/metadata/namespace";
 /// The UID of what made it.

@@ -2,8 +2,9 @@
 
 use super::Workload;
 use super::node::{Node, Process};
-use super::state::{Event, State};
+use super::state::{Event, State, text};
 use crate::flink;
+use crate::kube::Key;
 
 impl Workload {
     /// The node's kubelet says nothing to the API server any more, and hears nothing. What runs there runs on: pods that
@@ -27,6 +28,20 @@ impl Workload {
     /// The silent node is back, and does what it has not heard.
     pub fn node_is_back(&self) {
         self.state().node_is_back();
+        self.0.changed.notify_one();
+    }
+
+    /// A quota is used up: no pods of these resources (`statefulsets.apps`, `deployments.apps`) may be made, until it is
+    /// said anew.
+    pub fn refuse_pods_of(&self, resources: &[&'static str]) {
+        let mut state = self.state();
+        state.refused = resources.to_vec();
+        for resource in ["statefulsets.apps", "deployments.apps"] {
+            for object in state.server.objects(resource) {
+                let [namespace, name] = ["/metadata/namespace", "/metadata/name"].map(|at| text(&object, at));
+                state.control_soon(Key { resource: resource.to_owned(), namespace, name });
+            }
+        }
         self.0.changed.notify_one();
     }
 

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-pub use self::settings::{Jars, Settings};
+pub use self::settings::{Ended, Jars, Settings};
 
 use self::state::{Seen, State};
 use crate::flink::{Cluster, Down};

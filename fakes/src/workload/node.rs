@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::controllers::{owner_of, pods};
 use super::high_availability::is_high_availability;
+use super::settings::Ended;
 use super::state::{Event, State, text};
 use crate::flink::{self, Cluster, Down};
 use crate::kube::Key;
@@ -40,8 +41,8 @@ pub(super) struct Pod {
     /// Its first container's.
     container: String,
     image: String,
-    /// Of the init containers, the first.
-    init: Option<String>,
+    /// Of the init containers, the first: its name, and how it ends.
+    init: Option<(String, Ended)>,
     pub process: Option<Process>,
     /// The cluster that its process is of.
     pub cluster: Option<Cluster>,
@@ -60,6 +61,11 @@ impl Pod {
     /// Its node is silent.
     pub fn is_silent(&self) -> bool {
         self.node != Node::Hears
+    }
+
+    /// What its first init container says that does not come to its end.
+    fn init_fails(&self) -> Option<&str> {
+        self.init.as_ref()?.1.as_ref().err().map(String::as_str)
     }
 }
 
@@ -80,7 +86,7 @@ impl State {
             name: text(pod, "/metadata/name"),
             container: first("/name"),
             image: first("/image"),
-            init: pod.pointer("/spec/initContainers/0/name").and_then(Value::as_str).map(str::to_owned),
+            init: pod.pointer("/spec/initContainers/0").map(|init| (text(init, "/name"), (self.settings.init)(init))),
             process,
             cluster,
             address: format!("10.0.{}.{}", number / 250, number % 250 + 1),
@@ -141,7 +147,7 @@ impl State {
     pub(super) fn container_starts(&mut self, uid: &str) {
         let pulled = |pod: &Pod| (self.settings.images)(&pod.image).is_some();
         let Some(pod) = self.pods.get(uid).filter(|pod| !pod.ends && !pod.is_silent()) else { return };
-        if !pulled(pod) {
+        if !pulled(pod) || pod.init_fails().is_some() {
             return self.show(uid);
         }
         let (process, cluster) = (pod.process, pod.cluster.clone());
@@ -254,9 +260,9 @@ impl State {
             "message": format!("Back-off pulling image \"{}\"", pod.image)}});
         let state = match (pod.runs, pulled, &pod.init) {
             (true, ..) => json!({"running": {}}),
-            (false, true, _) => json!({"terminated": {"exitCode": 137, "reason": "Error"}}),
             // The init container comes first, and is of the same image.
-            (false, false, Some(_)) => waiting("PodInitializing"),
+            (false, true, Some((_, Err(_)))) | (false, false, Some(_)) => waiting("PodInitializing"),
+            (false, true, _) => json!({"terminated": {"exitCode": 137, "reason": "Error"}}),
             (false, false, None) => not_pulled.clone(),
         };
         let container = |name: &str, state: Value| {
@@ -266,9 +272,16 @@ impl State {
         let init: Vec<Value> = pod
             .init
             .iter()
-            .map(|name| {
-                let done = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
-                container(name, if pulled { done } else { not_pulled.clone() })
+            .map(|(name, ended)| {
+                let done = |code: i32, reason: &str, message: &str| {
+                    json!({"terminated": {"exitCode": code, "reason": reason, "message": message}})
+                };
+                let state = match ended {
+                    _ if !pulled => not_pulled.clone(),
+                    Ok(message) => done(0, "Completed", message),
+                    Err(message) => done(1, "Error", message),
+                };
+                container(name, state)
             })
             .collect();
         let status = json!({"status": {

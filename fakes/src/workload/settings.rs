@@ -4,10 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::flink::{self, JobScript};
 
 /// What is in an image: the jars by their names, and the jobs in them. `None`: it can't be pulled.
 pub type Jars = Option<Vec<(String, JobScript)>>;
+
+/// How an init container ends: with this message, or with an exit code of 1 and this one.
+pub type Ended = Result<String, String>;
 
 /// How long what takes, and what is in images.
 #[derive(Clone)]
@@ -24,6 +29,8 @@ pub struct Settings {
     pub farewell: Duration,
     /// What is in an image.
     pub images: Arc<dyn Fn(&str) -> Jars + Send + Sync>,
+    /// How an init container ends, as its pod has it.
+    pub init: Arc<dyn Fn(&Value) -> Ended + Send + Sync>,
     /// What the Flink clusters have in common; their own configuration goes before.
     pub flink: flink::Settings,
 }
@@ -45,6 +52,7 @@ impl Settings {
             task_manager: Duration::from_millis(150),
             farewell: Duration::from_millis(250),
             images: Arc::new(images),
+            init: Arc::new(|_| Ok(String::new())),
             flink,
         }
     }

@@ -79,6 +79,8 @@ pub(super) struct State {
     pub maps: BTreeMap<(String, String), BTreeMap<String, String>>,
     /// How often a node became silent.
     pub silences: u32,
+    /// Of which resources no pods may be made.
+    pub refused: Vec<&'static str>,
 }
 
 impl State {
@@ -93,6 +95,7 @@ impl State {
             clusters: BTreeMap::new(),
             maps: BTreeMap::new(),
             silences: 0,
+            refused: Vec::new(),
         }
     }
 

@@ -261,12 +261,17 @@ pub struct TaskManagerSpec {
 /// A Flink job.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!self.jarURI.startsWith('http://') || has(self.jarSHA256)")
+        .message("jarURI with http:// needs jarSHA256, as nothing else says whose bytes come: give it, or use https://"),
+)]
 pub struct JobSpec {
-    /// The job's jar: `local:///path` in the image, or `s3://`, `gs://`, `abfs://`, `https://`.
+    /// The job's jar: `local:///path` in the image, or `s3://`, `gs://`, `abfs://`, `https://`; `http://` with
+    /// `jarSHA256` only. One in S3 is fetched with the credentials of the namespace's FlinkSnapshotStore that serves it.
     #[serde(rename = "jarURI")]
     #[schemars(length(max = MAX_URL))]
     #[x_kube(validation = text(
-        "self.matches('^(local:///|s3://|gs://|abfss?://|https://)[^ ]+$')",
+        "self.matches('^(local:///|s3://|gs://|abfss?://|https?://)[^ ]+$')",
         "must be the URI of a jar: local:///path in the image, or s3://, gs://, abfs:// or https://"
     ))]
     pub jar_uri: String,

@@ -3,8 +3,8 @@
 
 mod diff;
 mod inspect;
-mod output;
-mod places;
+pub(super) mod output;
+pub(super) mod places;
 mod progress;
 mod restore;
 mod verify;
@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error("{}", at(location, source))]
     Load { location: String, source: Box<LoadError> },
     #[error(transparent)]

@@ -81,7 +81,15 @@ impl Reach {
     /// # Errors
     /// [`Error::HalfOfKeys`], and what [`Store::open`] says.
     pub fn stores(&self, location: &str) -> Result<Stores, Error> {
-        Ok(Stores::new(vec![self.open(&root(location))?]))
+        Ok(Stores::new(vec![self.store(location)?]))
+    }
+
+    /// The bucket of a location, or the file system.
+    ///
+    /// # Errors
+    /// As [`Reach::stores`].
+    pub fn store(&self, location: &str) -> Result<Store, Error> {
+        self.open(&root(location))
     }
 
     /// What a snapshot's files take: also the buckets of those that do not lie in its directory. Files on this machine

@@ -49,8 +49,22 @@ impl Store {
 }
 
 impl Store {
+    /// An error in the middle of a file, of whose promised bytes only so many were read.
+    pub(super) fn error_within(
+        &self,
+        place: &str,
+        error: &object_store::Error,
+        promised: u64,
+        read: u64,
+    ) -> StoreError {
+        if Self::ended_early(error) {
+            return StoreError::ShortRead { place: place.to_owned(), promised, read };
+        }
+        self.error(place, error)
+    }
+
     /// A body ended before its promised length: in order, or because there is nothing to ask for where it should go on.
-    pub(super) fn ended_early(error: &object_store::Error) -> bool {
+    fn ended_early(error: &object_store::Error) -> bool {
         matches!(Fault::of(error), Some(Fault::Short | Fault::Refused { status: 416, .. }))
     }
 }

@@ -1,4 +1,4 @@
-//! How S3 is spoken to: the HTTP stack that the client of Kubernetes has, too. Only what S3's code says leaves an answer
+//! How S3, and a web server with a jar, is spoken to: the HTTP stack that the client of Kubernetes has, too. Only what S3's code says leaves an answer
 //! that is no success; its body, which may repeat the access key and what was signed, is dropped here, before anything
 //! can log it. No proxy is used, and no redirect followed.
 
@@ -11,9 +11,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
-use http::{StatusCode, Uri};
+use http::{Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client;
@@ -40,7 +40,7 @@ const PROLOGUE: usize = 1024;
 
 /// Why a request has no answer that is a success. Found in the sources of `object_store`'s errors.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error("no connection: {0}")]
     NoConnection(String),
     #[error("no answer in time")]
@@ -111,7 +111,7 @@ pub(super) fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Ite
 
 /// The HTTP client of one store. Clones share their connections.
 #[derive(Clone)]
-pub(super) struct Http {
+pub(crate) struct Http {
     client: Client<TimeoutConnector<HttpsConnector<Tcp>>, HttpRequestBody>,
     connect: Duration,
 }
@@ -152,16 +152,9 @@ impl HttpConnector for Http {
 
 #[async_trait]
 impl HttpService for Http {
-    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let listing = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
-        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
-        let answer = self.client.request(request).await.map_err(|error| {
-            let fault =
-                if error.is_connect() { self.no_connection(&error) } else { Fault::within_answer(&error, false) };
-            fault.into_error()
-        })?;
-        let (parts, body) = answer.into_parts();
+        let (parts, body) = self.answer(request).await.map_err(Fault::into_error)?.into_parts();
         if parts.status.is_success() {
             let length = parts.headers.contains_key(CONTENT_LENGTH);
             let body = body.map_err(move |error| Fault::within_answer(&error, length).into_error());
@@ -177,6 +170,24 @@ impl HttpService for Http {
 }
 
 impl Http {
+    /// What a server has at an address: its answer, whatever the status, and its body as it arrives.
+    pub async fn get(&self, address: Uri) -> Result<Response<impl Body<Data = Bytes, Error = Fault> + use<>>, Fault> {
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = address;
+        let (parts, body) = self.answer(request).await?.into_parts();
+        let length = parts.headers.contains_key(CONTENT_LENGTH);
+        Ok(Response::from_parts(parts, body.map_err(move |error| Fault::within_answer(&error, length))))
+    }
+
+    async fn answer(&self, mut request: HttpRequest) -> Result<Response<Incoming>, Fault> {
+        let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
+        let answer = self.client.request(request).await;
+        answer.map_err(|error| {
+            if error.is_connect() { self.no_connection(&error) } else { Fault::within_answer(&error, false) }
+        })
+    }
+
     fn no_connection(&self, error: &hyper_util::client::legacy::Error) -> Fault {
         let timed_out = |error: &(dyn Error + 'static)| {
             error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)

@@ -133,7 +133,6 @@ async fn feed(
     progress: OnProgress<'_>,
 ) -> Result<(), StoreError> {
     let mut read = 0;
-    let short = |read| StoreError::ShortRead { place: file.to_owned(), promised: length, read };
     loop {
         let next = tokio::select! {
             next = body.next() => next,
@@ -147,9 +146,10 @@ async fn feed(
                     return Ok(());
                 }
             }
-            Some(Err(error)) if Store::ended_early(&error) => return Err(short(read)),
-            Some(Err(error)) => return Err(store.error(file, &error)),
-            None if read < length => return Err(short(read)),
+            Some(Err(error)) => return Err(store.error_within(file, &error, length, read)),
+            None if read < length => {
+                return Err(StoreError::ShortRead { place: file.to_owned(), promised: length, read });
+            }
             None => return Ok(()),
         }
     }

@@ -10,7 +10,8 @@ mod attempts;
 mod chunks;
 mod classify;
 mod error;
-mod http;
+mod file;
+pub(crate) mod http;
 mod load;
 mod open;
 mod probe;
@@ -29,6 +30,6 @@ pub use settings::{Access, Credentials, Patience, Settings};
 pub use verify::{FileFault, Verification, verify};
 
 #[cfg(test)]
-mod stub_s3;
+pub(crate) mod stub_s3;
 #[cfg(test)]
 pub(crate) mod testing;

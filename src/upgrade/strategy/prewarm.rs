@@ -12,7 +12,7 @@ use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, SLOW, run_request, slots_ready};
-use crate::upgrade::{finish, high_availability, preflight, progress, status, workload};
+use crate::upgrade::{finish, high_availability, jar, preflight, progress, status, workload};
 use crate::{flink, time};
 
 /// Pods that start are looked at this often.
@@ -77,6 +77,11 @@ fn before_the_stop(draft: &FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> 
 
 fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     if o.record(upgrade.to).is_none() {
+        if let Some(why) = jar::refused(o) {
+            set_message(draft, why);
+            status::stalled(o, draft, Reason::InvalidSpec, why);
+            return (None, Next::After(AT_REST));
+        }
         return (Some(Effect::StoreRevision(upgrade.to)), Next::Again);
     }
     let objects = o.revisions.get(&upgrade.to).map_or(0, |r| r.objects);
@@ -140,6 +145,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
         return (None, Next::Again);
     };
     let trouble = revision.pods.iter().find_map(|p| p.trouble.clone().map(|t| format!("pod {}: {t}", p.name)));
+    let trouble = trouble.or_else(|| revision.refusal.clone());
     let stuck = trouble.is_some();
     let message = trouble.unwrap_or(missing);
     if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() || recovery::comes_first(o, draft, upgrade)

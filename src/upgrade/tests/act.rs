@@ -35,6 +35,7 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
         Effect::StoreRevision(n) => store(world, o, *n),
         Effect::CreateObjects(n) => {
             let revision = world.revisions.entry(*n).or_default();
+            world.account |= revision.record.as_ref().unwrap().rendered.account.is_some();
             revision.objects = if half { 2 } else { workload::OBJECTS };
             revision.record.as_mut().unwrap().high_availability_storage_settled = false;
             if !half {
@@ -74,6 +75,7 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
                 Outcome::Said(said(&world.revisions[n].image))
             };
         }
+        Effect::DeleteAccount => world.account = half,
         Effect::WarmUp(n, request) => return run(world, *n, request, true),
         Effect::CreateSavepoint(child) => {
             let name = child.metadata.name.clone().unwrap();
@@ -136,6 +138,7 @@ fn store(world: &mut World, o: &Observed, number: i64) {
         upgrade_id: &naming::upgrade_id(UID, number),
         color: "blue",
         helper_jar: &[],
+        fetch: &workload::Fetch::default(),
     };
     let rendered = workload::render(&revision, &o.upgrade.spec).unwrap();
     let record = workload::to_controller_revision(&rendered).unwrap();

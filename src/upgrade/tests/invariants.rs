@@ -156,10 +156,11 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         }
         Effect::PointService(n) => assert_eq!(active, Some(*n), "the stable Service leads elsewhere"),
         Effect::DeleteService => assert!(deleted),
+        Effect::DeleteAccount => assert!(deleted && world.revisions.is_empty(), "pods may still use it"),
         Effect::RemoveFinalizer => {
             let said = world.status().deletion.is_some_and(|d| d.left_behind.is_some());
             assert!(deleted && world.stable_service.is_none(), "something is left");
-            assert!(said || world.revisions.is_empty(), "something is left, and not said");
+            assert!(said || world.revisions.is_empty() && !world.account, "something is left, and not said");
         }
         Effect::AddFinalizer => assert!(!deleted),
         Effect::WarmUp(n, request) => {

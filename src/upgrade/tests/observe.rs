@@ -6,10 +6,12 @@ use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
 use crate::flink::{CheckpointsConfig, Externalization, JobId, JobState};
 use crate::naming;
 use crate::store::check::{Again, Failure};
+use crate::upgrade::jar::Fetching;
 use crate::upgrade::observed::{
     Cluster, Container, Existing, JobFacts, Newest, Observed, Pod, Restore, Retained, Revision, Up,
 };
 use crate::upgrade::scope::{self, Scope};
+use crate::upgrade::workload::Fetch;
 use crate::upgrade::{child, recoverable, snapshots};
 
 /// What a pass reads. `None`: the resource is gone.
@@ -30,7 +32,7 @@ pub fn observe(world: &World) -> Option<Observed> {
         let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
         let high_availability = world.high_availability(*n);
-        (*n, Revision { record, objects, pods, job_manager: None, cluster, high_availability })
+        (*n, Revision { record, objects, pods, cluster, high_availability, ..Revision::default() })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     let mut observed = Observed {
@@ -52,6 +54,8 @@ pub fn observe(world: &World) -> Option<Observed> {
             None => Restore::From(wish.path),
         }),
         newest: if scope::newest_matters(&upgrade) { Newest::Nothing } else { Newest::NotAsked },
+        account_is_left: world.account && upgrade.metadata.deletion_timestamp.is_some(),
+        jar: Fetching::By(Fetch::default()),
         checkpoints_config: checkpoints_config(world, &upgrade),
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,

@@ -46,6 +46,8 @@ pub struct World {
     pub jobs: Vec<Job>,
     pub savepoints: BTreeMap<String, Savepoint>,
     pub stable_service: Option<i64>,
+    /// The ServiceAccount that was made for the job is there.
+    pub account: bool,
     pub namespace_terminating: bool,
     pub taking: Taking,
     pub shelf: Shelf,
@@ -161,6 +163,7 @@ impl World {
             jobs: Vec::new(),
             savepoints: BTreeMap::new(),
             stable_service: None,
+            account: false,
             namespace_terminating: false,
             taking: Taking::Works,
             shelf: Shelf::Lists,

@@ -14,6 +14,7 @@ fn revision() -> Revision<'static> {
         upgrade_id: "3-1a2b3c4d",
         color: "blue",
         helper_jar: b"jar",
+        fetch: &super::super::render::ANY_FETCH,
     }
 }
 

@@ -3,19 +3,26 @@
 //! Everything here is pure. A revision is rendered once, at its birth, and stored whole in a ControllerRevision: later
 //! passes read that, so that a newer operator restarts no job.
 
+mod account;
 mod config;
 mod error;
 mod hash;
+mod jar;
 mod keys;
 mod memory;
+mod metrics;
+#[cfg(test)]
+mod moving_over_tests;
 mod objects;
 mod record;
 mod render;
 mod template;
 
+pub use account::Account;
 pub use config::{Configuration, flatten};
 pub use error::SpecError;
 pub use hash::{attempt_hash, revision_hash};
+pub use jar::{Fetch, Jar};
 pub use objects::{CONFIG_FILE, OBJECTS, stable_service};
 pub use record::{RecordError, from_controller_revision, to_controller_revision};
 pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render, state_directories};

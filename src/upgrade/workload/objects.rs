@@ -18,15 +18,19 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::config::{self, Configuration};
 use super::error::SpecError;
+use super::jar::Jar;
 use super::render::Revision;
 use super::template::{self, CONFIG_DIRECTORY, CONFIG_VOLUME, HELPER_VOLUME, JAR_VOLUME, TMP_VOLUME};
 use crate::api::{FlinkJobUpgradeSpec, labels};
 use crate::naming::{
-    self, BLOB_PORT, HELPER_JAR, JAR_CONTAINER, JAR_DIRECTORY, MAIN_CONTAINER, REST_PORT, RPC_PORT, UPLOAD_DIRECTORY,
+    self, BLOB_PORT, HELPER_JAR, JAR_CONTAINER, MAIN_CONTAINER, REST_PORT, RPC_PORT, UPLOAD_DIRECTORY,
 };
 
 /// Number of objects of a revision: two `ConfigMaps`, a Service, a StatefulSet and a Deployment.
 pub const OBJECTS: usize = 5;
+
+/// Name of the port at which metrics are told.
+const METRICS_PORT: &str = "metrics";
 
 /// Flink writes its state to the store, not to its pods: nothing is gained by a long farewell.
 const GRACE_SECONDS: i64 = 5;
@@ -36,12 +40,6 @@ const LOG4J: &str = include_str!("log4j-console.properties");
 const LOG4J_FILE: &str = "log4j-console.properties";
 /// The file of Flink's configuration, in the ConfigMap.
 pub const CONFIG_FILE: &str = "config.yaml";
-
-/// Where the init container finds the helper jar.
-const HELPER_DIRECTORY: &str = "/helper";
-/// Puts the job's jar ($1) and the helper jar ($2) where Flink looks for uploaded jars ($3).
-const COPY_JARS: &str = r#"mkdir -p "$3" && cp "$1" "$3/job.jar" && cp "$2" "$3/helper.jar" || exit
-sha256sum "$3/job.jar" >/dev/termination-log 2>/dev/null || true"#;
 
 /// Processor and memory of a pod, in Kubernetes' notation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,28 +174,30 @@ pub struct Pods<'a> {
     pub image: &'a str,
     /// The processes talk to the Kubernetes API.
     pub high_availability: bool,
+    /// Where the processes tell their metrics, if they do.
+    pub metrics_port: Option<u16>,
 }
 
 impl Pods<'_> {
     /// The JobManager: one pod, never replaced before the old one is gone.
     #[must_use]
-    pub fn stateful_set(&self, template: PodTemplateSpec, resources: Resources, jar: &str) -> StatefulSet {
+    pub fn stateful_set(&self, template: PodTemplateSpec, resources: Resources, jar: Jar<'_>) -> StatefulSet {
         let Revision { name, number, .. } = *self.revision;
         let main = Container {
-            ports: Some([("rest", REST_PORT), ("rpc", RPC_PORT), ("blob", BLOB_PORT)].map(container_port).into()),
+            ports: self.ports(&template, &[("rest", REST_PORT), ("rpc", RPC_PORT), ("blob", BLOB_PORT)]),
             volume_mounts: Some(vec![read_only(CONFIG_VOLUME, CONFIG_DIRECTORY), mount(JAR_VOLUME, UPLOAD_DIRECTORY)]),
             ..self.main("jobmanager", resources)
         };
         let helper = naming::helper_name(name, number);
         let spec = PodSpec {
-            init_containers: Some(vec![self.jar_container(jar)]),
+            init_containers: Some(vec![self.jar_container(jar, &template, &main)]),
             containers: vec![main],
             volumes: Some(vec![self.config_volume(), config_map_volume(HELPER_VOLUME, helper), empty_dir(JAR_VOLUME)]),
             ..self.pod()
         };
         let mut template = self.template(template, spec, labels::JOBMANAGER);
         if let Some(main) = main_container(&mut template) {
-            main.readiness_probe.get_or_insert_with(overview_probe);
+            template::complete(&mut main.readiness_probe, overview_probe());
         }
         StatefulSet {
             metadata: meta(self.revision, naming::job_manager_name(name, number), Some(labels::JOBMANAGER)),
@@ -222,6 +222,7 @@ impl Pods<'_> {
     pub fn deployment(&self, template: PodTemplateSpec, resources: Resources, replicas: i32) -> Deployment {
         let Revision { name, number, .. } = *self.revision;
         let main = Container {
+            ports: self.ports(&template, &[]),
             volume_mounts: Some(vec![read_only(CONFIG_VOLUME, CONFIG_DIRECTORY)]),
             ..self.main("taskmanager", resources)
         };
@@ -266,16 +267,34 @@ impl Pods<'_> {
         }
     }
 
-    fn jar_container(&self, jar: &str) -> Container {
-        let helper = format!("{HELPER_DIRECTORY}/{HELPER_JAR}");
-        // Kubernetes would expand `$(…)` in a command.
-        let jar = jar.replace("$(", "$$(");
-        let mut container = Container {
-            name: JAR_CONTAINER.to_owned(),
-            command: Some(["sh", "-c", COPY_JARS, "sh", &jar, &helper, JAR_DIRECTORY].map(str::to_owned).into()),
-            volume_mounts: Some(vec![mount(JAR_VOLUME, UPLOAD_DIRECTORY), read_only(HELPER_VOLUME, HELPER_DIRECTORY)]),
-            ..self.container()
-        };
+    /// The ports of Flink's container that the template does not give, whose names are the user's.
+    fn ports(&self, template: &PodTemplateSpec, own: &[(&str, u16)]) -> Option<Vec<ContainerPort>> {
+        let given = given_main(template).and_then(|given| given.ports.as_deref()).unwrap_or_default();
+        let metrics = self.metrics_port.map(|port| (METRICS_PORT, port));
+        let missing = own
+            .iter()
+            .copied()
+            .chain(metrics)
+            .filter(|(_, port)| given.iter().all(|given| given.container_port != i32::from(*port)));
+        let ports: Vec<ContainerPort> = missing
+            .map(|(name, port)| {
+                let taken = given.iter().any(|given| given.name.as_deref() == Some(name));
+                ContainerPort {
+                    name: (!taken).then(|| name.to_owned()),
+                    container_port: i32::from(port),
+                    ..ContainerPort::default()
+                }
+            })
+            .collect();
+        (!ports.is_empty()).then_some(ports)
+    }
+
+    /// It asks for as much as Flink's container: together that is no more, and a quota wants each to say.
+    fn jar_container(&self, jar: Jar<'_>, template: &PodTemplateSpec, main: &Container) -> Container {
+        let of_image = Container { resources: main.resources.clone(), ..self.container() };
+        let mounts = given_main(template).and_then(|given| given.volume_mounts.as_deref()).unwrap_or_default();
+        let sha256 = self.spec.job.jar_sha256.as_deref();
+        let mut container = jar.container(sha256, self.revision.fetch, of_image, mounts);
         template::secure_container(&mut container);
         container
     }
@@ -310,6 +329,10 @@ impl Pods<'_> {
             // Apache's samples give their template a name; pods get their own.
             metadata.name = None;
             metadata.namespace = None;
+            let labels = metadata.labels.get_or_insert_default();
+            for (key, value) in [(labels::NAME, labels::FLINK), (labels::INSTANCE, name), (labels::PART, component)] {
+                labels.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+            }
             let annotations = metadata.annotations.get_or_insert_default();
             annotations
                 .entry("kubectl.kubernetes.io/default-container".to_owned())
@@ -317,17 +340,24 @@ impl Pods<'_> {
         }
         let Some(spec) = &mut merged.spec else { return merged };
         spec.automount_service_account_token.get_or_insert(false);
+        // Its older name, which Kubernetes still understands.
+        let older = spec.service_account.take();
+        spec.service_account_name = spec.service_account_name.take().or(older);
+        if self.high_availability {
+            spec.service_account_name.get_or_insert_with(|| naming::account_name(name));
+        }
         spec.enable_service_links.get_or_insert(false);
         spec.termination_grace_period_seconds.get_or_insert(GRACE_SECONDS);
         template::secure_pod(spec);
         // The merge put the operator's own behind the user's.
         spec.containers.sort_by_key(|container| container.name != MAIN_CONTAINER);
+        // It comes last: the jar may be in a volume that another init container fills.
         if let Some(inits) = &mut spec.init_containers {
-            inits.sort_by_key(|container| container.name != JAR_CONTAINER);
+            inits.sort_by_key(|container| container.name == JAR_CONTAINER);
         }
         let inits = spec.init_containers.iter_mut().flatten();
         for variable in spec.containers.iter_mut().chain(inits).flat_map(|c| c.env.iter_mut().flatten()) {
-            variable.value = variable.value.as_deref().map(|value| self.revision.substitute(value));
+            variable.value = variable.value.as_deref().map(|value| self.revision.substitute_in_env(value));
         }
         if let Some(main) = spec.containers.first_mut() {
             template::secure_container(main);
@@ -339,6 +369,11 @@ impl Pods<'_> {
         }
         merged
     }
+}
+
+/// What a template says of Flink's container.
+fn given_main(template: &PodTemplateSpec) -> Option<&Container> {
+    template.spec.as_ref()?.containers.iter().find(|container| container.name == MAIN_CONTAINER)
 }
 
 fn main_container(template: &mut PodTemplateSpec) -> Option<&mut Container> {
@@ -357,10 +392,6 @@ fn overview_probe() -> Probe {
         timeout_seconds: Some(3),
         ..Probe::default()
     }
-}
-
-fn container_port((name, port): (&str, u16)) -> ContainerPort {
-    ContainerPort { name: Some(name.to_owned()), container_port: i32::from(port), ..ContainerPort::default() }
 }
 
 fn mount(volume: &str, path: &str) -> VolumeMount {

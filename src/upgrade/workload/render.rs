@@ -4,12 +4,14 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use serde::{Deserialize, Serialize};
 
+use super::account::Account;
 use super::config::{self, Configuration};
 use super::error::SpecError;
 use super::hash::revision_hash;
+use super::jar::{Fetch, Jar};
 use super::memory::{self, Process};
 use super::objects::{self, Pods};
-use super::{record, template};
+use super::{metrics, record, template};
 use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeSpec, ResourceSpec};
 use crate::{flink, naming};
 
@@ -33,15 +35,59 @@ pub struct Revision<'a> {
     pub color: &'a str,
     /// Content of the helper jar.
     pub helper_jar: &'a [u8],
+    /// How the job's jar is fetched, if it is not in the image.
+    pub fetch: &'a Fetch,
 }
 
 impl Revision<'_> {
-    /// Replaces `$(FLINK_REVISION)`, `$(FLINK_COLOR)` and `$(FLINK_UPGRADE_ID)` in a text. Others are left as they are.
+    /// Replaces `$(FLINK_REVISION)`, `$(FLINK_COLOR)` and `$(FLINK_UPGRADE_ID)` in a text; with another `$` before it
+    /// such a name stands for itself. All else is left as it is.
     #[must_use]
     pub fn substitute(&self, text: &str) -> String {
-        text.replace("$(FLINK_REVISION)", &self.number.to_string())
-            .replace("$(FLINK_COLOR)", self.color)
-            .replace("$(FLINK_UPGRADE_ID)", self.upgrade_id)
+        self.replaced(text, "")
+    }
+
+    /// The same in the value of an environment variable, where it is Kubernetes that takes the other `$` away.
+    #[must_use]
+    pub fn substitute_in_env(&self, text: &str) -> String {
+        self.replaced(text, "$")
+    }
+
+    /// `escape`: what becomes of the `$` before a name that stands for itself.
+    fn replaced(&self, text: &str, escape: &str) -> String {
+        let number = self.number.to_string();
+        let known = [
+            ("$(FLINK_REVISION)", number.as_str()),
+            ("$(FLINK_COLOR)", self.color),
+            ("$(FLINK_UPGRADE_ID)", self.upgrade_id),
+        ];
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("$(") {
+            let found = known.iter().find_map(|(name, value)| {
+                let after = after.strip_prefix(name.strip_prefix("$(")?)?;
+                Some((name, value, after))
+            });
+            // Of several `$` each second one is escaped by the one before it.
+            let plain = before.trim_end_matches('$');
+            let escaped = (before.len() - plain.len()) % 2 == 1;
+            match (found, before.strip_suffix('$').filter(|_| escaped)) {
+                (Some((name, _, after)), Some(before)) => {
+                    out.extend([before, escape, name]);
+                    rest = after;
+                }
+                (Some((_, value, after)), None) => {
+                    out.extend([before, value]);
+                    rest = after;
+                }
+                (None, _) => {
+                    out.extend([before, "$("]);
+                    rest = after;
+                }
+            }
+        }
+        out.push_str(rest);
+        out
     }
 }
 
@@ -86,6 +132,9 @@ pub struct Rendered {
     /// Where that keeps its data; nothing but this revision's lies there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub high_availability_directories: Vec<String>,
+    /// The pods' ServiceAccount, if the operator makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
     /// Flink's configuration and that of its logging.
     pub config_map: ConfigMap,
     /// The helper jar.
@@ -132,6 +181,9 @@ pub fn check(upgrade: &FlinkJobUpgrade) -> Result<(), SpecError> {
     render(&any_revision(upgrade), &upgrade.spec).map(drop)
 }
 
+/// Stands for whatever a jar will be fetched by.
+pub(super) static ANY_FETCH: Fetch = Fetch { image: String::new(), endpoint: None, region: None, secret: None };
+
 /// A revision of a job, whichever.
 fn any_revision(upgrade: &FlinkJobUpgrade) -> Revision<'_> {
     Revision {
@@ -142,6 +194,7 @@ fn any_revision(upgrade: &FlinkJobUpgrade) -> Revision<'_> {
         upgrade_id: "1-00000000",
         color: "blue",
         helper_jar: &[],
+        fetch: &ANY_FETCH,
     }
 }
 
@@ -169,7 +222,7 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
             cure: "give spec.image, and the job gets a Flink cluster of its own".to_owned(),
         });
     };
-    let jar = jar_path(&spec.job.jar_uri)?;
+    let jar = Jar::of(&spec.job)?;
     let nothing = crate::api::FlinkConfiguration::new();
     let given = spec.flink_configuration.as_ref().unwrap_or(&nothing);
     let mut configuration = config::build(revision, spec.flink_version, given)?;
@@ -195,7 +248,20 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
 
     let replicas = replicas(spec, configuration.slots)?;
     let slots = replicas.saturating_mul(configuration.slots);
-    let pods = Pods { revision, spec, image, high_availability: configuration.high_availability };
+    let pods = Pods {
+        revision,
+        spec,
+        image,
+        high_availability: configuration.high_availability,
+        metrics_port: metrics::port(&configuration.entries),
+    };
+    let stateful_set = pods.stateful_set(of_job_manager?, job_manager_resources, jar);
+    let deployment = pods.deployment(of_task_manager?, task_manager_resources, replicas);
+    let specs = [
+        stateful_set.spec.as_ref().and_then(|set| set.template.spec.as_ref()),
+        deployment.spec.as_ref().and_then(|deployment| deployment.template.spec.as_ref()),
+    ];
+    let account = Account::used_by(revision, spec.service_account.as_deref(), specs);
     let rendered = Rendered {
         render_version: RENDER_VERSION,
         namespace: revision.namespace.to_owned(),
@@ -216,8 +282,9 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
         config_map: objects::config_map(revision, &configuration, spec.log_configuration.as_ref())?,
         helper_config_map: objects::helper_config_map(revision),
         service: objects::service(revision),
-        stateful_set: pods.stateful_set(of_job_manager?, job_manager_resources, jar),
-        deployment: pods.deployment(of_task_manager?, task_manager_resources, replicas),
+        stateful_set,
+        deployment,
+        account,
         savepoint_directory: configuration.savepoint_directory,
         checkpoint_directory: configuration.checkpoint_directory,
         warm_up_directory: configuration.warm_up_directory,
@@ -227,23 +294,6 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
     // It must fit into its record, or it would be known only after the upgrade began.
     record::to_controller_revision(&rendered)?;
     Ok(rendered)
-}
-
-/// The path of a jar in the image.
-fn jar_path(uri: &str) -> Result<&str, SpecError> {
-    const FIELD: &str = "spec.job.jarURI";
-    let Some(rest) = uri.strip_prefix("local://") else {
-        return Err(SpecError::NotImplemented {
-            field: FIELD.to_owned(),
-            value: uri.to_owned(),
-            cure: "put the jar into the image and use local:///path".to_owned(),
-        });
-    };
-    if !rest.starts_with('/') || rest.ends_with('/') || rest.chars().any(char::is_control) {
-        let cure = "give its absolute path in the image, such as local:///opt/flink/usrlib/job.jar";
-        return Err(SpecError::invalid(FIELD, uri, "is not the place of a jar", cure));
-    }
-    Ok(rest)
 }
 
 /// Processor and memory of a process' pod, in Kubernetes' notation.

@@ -2,7 +2,7 @@
 
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext,
+    Capabilities, Container, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, SeccompProfile, SecurityContext,
 };
 use serde_json::Value;
 
@@ -51,7 +51,7 @@ pub fn parse(field: &str, given: &Value, image: &str) -> Result<PodTemplateSpec,
 }
 
 /// The path of a value that reading and writing it again lost.
-fn unknown_field(given: &Value, kept: &Value, path: &str) -> Option<String> {
+pub(super) fn unknown_field(given: &Value, kept: &Value, path: &str) -> Option<String> {
     match (given, kept) {
         (Value::Object(given), Value::Object(kept)) => given.iter().find_map(|(key, value)| {
             let path = format!("{path}.{key}");
@@ -96,6 +96,13 @@ fn check(field: &str, spec: Option<&PodSpec>, image: &str) -> Result<(), SpecErr
         let path = format!("{field}.spec.initContainers");
         return owned(path, JAR_CONTAINER, "use another name for the init container");
     }
+    if let Some(policy) = spec.restart_policy.as_deref().filter(|policy| *policy != "Always") {
+        return owned(
+            format!("{field}.spec.restartPolicy"),
+            policy,
+            "remove it: Kubernetes restarts Flink's processes",
+        );
+    }
     let volumes = spec.volumes.as_deref().unwrap_or_default();
     if let Some(volume) = volumes.iter().find(|volume| OWN_VOLUMES.contains(&volume.name.as_str())) {
         return owned(format!("{field}.spec.volumes"), &volume.name, "use another name for the volume");
@@ -129,7 +136,8 @@ fn check(field: &str, spec: Option<&PodSpec>, image: &str) -> Result<(), SpecErr
 }
 
 /// Lays one template over another, as Kubernetes' strategic merge does: containers, volumes, variables and mounts by
-/// their keys, maps entry by entry. Tolerations and `envFrom`, which have no key, are joined.
+/// their keys, maps entry by entry. Tolerations and `envFrom`, which have no key, are joined. What can be only one of
+/// several things, such as a volume's source or a probe's way to ask, is replaced.
 #[must_use]
 pub fn merge(mut under: PodTemplateSpec, mut over: PodTemplateSpec) -> PodTemplateSpec {
     if let (Some(under), Some(over)) = (&mut under.spec, &mut over.spec) {
@@ -155,7 +163,40 @@ fn merge_containers(under: &mut [Container], over: &mut [Container]) {
             join(under.env_from.as_deref(), &mut over.env_from);
             replace(&mut under.env, over.env.as_deref(), |variable| variable.name.clone());
             replace(&mut under.volume_mounts, over.volume_mounts.as_deref(), |mount| mount.mount_path.clone());
+            for (under, over) in [
+                (&mut under.liveness_probe, &over.liveness_probe),
+                (&mut under.readiness_probe, &over.readiness_probe),
+                (&mut under.startup_probe, &over.startup_probe),
+            ] {
+                if let (Some(under), true) = (under, over.as_ref().is_some_and(has_handler)) {
+                    *under =
+                        Probe { exec: None, grpc: None, http_get: None, tcp_socket: None, ..std::mem::take(under) };
+                }
+            }
+            if let (Some(under), Some(over)) = (&mut under.lifecycle, &over.lifecycle) {
+                under.post_start = under.post_start.take().filter(|_| over.post_start.is_none());
+                under.pre_stop = under.pre_stop.take().filter(|_| over.pre_stop.is_none());
+            }
         }
+    }
+}
+
+/// A probe has one way to ask: another one takes its place.
+fn has_handler(probe: &Probe) -> bool {
+    probe.exec.is_some() || probe.grpc.is_some() || probe.http_get.is_some() || probe.tcp_socket.is_some()
+}
+
+/// Gives a probe what it does not say itself: of one that has no way to ask, that, too.
+pub fn complete(probe: &mut Option<Probe>, default: Probe) {
+    match probe {
+        Some(given) if has_handler(given) => {}
+        Some(given) => {
+            let given = std::mem::take(given);
+            let mut whole = default;
+            whole.merge_from(given);
+            *probe = Some(whole);
+        }
+        None => *probe = Some(default),
     }
 }
 

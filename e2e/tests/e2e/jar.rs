@@ -1,0 +1,70 @@
+//! A job whose jar is not in its image: it is fetched from the bucket, and one with other bytes does not run.
+
+use anyhow::{Context as _, Result, ensure};
+use e2e::{
+    job::{MAIN_CONTAINER, Version},
+    namespace::Sandbox,
+    session::Process,
+};
+use flink_savepoint_operator::{
+    api::{FlinkJobUpgrade, UpgradeResult},
+    naming,
+};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use serde_json::json;
+
+use crate::{
+    failed_upgrade::{heals, refused},
+    high_availability::highly_available,
+    store, story,
+};
+
+/// Key prefix of the jars that are put into the bucket.
+const JARS: &str = "jars";
+const JAR: &str = "/spec/job/jarURI";
+const SHA256: &str = "/spec/job/jarSHA256";
+
+/// A job with high availability by an account that the operator makes, from the image's jar to the same one in the
+/// bucket. Each wrong hash is refused with both hashes named.
+pub async fn from_s3(sandbox: &Sandbox, version: Version) -> Result<()> {
+    sandbox.create_store(store::RIGHT).await?;
+    let job = highly_available(&sandbox.env, version).unset("/spec/serviceAccount").never_empty();
+    let job = job.set("/spec/upgrade/progressDeadline", json!("20s")).set("/spec/deletion/job", json!("Cancel"));
+    let before = story::started(sandbox, &job).await?;
+    let account = naming::account_name(&job.name);
+    sandbox.api::<ServiceAccount>().get(&account).await.context("its account")?;
+
+    let (bytes, hash) = (jar_of(sandbox, &before).await?, hash_of(&before)?);
+    ensure!(naming::sha256_hex(&bytes) == hash, "the hash in status is not that of the jar");
+    let key = format!("{JARS}/{}/counting.jar", sandbox.namespace);
+    sandbox.env.s3.write(&key, bytes).await?;
+
+    let wrong = "0a".repeat(32);
+    let in_s3 = job.clone().set(JAR, json!(sandbox.env.s3.url(&key)));
+    for changed in [job.clone(), in_s3.clone()] {
+        sandbox.apply(&changed.set(SHA256, json!(wrong))).await?;
+        let stalled = refused(sandbox, &before, UpgradeResult::Failed, &wrong).await?;
+        ensure!(stalled.reason == "PodsNotReady" && stalled.message.contains(&hash), "{stalled:?}");
+        heals(sandbox, &job).await?;
+    }
+    let missing = job.clone().set(JAR, json!(sandbox.env.s3.url(&format!("{JARS}/none.jar"))));
+    sandbox.apply(&missing).await?;
+    refused(sandbox, &before, UpgradeResult::Failed, "none.jar does not exist").await?;
+
+    let now = sandbox.jobs().get(&job.name).await?;
+    let after = story::upgraded(sandbox, &now, &in_s3.set(SHA256, json!(hash))).await?;
+    ensure!(hash_of(&after.job)? == hash, "{:?}", story::submission(&after.job)?);
+    story::handed_over(sandbox, &now, &after).await.map(drop)
+}
+
+fn hash_of(job: &FlinkJobUpgrade) -> Result<String> {
+    story::submission(job)?.jar_sha256.context("status.active.submission.jarSHA256 is missing")
+}
+
+/// The bytes of the jar that a job runs.
+async fn jar_of(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> Result<Vec<u8>> {
+    let pod = naming::job_manager_pod_name("orders", story::revision(job)?);
+    let pod = sandbox.api::<Pod>().get(&pod).await?;
+    let jar = format!("{}/{}", naming::JAR_DIRECTORY, naming::JOB_JAR);
+    Process::of(&pod, MAIN_CONTAINER)?.read(&jar)
+}
