@@ -9,8 +9,8 @@ use fakes::kube::{ApiServer, Change};
 use fakes::workload::Workload;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{
-    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, JobState, RestoreFrom,
-    SavepointPhase, UpgradeProgress, UpgradeResult, UpgradeStep,
+    DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, JobState, OperationKind,
+    RestoreFrom, SavepointPhase, UpgradeProgress, UpgradeResult, UpgradeStep,
 };
 use flink_savepoint_operator::naming;
 use futures::FutureExt as _;
@@ -233,6 +233,9 @@ impl Truth {
         let status = upgrade.status.clone().unwrap_or_default();
         let active = status.active.as_ref().map(|active| active.submission.job_id.as_str());
         self.must(active == Some(job), || format!("job {job} is stopped, and is not the active one"));
+        let deletes = status.operation.as_ref().is_some_and(|operation| operation.kind == OperationKind::Deletion);
+        let drains = deletes && upgrade.spec.deletion_job() == DeletionJob::Drain;
+        self.must(body["drain"] == drains, || format!("it drains, or should: {body}"));
         let named = status.operation.and_then(|operation| operation.savepoint);
         let savepoint = named.and_then(|savepoint| self.savepoint(&savepoint.name));
         let attempt = savepoint.and_then(|s| s.status).and_then(|s| s.attempts.last().cloned());

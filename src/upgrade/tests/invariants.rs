@@ -222,6 +222,9 @@ fn submit(world: &World, revision: i64, request: &RunRequest) {
         let whole = path.is_some_and(|path| is_completed(world, suspension.savepoint.as_deref(), path));
         suspension.snapshot.as_deref() == path && (whole || state.as_deref() == path)
     });
+    if let Some(suspension) = status.suspension.filter(|_| upgrade.from.is_none() && upgrade.attempt <= 1 && !given) {
+        assert_eq!(suspension.snapshot.as_deref(), path, "it goes on from elsewhere than it was suspended with");
+    }
     assert!(
         resumed || given || savepoint || gives_up || recorded || state.as_deref() == path,
         "it starts from {path:?}, and the job's state is {state:?}"
