@@ -204,9 +204,9 @@ fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if let Some(decision) = sweep(o, draft, None) {
         return decision;
     }
-    if !suspend::left_pods(o, draft).is_empty() {
-        status::reconciling(o, draft, Reason::Starting, "waiting until the pods of an earlier revision are gone");
-        return (None, suspend::look(o, draft));
+    let pods = suspend::left_pods(o, draft);
+    if !pods.is_empty() {
+        return suspend::wait_for_pods(o, draft, &pods, Reason::Starting);
     }
     if restore.is_none()
         && let Some(suspension) = draft.suspension.clone()

@@ -90,9 +90,7 @@ pub fn rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     let pods = left_pods(o, draft);
     if !pods.is_empty() {
         draft.phase = Some(JobPhase::Suspending);
-        let message = format!("waiting until these pods are gone: {}", pods.join(", "));
-        status::reconciling(o, draft, Reason::Suspending, &message);
-        return (None, look(o, draft));
+        return wait_for_pods(o, draft, &pods, Reason::Suspending);
     }
     draft.phase = Some(JobPhase::Suspended);
     let message = draft.suspension.as_ref().map_or_else(
@@ -129,12 +127,23 @@ pub fn left_pods(o: &Observed, draft: &FlinkJobUpgradeStatus) -> Vec<String> {
     pods.map(|pod| pod.name.clone()).collect()
 }
 
-/// When pods that are to go are looked at again: their going is reported, too.
-#[must_use]
-pub fn look(o: &Observed, draft: &FlinkJobUpgradeStatus) -> Next {
-    let since = draft.suspension.as_ref().and_then(|s| s.since.as_ref());
-    let waits = since.is_some_and(|t| o.since(time::from_k8s(t)) > GO);
-    Next::After(if waits { AT_REST } else { LEAVING })
+/// Waits until pods are gone, which is reported, too. Those that do not go are on a node that nobody hears of.
+pub fn wait_for_pods(o: &Observed, draft: &mut FlinkJobUpgradeStatus, pods: &[String], reason: Reason) -> Decision {
+    let message = format!("waiting until these pods are gone: {}", pods.join(", "));
+    let suspension = draft.suspension.as_ref();
+    let since = suspension.and_then(|s| s.since.as_ref());
+    if since.is_none_or(|t| o.since(time::from_k8s(t)) <= GO) {
+        status::reconciling(o, draft, reason, &message);
+        return (None, Next::After(LEAVING));
+    }
+    let message = format!(
+        "{message}; bring the node back, or take it out of service for good. If you are sure that they process nothing any \
+         more: kubectl annotate fju {} {FENCED}={}",
+        status::name(o),
+        suspension.map(|s| s.job_id.as_str()).unwrap_or_default()
+    );
+    status::stalled(o, draft, Reason::PreviousJobNotFenced, &message);
+    (None, Next::After(AT_REST))
 }
 
 /// A suspended job's state, in words.

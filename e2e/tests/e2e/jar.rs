@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{
-    job::{MAIN_CONTAINER, Version},
+    job::{Job, MAIN_CONTAINER, Version},
     namespace::Sandbox,
     session::Process,
 };
@@ -29,7 +29,9 @@ const SHA256: &str = "/spec/job/jarSHA256";
 pub async fn from_s3(sandbox: &Sandbox, version: Version) -> Result<()> {
     sandbox.create_store(store::RIGHT).await?;
     let job = highly_available(&sandbox.env, version).unset("/spec/serviceAccount").never_empty();
-    let job = job.set("/spec/upgrade/progressDeadline", json!("20s")).set("/spec/deletion/job", json!("Cancel"));
+    let job = job.set("/spec/deletion/job", json!("Cancel"));
+    // What can't start is given up soon.
+    let hasty = |job: &Job| job.clone().set("/spec/upgrade/progressDeadline", json!("20s"));
     let before = story::started(sandbox, &job).await?;
     let account = naming::account_name(&job.name);
     sandbox.api::<ServiceAccount>().get(&account).await.context("its account")?;
@@ -41,13 +43,13 @@ pub async fn from_s3(sandbox: &Sandbox, version: Version) -> Result<()> {
 
     let wrong = "0a".repeat(32);
     let in_s3 = job.clone().set(JAR, json!(sandbox.env.s3.url(&key)));
-    for changed in [job.clone(), in_s3.clone()] {
+    for changed in [hasty(&job), hasty(&in_s3)] {
         sandbox.apply(&changed.set(SHA256, json!(wrong))).await?;
         let stalled = refused(sandbox, &before, UpgradeResult::Failed, &wrong).await?;
         ensure!(stalled.reason == "PodsNotReady" && stalled.message.contains(&hash), "{stalled:?}");
         heals(sandbox, &job).await?;
     }
-    let missing = job.clone().set(JAR, json!(sandbox.env.s3.url(&format!("{JARS}/none.jar"))));
+    let missing = hasty(&job).set(JAR, json!(sandbox.env.s3.url(&format!("{JARS}/none.jar"))));
     sandbox.apply(&missing).await?;
     refused(sandbox, &before, UpgradeResult::Failed, "none.jar does not exist").await?;
 

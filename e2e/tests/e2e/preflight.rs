@@ -29,10 +29,10 @@ pub async fn asked_again_and_again(sandbox: &Sandbox, version: Version) -> Resul
     let operators = ask(&flink).await?;
     let first = first.elapsed();
     ensure!(operators.len() >= 3, "{operators:#?}");
-    ensure!(operators.iter().all(|operator| operator["generated"] == true), "{operators:#?}");
+    ensure!(operators.iter().all(|operator| operator.get("generated") == Some(&json!(true))), "{operators:#?}");
     // They are those of the job that runs.
     let vertices = vertices(&flink, &story::submission(&object)?.job_id).await?;
-    let known = |id: &&String| operators.iter().any(|operator| operator["id"] == json!(id));
+    let known = |id: &&String| operators.iter().any(|operator| operator.get("id") == Some(&json!(id)));
     ensure!(vertices.iter().all(|id| known(&id)), "{vertices:?} are not all in {operators:#?}");
 
     let mut times = Vec::new();
@@ -43,12 +43,14 @@ pub async fn asked_again_and_again(sandbox: &Sandbox, version: Version) -> Resul
     let after = cost(&flink).await?;
     times.sort();
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    println!("preflight: the first {first:?}, then {median:?} (median of {ASKED}); {before:?} before, {after:?} after");
+    eprintln!(
+        "preflight: the first {first:?}, then {median:?} (median of {ASKED}); {before:?} before, {after:?} after"
+    );
     ensure!(after.threads <= before.threads + 2, "{before:?} before, {after:?} after {ASKED} preflights");
 
     ask_often(&flink, MANY, &mut times).await?;
     let many = cost(&flink).await?;
-    println!("preflight: {many:?} after {MANY} more");
+    eprintln!("preflight: {many:?} after {MANY} more");
     // Flink's own pools grow a little; a leak is one for each.
     ensure!(many.threads < before.threads + 40, "{before:?} before, {many:?} after {MANY} preflights");
     ensure!(flink.jobs().await?.len() == 1, "a preflight has left a job");
@@ -70,14 +72,15 @@ async fn ask(flink: &Flink) -> Result<Vec<Value>> {
     let body = json!({"entryClass": "dev.savepoints.helper.Preflight", "programArgsList": args});
     let (status, answer) = flink.request(Method::POST, "/jars/helper.jar/plan", Some(&body)).await?;
     ensure!(status == 200, "{status}: {answer}");
-    let said: Value = serde_json::from_str(answer["plan"]["name"].as_str().context("a plan without a name")?)?;
-    said["operators"].as_array().cloned().with_context(|| said.to_string())
+    let said: Value =
+        serde_json::from_str(answer.pointer("/plan/name").and_then(Value::as_str).context("a plan without a name")?)?;
+    said.get("operators").and_then(Value::as_array).cloned().with_context(|| said.to_string())
 }
 
 async fn vertices(flink: &Flink, job: &str) -> Result<Vec<String>> {
     let answer = flink.get(&format!("/jobs/{job}")).await?;
-    let vertices = answer["vertices"].as_array().context("a job without vertices")?;
-    Ok(vertices.iter().filter_map(|vertex| vertex["id"].as_str().map(str::to_owned)).collect())
+    let vertices = answer.get("vertices").and_then(Value::as_array).context("a job without vertices")?;
+    Ok(vertices.iter().filter_map(|vertex| Some(vertex.get("id")?.as_str()?.to_owned())).collect())
 }
 
 /// What a JobManager's process has in use.
@@ -92,8 +95,8 @@ async fn cost(flink: &Flink) -> Result<Cost> {
     let names = "Status.JVM.Threads.Count,Status.JVM.Memory.Metaspace.Used";
     let answer = flink.get(&format!("/jobmanager/metrics?get={names}")).await?;
     let metric = |name: &str| {
-        let found = answer.as_array()?.iter().find(|metric| metric["id"] == name)?;
-        found["value"].as_str()?.parse::<i64>().ok()
+        let found = answer.as_array()?.iter().find(|metric| metric.get("id") == Some(&json!(name)))?;
+        found.get("value")?.as_str()?.parse::<i64>().ok()
     };
     Ok(Cost {
         threads: metric("Status.JVM.Threads.Count").with_context(|| answer.to_string())?,

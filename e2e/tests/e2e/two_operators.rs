@@ -20,13 +20,12 @@ const AT_ONCE: usize = 10;
 
 /// Ten savepoints of a session job, one that stops it, and the upgrade of a managed job.
 pub async fn by_mistake(sandbox: &Sandbox, version: Version) -> Result<()> {
-    sandbox
-        .with_second_operator(async |second| {
-            savepoints(sandbox, version).await?;
-            upgrade(sandbox, version).await?;
-            acts(second).await
-        })
-        .await
+    let both = sandbox.with_second_operator(async |second| {
+        savepoints(sandbox, version).await?;
+        upgrade(sandbox, version).await?;
+        acts(second).await
+    });
+    Box::pin(both).await
 }
 
 async fn savepoints(sandbox: &Sandbox, version: Version) -> Result<()> {

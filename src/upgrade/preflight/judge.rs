@@ -79,7 +79,7 @@ pub fn judge(said: Said, newest: &Newest, terms: &Terms<'_>) -> PreflightResult 
         Said::Failure { kind, message } => failed(kind, &message),
         Said::Operators(operators) => match newest {
             Newest::Read { location, facts } => {
-                let held = held(operators, facts, terms);
+                let held = held(&operators, facts, terms);
                 PreflightResult { snapshot: Some(location.clone()), ..held }
             }
             Newest::Unreadable(why) => not_read(&operators, why, terms),
@@ -125,12 +125,12 @@ fn not_read(operators: &[GraphOperator], why: &str, terms: &Terms<'_>) -> Prefli
     }
 }
 
-fn held(operators: Vec<GraphOperator>, facts: &SnapshotFacts, terms: &Terms<'_>) -> PreflightResult {
+fn held(operators: &[GraphOperator], facts: &SnapshotFacts, terms: &Terms<'_>) -> PreflightResult {
     let mut facts = facts.clone();
     facts.name_operators(
         operators.iter().filter_map(|o| o.uid.as_deref()).chain(terms.allowed.iter().map(String::as_str)),
     );
-    let comparison = compare(&facts, &operators);
+    let comparison = compare(&facts, operators);
     let unasked: Vec<OperatorRef> = if terms.allow_non_restored_state {
         Vec::new()
     } else {

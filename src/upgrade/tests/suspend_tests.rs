@@ -361,7 +361,7 @@ fn on_a_silent_node() -> Story {
         suspend(w);
     };
     story(&[(When::Rest, change)], |w| {
-        assert_eq!(ready(w), (false, "Suspending".to_owned()));
+        assert_eq!(ready(w), (false, "PreviousJobNotFenced".to_owned()));
         assert!(ready_message(w).contains("orders-1-jobmanager-0"), "{}", ready_message(w));
     })
 }
