@@ -41,6 +41,7 @@ import org.apache.flink.util.ExceptionUtils;
  */
 public final class Preflight {
   private static final int OWN_ARGUMENTS = 4;
+  private static final int TOLD_FRAMES = 5;
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private Preflight() {}
@@ -69,9 +70,16 @@ public final class Preflight {
     } catch (ExecutionException e) {
       return failure(e.getCause());
     } catch (TimeoutException e) {
-      StringBuilder where = new StringBuilder("main() did not end within " + args[3] + " ms; it is at");
+      StringBuilder where = new StringBuilder("main() did not end within " + args[3] + " ms; it is at ");
+      String separator = "";
       StackTraceElement[] frames = thread.getStackTrace();
-      Arrays.stream(frames).limit(12).forEach(frame -> where.append("\n  ").append(frame));
+      for (StackTraceElement frame : Arrays.asList(frames).subList(0, Math.min(TOLD_FRAMES, frames.length))) {
+        where.append(separator).append(frame);
+        separator = ", called by ";
+        if (frame.getMethodName().equals("main")) {
+          break;
+        }
+      }
       return failure("TimedOut", where.toString());
     }
   }
