@@ -112,7 +112,7 @@ fn a_jar_in_a_volume_is_found() {
 #[case::right("HASH", true)]
 #[case::wrong("0a0a", false)]
 fn a_jar_with_other_bytes_is_not_copied(#[case] expected: &str, #[case] runs: bool) {
-    let folder = std::env::temp_dir().join(format!("flink-jar-{}-{}", std::process::id(), expected.len()));
+    let folder = std::env::temp_dir().join(format!("flink-jar-{}-{expected}", std::process::id()));
     let at = |name: &str| folder.join(name).display().to_string();
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(at("a b.jar"), "jar").unwrap();
