@@ -50,7 +50,7 @@ impl State {
             let refused = count < wanted && self.refused.contains(&key.resource.as_str());
             let failure =
                 json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": QUOTA});
-            status.insert("conditions".to_owned(), if refused { json!([failure]) } else { json!([]) });
+            status.insert("conditions".to_owned(), if refused { json!([failure]) } else { Value::Null });
         }
         let plural = key.resource.split('.').next().unwrap_or_default();
         self.ask("PATCH", &format!("{}/{}/status", apps(&key.namespace, plural), key.name), &status);
