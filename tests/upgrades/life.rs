@@ -80,7 +80,7 @@ pub fn resumed_from_a_path() -> Scenario {
     told(vec![(RUNS, suspend as Act), (RESTS, named)], "v1", &AFTER, 1)
 }
 
-/// Flink refuses the state; corrected, the job goes on from there.
+/// It can't take the state; corrected, the job goes on from there.
 pub fn refused_and_fixed() -> Scenario {
     let drops: Act = |w| {
         async move {
@@ -89,7 +89,7 @@ pub fn refused_and_fixed() -> Scenario {
         }
         .boxed()
     };
-    let refused = When::Is(|world| world.is_not_ready("SubmitFailed"));
+    let refused = When::Is(|world| world.is_not_ready("PreflightFailed"));
     let history = [(1, Succeeded), (1, Suspended), (2, Failed), (3, Succeeded)];
     told(vec![(RUNS, suspend as Act), (RESTS, drops), (refused, to_v2)], "v2", &history, 1)
 }

@@ -11,7 +11,7 @@ use flink_savepoint_operator::api::condition::{self, types};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::scenarios::{RUNS, delete, job, to_v2};
+use crate::scenarios::{RUNS, TIMEOUT, delete, job, to_v2};
 use crate::sweep::{Act, Scenario, When};
 use crate::world::World;
 
@@ -52,6 +52,8 @@ pub fn a_quota() -> Scenario {
     let change: Act = |w| {
         async move {
             w.workload.refuse_pods_of(&["statefulsets.apps", "deployments.apps"]);
+            // Longer than the operator is ever away.
+            w.change(json!({"upgrade": {"progressDeadline": TIMEOUT}})).await;
             w.image("v2").await;
         }
         .boxed()
