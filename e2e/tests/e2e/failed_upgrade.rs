@@ -23,7 +23,7 @@ pub async fn one_after_the_other(sandbox: &Sandbox, version: Version) -> Result<
     let (job, before) = savepoint::without_a_directory(sandbox, job).await?;
     bad_image_leaves_the_old_job_running(sandbox, &job, &before).await.context("bad image")?;
     main_throws_before_anything_stops(sandbox, &job, &before).await.context("main() throws")?;
-    two_jobs_put_the_old_one_back(sandbox, &job, &before).await.context("two jobs in one main()")?;
+    refused_by_flink_puts_the_old_job_back(sandbox, &job, &before).await.context("refused by Flink")?;
     let before = sandbox.jobs().get("orders").await?;
     let dropped = drops_only_what_is_named(sandbox, &job, &before).await.context("drops an operator")?;
     source_uid_changed_is_seen(sandbox, &job, &dropped).await.context("another uid of the source")
@@ -86,12 +86,30 @@ async fn main_throws_before_anything_stops(sandbox: &Sandbox, job: &Job, before:
     heals(sandbox, job).await
 }
 
+/// Nobody asks beforehand: Flink refuses the savepoint, and the old job is put back.
+async fn refused_by_flink_puts_the_old_job_back(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
+    let dropping = job.clone().counting_with(200, &["--variant", "drops"]);
+    sandbox.apply(&dropping.set("/spec/upgrade/preflight", json!("Off"))).await?;
+    let stalled = refused(sandbox, before, UpgradeResult::RolledBack, "allowNonRestoredState").await?;
+    ensure!(
+        stalled.message.split(|c: char| !c.is_ascii_hexdigit()).any(|word| word.len() == 32),
+        "no operator: {stalled:?}"
+    );
+    heals(sandbox, job).await
+}
+
 /// What no preview tells: Flink takes the first job of a `main()`, and refuses the second. The first one is ended before
-/// the old job is put back.
+/// the old job is put back; what it has written is written again.
 async fn two_jobs_put_the_old_one_back(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
     sandbox.apply(&job.clone().counting_with(200, &["--variant", "twice"])).await?;
-    refused(sandbox, before, UpgradeResult::RolledBack, "more than one execute()").await?;
-    heals(sandbox, job).await
+    let stalled = wait::stalled(&sandbox.jobs(), "orders", story::UPGRADE).await?;
+    ensure!(stalled.message.contains("more than one execute()"), "{stalled:?}");
+    let now = sandbox.jobs().get("orders").await?;
+    ensure!(story::revision(&now)? == story::revision(before)?, "{}", wait::describe(&now));
+    ensure!(story::newest(&now)?.result == UpgradeResult::RolledBack, "{}", wait::describe(&now));
+    sandbox.apply_ready(job, story::UPGRADE).await?;
+    let records = story::writes(sandbox, "orders", &story::submission(&now)?.job_id).await?;
+    records::check(&records).map(drop).map_err(|violation| anyhow::anyhow!("{violation:?}"))
 }
 
 /// A program that ends its JobManager, and one that never comes back: the new revision fails, and the old job runs on.
@@ -107,7 +125,8 @@ pub async fn programs_that_harm(sandbox: &Sandbox, version: Version) -> Result<(
         ensure!(story::submission(&now)? == story::submission(&before)?, "{variant}: the old job was touched");
         heals(sandbox, &job).await?;
     }
-    Ok(())
+    let before = sandbox.jobs().get("orders").await?;
+    two_jobs_put_the_old_one_back(sandbox, &job, &before).await.context("two jobs in one main()")
 }
 
 /// The change was refused with these words in it, the old revision has the state and goes on, and the new one's

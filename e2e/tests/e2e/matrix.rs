@@ -48,7 +48,7 @@ scenarios! {
     crash_at_every_effect in_full: crash::at_every_effect;
     foreign_clusters on V1_20: foreign::clusters;
     ha_recovers on V1_20: high_availability::recovers;
-    jar_from_s3 on V1_20: jar::from_s3;
+    jar_from_s3 in_full: jar::from_s3;
     job_manager_killed on V1_20: foreign::killed;
     job_recovers on V1_20: recovery::lost_and_made_again;
     job_replaced in_full: recovery::cut_off_and_replaced;
