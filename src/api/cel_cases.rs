@@ -196,7 +196,7 @@ fn restore() -> Vec<Case> {
             FJU,
             "spec",
             dropping("Warn"),
-            dropping("Off"),
+            dropping("Skip"),
             "job.allowedDroppedOperators is held against the state by the preflight: set upgrade.preflight to Enforce \
              or Warn, or use job.allowNonRestoredState",
         ),

@@ -163,7 +163,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
     used("fju.spec.upgrade.savepoint.timeout", CHILD),
     used("fju.spec.upgrade.savepoint.backoffLimit", CHILD),
-    only("fju.spec.upgrade.preflight", &["Enforce", "Warn", "Off"], PREFLIGHT),
+    only("fju.spec.upgrade.preflight", &["Enforce", "Warn", "Skip"], PREFLIGHT),
     used("fju.spec.upgrade.stability.completedCheckpoints", GATE),
     used("fju.spec.upgrade.stability.minRunning", GATE),
     used("fju.spec.upgrade.stability.maxRestarts", GATE),

@@ -15,7 +15,7 @@ fn at_first(world: World) -> BoxFuture<'static, ()> {
 
 /// Nobody asks beforehand: Flink itself refuses it.
 fn unasked(world: World) -> BoxFuture<'static, ()> {
-    async move { world.apply("v1", json!({"upgrade": {"progressDeadline": "2s", "preflight": "Off"}})).await }.boxed()
+    async move { world.apply("v1", json!({"upgrade": {"progressDeadline": "2s", "preflight": "Skip"}})).await }.boxed()
 }
 
 fn drops_an_operator(world: World) -> BoxFuture<'static, ()> {

@@ -89,7 +89,7 @@ async fn main_throws_before_anything_stops(sandbox: &Sandbox, job: &Job, before:
 /// Nobody asks beforehand: Flink refuses the savepoint, and the old job is put back.
 async fn refused_by_flink_puts_the_old_job_back(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
     let dropping = job.clone().counting_with(200, &["--variant", "drops"]);
-    sandbox.apply(&dropping.set("/spec/upgrade/preflight", json!("Off"))).await?;
+    sandbox.apply(&dropping.set("/spec/upgrade/preflight", json!("Skip"))).await?;
     let stalled = refused(sandbox, before, UpgradeResult::RolledBack, "allowNonRestoredState").await?;
     ensure!(
         stalled.message.split(|c: char| !c.is_ascii_hexdigit()).any(|word| word.len() == 32),

@@ -235,7 +235,7 @@ pub async fn a_missing_file_holds_an_upgrade(
     let proxy = Proxy::start(s3, Fault::Hold).await?;
     sandbox.put_store(RIGHT, &proxy.endpoint, RIGHT, json!({})).await?;
     // A preflight would read the `_metadata` of a checkpoint, and be held there.
-    let changed = &changed.clone().set("/spec/upgrade/preflight", json!("Off"));
+    let changed = &changed.clone().set("/spec/upgrade/preflight", json!("Skip"));
     sandbox.apply(changed).await?;
     tokio::time::timeout(story::UPGRADE, proxy.holds()).await.context("no _metadata was asked for")??;
 

@@ -40,8 +40,8 @@ string_enum! {
         Enforce = "Enforce",
         /// A refusal is reported only.
         Warn = "Warn",
-        /// No preflight.
-        Off = "Off",
+        /// No preflight. (Not `Off`: YAML 1.1, which kubectl reads, takes that for `false`.)
+        Skip = "Skip",
     }
 }
 

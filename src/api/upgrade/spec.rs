@@ -152,7 +152,7 @@ string_enum! {
         .message("job.restoreMode CLAIM lets Flink delete the savepoint that upgrade.rollback.policy Automatic would \
             go back to: use NO_CLAIM, or rollback.policy Manual"),
     validation = Rule::new("!(has(self.job.allowedDroppedOperators) && self.job.allowedDroppedOperators.size() > 0 && \
-        has(self.upgrade) && has(self.upgrade.preflight) && self.upgrade.preflight == 'Off')")
+        has(self.upgrade) && has(self.upgrade.preflight) && self.upgrade.preflight == 'Skip')")
         .message("job.allowedDroppedOperators is held against the state by the preflight: set upgrade.preflight to \
             Enforce or Warn, or use job.allowNonRestoredState"),
     validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.strategy) && self.upgrade.strategy == 'BlueGreen' \

@@ -58,7 +58,7 @@ pub fn is_due(o: &Observed, upgrade: &UpgradeProgress) -> bool {
         o.upgrade.spec.upgrade_from() != UpgradeFrom::Empty
     };
     let recovers = o.upgrade.status.as_ref().is_some_and(recovery::is_recovery);
-    state && !recovers && o.upgrade.spec.preflight_policy() != PreflightPolicy::Off
+    state && !recovers && o.upgrade.spec.preflight_policy() != PreflightPolicy::Skip
 }
 
 /// Whether it is known already what the new job starts from: no job is stopped for it, or the spec names it.

@@ -67,7 +67,7 @@ pub fn nobody_can_tell() -> Story {
 
 pub fn none_is_wanted() -> Story {
     let change: fn(&mut World) = |w| {
-        with_policy(w, PreflightPolicy::Off);
+        with_policy(w, PreflightPolicy::Skip);
         w.image("hangs");
     };
     story(&[(When::Rest, change)], |w| {
