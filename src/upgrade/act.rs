@@ -138,7 +138,7 @@ async fn checkpoint(flink: &flink::Client, job: &JobId) -> Result<(), flink::Err
     flink::ask_until(CHECKPOINT_MOMENT, FAST, || flink.checkpoint_status(job, &id), ended).await.map(|_| ())
 }
 
-fn api<K>(ctx: &Context, o: &Observed) -> Api<K>
+pub(super) fn api<K>(ctx: &Context, o: &Observed) -> Api<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {

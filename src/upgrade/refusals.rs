@@ -2,14 +2,15 @@
 //! seen in pods, as there are none.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::events::v1::Event;
+use kube::ResourceExt as _;
 use kube::api::ListParams;
-use kube::{Api, Resource, ResourceExt as _};
 
+use super::act::api;
 use super::observed::Observed;
-use crate::api::{UpgradeProgress, UpgradeStep};
+use super::strategy::prewarm;
+use crate::api::UpgradeStep;
 use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -22,7 +23,7 @@ const PATIENCE: TimeDelta = TimeDelta::seconds(2);
 /// is not said.
 pub async fn add(ctx: &Context, o: &mut Observed) {
     let Some(upgrade) = o.upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref()) else { return };
-    if upgrade.step != UpgradeStep::Starting || o.now - since(o, upgrade) < PATIENCE {
+    if upgrade.step != UpgradeStep::Starting || o.now - prewarm::step_since(o, upgrade) < PATIENCE {
         return;
     }
     let number = upgrade.to;
@@ -45,17 +46,6 @@ pub async fn add(ctx: &Context, o: &mut Observed) {
     if let Some(revision) = o.revisions.get_mut(&number) {
         revision.refusal = refusal;
     }
-}
-
-fn since(o: &Observed, upgrade: &UpgradeProgress) -> DateTime<Utc> {
-    upgrade.step_since.as_ref().map_or(o.now, time::from_k8s)
-}
-
-fn api<K>(ctx: &Context, o: &Observed) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    Api::namespaced(ctx.client.clone(), &o.upgrade.namespace().unwrap_or_default())
 }
 
 /// Only Events tell of a StatefulSet's failures.
