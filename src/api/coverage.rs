@@ -59,8 +59,8 @@ mod shown_by {
     pub(super) const DIRECTORY: &str = "without_a_directory";
     /// An upgrade through a savepoint.
     pub(super) const UPGRADE: &str = "from_start_to_end";
-    /// An upgrade with CLAIM.
-    pub(super) const CLAIM: &str = "is_claimed";
+    /// Upgrades with each restore mode.
+    pub(super) const MODES: &str = "restore_modes";
     /// An upgrade that drops state on purpose.
     pub(super) const DROP: &str = "drops_operator_with_flag";
     /// A revision whose pods never start.
@@ -104,8 +104,8 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, BY_HAND, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY,
-    DROP, FOREIGN, GATE, HISTORY, MEMORY, NEVER_EMPTY, ONE_JOB, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION,
+    ATTEMPTS, BY_HAND, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_CANCELS, DELETE_LATE, DIRECTORY, DROP,
+    FOREIGN, GATE, HISTORY, MEMORY, MODES, NEVER_EMPTY, ONE_JOB, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION,
     REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, TIMEOUT, UPGRADE, VERIFICATION,
 };
 
@@ -133,7 +133,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.job.args", START),
     used("fju.spec.job.parallelism", START),
     only("fju.spec.job.state", &["running"], START),
-    only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], CLAIM),
+    only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM", "LEGACY"], MODES),
     used("fju.spec.job.allowNonRestoredState", DROP),
     used("fju.spec.job.restoreFrom.id", RESTORE),
     used("fju.spec.job.restoreFrom.path", RESTORE),
@@ -193,7 +193,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.job.jarURI=https://",
     "fju.spec.job.jarSHA256",
     "fju.spec.job.state=suspended",
-    "fju.spec.job.restoreMode=LEGACY",
     "fju.spec.job.allowedDroppedOperators",
     "fju.spec.job.restoreFrom.fromJob.name",
     "fju.spec.job.restoreFrom.fromJob.snapshot",

@@ -219,6 +219,8 @@ super::string_enum! {
         PathEmpty = "PathEmpty",
         /// The metadata names a file by a path with a control character.
         PathControlCharacter = "PathControlCharacter",
+        /// The snapshot is Flink's own since a restore with CLAIM.
+        SnapshotOwnedByFlink = "SnapshotOwnedByFlink",
         /// No savepoint that could be taken allows what is to change.
         NotPossible = "NotPossible",
     }

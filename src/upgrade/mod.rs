@@ -12,6 +12,7 @@ mod observed;
 mod plan;
 mod progress;
 mod recoverable;
+pub mod ownership;
 mod scope;
 mod snapshots;
 mod state_source;

@@ -331,7 +331,9 @@ async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, ask: Ask)
     if checkpoints_matter(facts.state)
         && let Ok(checkpoints) = flink.checkpoints(&facts.id).await
     {
-        facts.restored_path = checkpoints.latest.restored.and_then(|r| r.external_path);
+        let restored = checkpoints.latest.restored;
+        facts.restored_as_savepoint = restored.as_ref().is_some_and(|r| r.is_savepoint);
+        facts.restored_path = restored.and_then(|r| r.external_path);
         facts.completed_checkpoints = checkpoints.counts.completed;
         facts.checkpoints_in_progress = checkpoints.counts.in_progress;
         let under_way = checkpoints.history.iter().find(|c| c.status == CheckpointStatus::InProgress);

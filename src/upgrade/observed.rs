@@ -213,6 +213,8 @@ pub struct JobFacts {
     pub restored_path: Option<String>,
     /// Checkpoints completed since it was submitted.
     pub completed_checkpoints: i64,
+    /// Flink counts that as a savepoint, whatever it is: it has not claimed it.
+    pub restored_as_savepoint: bool,
     /// Checkpoints under way.
     pub checkpoints_in_progress: i64,
     /// Bytes that the one under way has.
@@ -241,6 +243,7 @@ impl JobFacts {
             restored_path: None,
             completed_checkpoints: 0,
             checkpoints_in_progress: 0,
+            restored_as_savepoint: false,
             checkpoint_bytes: 0,
             tasks_running: 0,
             last_checkpoint: None,

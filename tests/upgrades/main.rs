@@ -21,6 +21,7 @@ mod high_availability;
 mod images;
 mod mishaps;
 mod operator;
+mod restore_modes;
 mod scenarios;
 mod sweep;
 mod truth;
@@ -100,4 +101,9 @@ scenarios! {
     its_job_manager_killed_before_it_is_stable,
     its_job_manager_killed_in_the_stop,
     it_runs_again_after_the_stop;
+    restore_modes:
+    claimed,
+    claimed_and_named,
+    legacy,
+    not_claimed;
 }

@@ -74,8 +74,9 @@ impl Watches {
         match change.key.resource.as_str() {
             UPGRADES => {
                 who.push((UPGRADES, change.key.name.clone()));
-                let named = savepoint::named_by(&read::<FlinkJobUpgrade>(object));
-                who.extend(named.map(|one| (SAVEPOINTS, one.name)));
+                let known: Vec<Arc<FlinkSavepoint>> = change.objects(SAVEPOINTS).map(|s| Arc::new(read(s))).collect();
+                let concerned = savepoint::concerned_by(&read::<FlinkJobUpgrade>(object), known);
+                who.extend(concerned.into_iter().map(|one| (SAVEPOINTS, one.name)));
             }
             SAVEPOINTS => {
                 who.push((SAVEPOINTS, change.key.name.clone()));

@@ -16,6 +16,7 @@ mod matrix;
 mod operator_killed;
 mod outage;
 mod recovery;
+mod restore_modes;
 mod savepoint;
 mod silent;
 mod start;

@@ -11,8 +11,8 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage, recovery,
-    silent, start, store, two_operators,
+    conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage,
+    recovery, restore_modes, silent, start, store, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -53,6 +53,7 @@ scenarios! {
     job_replaced in_full: recovery::cut_off_and_replaced;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
+    restore_modes on V1_20: restore_modes::one_after_the_other;
     s3_stopped on V1_20: outage::stopped;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;

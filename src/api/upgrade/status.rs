@@ -248,6 +248,9 @@ pub struct Submission {
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<MicroTime>,
+    /// Flink has reported that it restored that snapshot, in that mode.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restore_confirmed: bool,
 }
 
 /// A completed checkpoint.
@@ -406,6 +409,12 @@ pub struct HistoryEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<condition::Reason>,
     /// Why it ended so.
+    /// Snapshot that its job was restored from, by Flink's own report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<String>,
+    /// Who owns that snapshot's files since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_mode: Option<RestoreMode>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// When it ended.

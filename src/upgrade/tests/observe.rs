@@ -3,7 +3,7 @@
 use super::world::{Job, NAME, Pods, Shelf, UID, World};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
-use crate::flink::{CheckpointsConfig, Externalization, JobId, JobState};
+use crate::flink::{CheckpointsConfig, ClaimMode, Externalization, JobId, JobState};
 use crate::naming;
 use crate::store::check::{Again, Failure};
 use crate::upgrade::observed::{
@@ -151,6 +151,7 @@ fn facts(world: &World, job: &Job, tag: &str) -> JobFacts {
         end_time: job.ended,
         restored_path: job.restored_path(world.now, tag).filter(|_| told),
         completed_checkpoints: if told { job.checkpoints } else { 0 },
+        restored_as_savepoint: job.request.claim_mode != Some(ClaimMode::Claim) && job.recovered.is_none(),
         checkpoints_in_progress: i64::from(told && job.checkpoint_began.is_some()),
         checkpoint_bytes: 0,
         tasks_running: i64::from(job.all_tasks_running(world.now)),
