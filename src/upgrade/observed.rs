@@ -106,6 +106,8 @@ pub struct Revision {
     pub record: Option<Box<Record>>,
     /// How many of its workload objects exist; counted under [`Scope::Whole`](super::scope::Scope) only.
     pub objects: usize,
+    /// How its objects differ from its record; looked for where they are to be put back.
+    pub drift: Vec<String>,
     /// Its pods, terminating ones too; under [`Scope::Revisions`](super::scope::Scope) the JobManager's only.
     pub pods: Vec<Pod>,
     /// Its JobManager's process, if it runs.
@@ -211,10 +213,10 @@ pub struct JobFacts {
     pub end_time: Option<DateTime<Utc>>,
     /// Where it says that it was restored from.
     pub restored_path: Option<String>,
-    /// Checkpoints completed since it was submitted.
-    pub completed_checkpoints: i64,
     /// Flink counts that as a savepoint, whatever it is: it has not claimed it.
     pub restored_as_savepoint: bool,
+    /// Checkpoints completed since it was submitted.
+    pub completed_checkpoints: i64,
     /// Checkpoints under way.
     pub checkpoints_in_progress: i64,
     /// Bytes that the one under way has.
@@ -241,9 +243,9 @@ impl JobFacts {
             all_tasks_running: false,
             end_time: None,
             restored_path: None,
+            restored_as_savepoint: false,
             completed_checkpoints: 0,
             checkpoints_in_progress: 0,
-            restored_as_savepoint: false,
             checkpoint_bytes: 0,
             tasks_running: 0,
             last_checkpoint: None,

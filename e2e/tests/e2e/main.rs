@@ -10,6 +10,7 @@ mod conformance_kube;
 mod crash;
 mod failed_upgrade;
 mod foreign;
+mod hands;
 mod high_availability;
 mod life;
 mod matrix;

@@ -11,7 +11,7 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, high_availability, life, operator_killed, outage,
+    conformance_flink, crash, failed_upgrade, foreign, hands, high_availability, life, operator_killed, outage,
     recovery, restore_modes, silent, start, store, two_operators,
 };
 
@@ -47,6 +47,7 @@ scenarios! {
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
     foreign_clusters on V1_20: foreign::clusters;
+    hands_are_put_back on V1_20: hands::put_back;
     ha_recovers on V1_20: high_availability::recovers;
     job_manager_killed on V1_20: foreign::killed;
     job_recovers on V1_20: recovery::lost_and_made_again;

@@ -30,7 +30,8 @@ pub fn observe(world: &World) -> Option<Observed> {
         let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
         let high_availability = world.high_availability(*n);
-        (*n, Revision { record, objects, pods, job_manager: None, cluster, high_availability })
+        let drift = if scope::drift_matters(&upgrade) { r.drift.clone() } else { Vec::new() };
+        (*n, Revision { record, objects, drift, pods, job_manager: None, cluster, high_availability })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     let mut observed = Observed {
@@ -150,8 +151,8 @@ fn facts(world: &World, job: &Job, tag: &str) -> JobFacts {
         all_tasks_running: job.all_tasks_running(world.now),
         end_time: job.ended,
         restored_path: job.restored_path(world.now, tag).filter(|_| told),
-        completed_checkpoints: if told { job.checkpoints } else { 0 },
         restored_as_savepoint: job.request.claim_mode != Some(ClaimMode::Claim) && job.recovered.is_none(),
+        completed_checkpoints: if told { job.checkpoints } else { 0 },
         checkpoints_in_progress: i64::from(told && job.checkpoint_began.is_some()),
         checkpoint_bytes: 0,
         tasks_running: i64::from(job.all_tasks_running(world.now)),
