@@ -66,8 +66,11 @@ fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {
 fn savepoints(ctx: &Context) -> Controller<FlinkSavepoint> {
     let controller = controller::<FlinkSavepoint>(ctx);
     let known = controller.store();
+    let of_job = known.clone();
     controller
-        .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), |j: FlinkJobUpgrade| savepoint::named_by(&j))
+        .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), move |job: FlinkJobUpgrade| {
+            savepoint::concerned_by(&job, of_job.state())
+        })
         .watches(ctx.watched::<FlinkSnapshotStore>(), everything(), move |store: FlinkSnapshotStore| {
             savepoint::waiting_for(&store, known.state())
         })

@@ -59,7 +59,9 @@ macro_rules! string_enum {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "enum": [$($text),+] })
+                // A list of its own: the macro recurses for each item that is written into it.
+                let values: &[&str] = &[$($text),+];
+                schemars::json_schema!({ "type": "string", "enum": values })
             }
         }
     };

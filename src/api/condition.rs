@@ -34,6 +34,10 @@ pub mod types {
     pub const RECOVERABLE: &str = "Recoverable";
     /// FlinkJobUpgrade: a newer spec waits.
     pub const UPGRADE_PENDING: &str = "UpgradePending";
+    /// FlinkJobUpgrade: objects of the active revision are changed again and again; exists only while true.
+    pub const DRIFTED: &str = "Drifted";
+    /// FlinkJobUpgrade: jobs of somebody else live on the active revision's cluster; exists only while true.
+    pub const FOREIGN_JOBS: &str = "ForeignJobs";
     /// FlinkSnapshotStore: the last probe could write, list, read and delete.
     pub const AVAILABLE: &str = "Available";
 }

@@ -63,8 +63,8 @@ mod shown_by {
     pub(super) const DIRECTORY: &str = "without_a_directory";
     /// An upgrade through a savepoint.
     pub(super) const UPGRADE: &str = "from_start_to_end";
-    /// An upgrade with CLAIM.
-    pub(super) const CLAIM: &str = "is_claimed";
+    /// Upgrades with each restore mode.
+    pub(super) const MODES: &str = "restore_modes";
     /// An upgrade that drops state on purpose.
     pub(super) const DROP: &str = "source_uid_changed_is_seen";
     /// An upgrade that drops the state of named operators, and of no other.
@@ -114,8 +114,8 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, BY_HAND, CHILD, CLAIM, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DROP,
-    FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER,
+    ATTEMPTS, BY_HAND, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DROP,
+    FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER,
     REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, SUSPEND, TIMEOUT, UPGRADE,
     VERIFICATION,
 };
@@ -149,7 +149,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.job.args", START),
     used("fju.spec.job.parallelism", START),
     only("fju.spec.job.state", &["running", "suspended"], SUSPEND),
-    only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM"], CLAIM),
+    only("fju.spec.job.restoreMode", &["NO_CLAIM", "CLAIM", "LEGACY"], MODES),
     used("fju.spec.job.allowNonRestoredState", DROP),
     used("fju.spec.job.allowedDroppedOperators", NAMED),
     used("fju.spec.job.restoreFrom.id", RESTORE),
@@ -207,7 +207,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.flinkCluster.jobName",
     "fju.spec.job.jarURI=gs://",
     "fju.spec.job.jarURI=abfs://",
-    "fju.spec.job.restoreMode=LEGACY",
     "fju.spec.job.restoreFrom.fromJob.name",
     "fju.spec.job.restoreFrom.fromJob.snapshot",
     "fju.spec.upgrade.strategy=Recreate",

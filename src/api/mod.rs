@@ -79,6 +79,9 @@ pub mod annotations {
     pub const FENCED: &str = "savepoints.dev/fenced";
     /// FlinkJobUpgrade: the ID of the upgrade that shall go back.
     pub const ROLLBACK: &str = "savepoints.dev/rollback";
+    /// FlinkJobUpgrade: the Flink job IDs, with commas between them, of jobs on its cluster that are somebody else's and may
+    /// end with it.
+    pub const DISCARD: &str = "savepoints.dev/discard";
     /// ControllerRevision: what became of the revision's high availability storage, `removed` or `left`.
     pub const HIGH_AVAILABILITY_STORAGE: &str = "savepoints.dev/high-availability-storage";
     /// Label of a Secret: the Service of a foreign Flink cluster that its content may be sent to.

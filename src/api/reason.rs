@@ -73,6 +73,8 @@ super::string_enum! {
         RevisionChanged = "RevisionChanged",
         /// A revision's stored rendering is gone.
         RevisionRecordMissing = "RevisionRecordMissing",
+        /// A revision's stored rendering can't be read: a newer operator wrote it, or it is damaged.
+        RevisionRecordUnreadable = "RevisionRecordUnreadable",
         /// The old revision can't be put back.
         RollbackFailed = "RollbackFailed",
         /// An answer was lost and cannot be found out any more.
@@ -225,6 +227,14 @@ super::string_enum! {
         PathEmpty = "PathEmpty",
         /// The metadata names a file by a path with a control character.
         PathControlCharacter = "PathControlCharacter",
+        /// What somebody had changed or deleted of the active revision's objects was put back.
+        Healed = "Healed",
+        /// That is changed again and again.
+        HealedInVain = "HealedInVain",
+        /// A job of somebody else lives on the active revision's cluster.
+        ForeignJob = "ForeignJob",
+        /// The snapshot is Flink's own since a restore with CLAIM.
+        SnapshotOwnedByFlink = "SnapshotOwnedByFlink",
         /// No savepoint that could be taken allows what is to change.
         NotPossible = "NotPossible",
     }

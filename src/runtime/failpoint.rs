@@ -33,6 +33,8 @@ pub const NAMES: &[&str] = &[
     "upgrade.store-revision.after",
     "upgrade.create-objects.before",
     "upgrade.create-objects.after",
+    "upgrade.heal.before",
+    "upgrade.heal.after",
     "upgrade.delete-objects.before",
     "upgrade.delete-objects.after",
     "upgrade.delete-pods.before",

@@ -32,6 +32,7 @@ use crate::runtime::Context;
 use crate::runtime::failpoint;
 use crate::store::check::By;
 use crate::time;
+use crate::upgrade::ownership;
 
 /// The controller.
 #[derive(Debug, Clone, Copy)]
@@ -74,9 +75,25 @@ fn begins(savepoint: &FlinkSavepoint) -> bool {
 
 /// The job's savepoints are looked at when the job changes: its lock may be free, its operation may name one of them.
 #[must_use]
-pub fn named_by(job: &FlinkJobUpgrade) -> Option<ObjectRef<FlinkSavepoint>> {
+fn named_by(job: &FlinkJobUpgrade) -> Option<ObjectRef<FlinkSavepoint>> {
     let operation = job.status.as_ref()?.operation.as_ref()?;
     Some(ObjectRef::new(&operation.savepoint.as_ref()?.name).within(&job.namespace()?))
+}
+
+/// The savepoints that a changed job concerns: the one that its operation names, and those that it was restored from,
+/// whose owner that changes.
+pub fn concerned_by<S: AsRef<FlinkSavepoint>>(
+    job: &FlinkJobUpgrade,
+    known: impl IntoIterator<Item = S>,
+) -> Vec<ObjectRef<FlinkSavepoint>> {
+    let changes = |savepoint: &FlinkSavepoint| {
+        let status = savepoint.status.as_ref();
+        savepoint.namespace() == job.namespace()
+            && status.is_some_and(|s| s.phase == Some(SavepointPhase::Completed))
+            && ownership::of(savepoint, [job]) != status.and_then(|s| s.ownership)
+    };
+    let restored = known.into_iter().filter(|savepoint| changes(savepoint.as_ref()));
+    named_by(job).into_iter().chain(restored.map(|savepoint| ObjectRef::from_obj(savepoint.as_ref()))).collect()
 }
 
 /// The savepoints whose files are still to be looked at, as a store has come or changed.

@@ -1,15 +1,19 @@
 //! Reads the world of a FlinkSavepoint: its job, what the job's JobManager says, and what lies in its directories.
 
-use kube::ResourceExt;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 
 use super::attempt::Asked;
 use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
-use crate::api::{FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, Verification, coverage};
+use crate::api::{
+    FlinkJobUpgrade, FlinkSavepoint, Ownership, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
+};
 use crate::flink::JobId;
-use crate::reconcile::Error;
+use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::store::check::{self, Check, Serving};
+use crate::upgrade::ownership;
 
 /// Files of failed attempts that one pass removes.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -23,15 +27,31 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
         serde_json::to_value(&savepoint.spec).map(|s| coverage::not_yet("FlinkSavepoint", &s)).unwrap_or_default();
     let phase = savepoint.status.as_ref().and_then(|s| s.phase);
     let mut seen = Seen::default();
-    if phase.is_some_and(SavepointPhase::is_terminal) {
+    let mut ownership = savepoint.status.as_ref().and_then(|s| s.ownership);
+    if super::status::has_unknown_values(&savepoint) {
+        // Nothing is done with it.
+    } else if phase.is_some_and(SavepointPhase::is_terminal) {
         seen.leftovers = leftovers(ctx, &savepoint).await?;
-    } else if (not_yet.is_empty() || begun(&savepoint)) && phase != Some(SavepointPhase::Unknown) {
+        ownership = owner(ctx, &savepoint).await?;
+    } else if not_yet.is_empty() || begun(&savepoint) {
         seen = Box::pin(see(ctx, &savepoint)).await?;
     }
     let Seen { job, job_manager, answer, job_now, check, leftovers } = seen;
     // Only now: what was waited for has just happened.
     let now = ctx.clock.now();
-    Ok(Observed { now, savepoint, not_yet, job, job_manager, answer, job_now, check, leftovers })
+    Ok(Observed { now, savepoint, not_yet, job, job_manager, answer, job_now, check, leftovers, ownership })
+}
+
+/// Who owns the files of a snapshot that is complete. What is Flink's stays so.
+async fn owner(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Option<Ownership>, Error> {
+    let status = savepoint.status.as_ref();
+    let known = status.and_then(|s| s.ownership);
+    if status.and_then(|s| s.phase) != Some(SavepointPhase::Completed) || known == Some(Ownership::Flink) {
+        return Ok(known);
+    }
+    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
+    let jobs = within("list FlinkJobUpgrades", jobs.list(&ListParams::default())).await?.items;
+    Ok(ownership::of(savepoint, &jobs))
 }
 
 /// A request may be under way, whatever the spec asks for by now.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::format::Setting;
 use super::job::JobManager;
 use crate::api::condition::Reason;
-use crate::api::{FlinkSavepoint, Operation};
+use crate::api::{FlinkSavepoint, Operation, Ownership};
 use crate::flink::{Cause, JobId, JobState};
 use crate::store::check::{Check, Failure};
 
@@ -32,6 +32,8 @@ pub struct Observed {
     pub check: Check,
     /// Files of attempts that came to nothing.
     pub leftovers: Leftovers,
+    /// Who owns the snapshot's files, once it is complete, by what FlinkJobUpgrades tell.
+    pub ownership: Option<Ownership>,
 }
 
 /// The job that a savepoint is taken of.

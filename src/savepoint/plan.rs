@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::observed::Observed;
 use super::{deletion, follow, overdue, settle, start, status, verify};
 use crate::api::condition::Reason;
-use crate::api::{FINALIZER, FlinkSavepointStatus, Operation, SavepointPhase};
+use crate::api::{FINALIZER, FlinkSavepointStatus, Operation};
 use crate::flink::{JobId, SavepointRequest, StopRequest};
 use crate::reconcile::{Next, SETTLED, not_implemented};
 
@@ -85,8 +85,11 @@ pub fn plan(o: &Observed) -> Plan {
     let draft = &mut status;
     let (effect, next) = match draft.phase {
         // Of a later version: hold still.
-        Some(SavepointPhase::Unknown) => (None, Next::After(SETTLED)),
-        Some(phase) if phase.is_terminal() => settled(o),
+        _ if status::has_unknown_values(&o.savepoint) => (None, Next::After(SETTLED)),
+        Some(phase) if phase.is_terminal() => {
+            draft.ownership = o.ownership;
+            settled(o)
+        }
         _ if !o.not_yet.is_empty() && draft.attempts.is_empty() => {
             status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
             (None, Next::After(SETTLED))

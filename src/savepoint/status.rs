@@ -1,8 +1,19 @@
 //! What a FlinkSavepoint's status says.
 
 use super::observed::Observed;
-use crate::api::FlinkSavepointStatus;
 use crate::api::condition::{Conditions, Reason, types};
+use crate::api::{FlinkSavepoint, FlinkSavepointStatus, FormatType, Ownership, SavepointPhase, SnapshotKind};
+
+/// Whether a newer version wrote something that this one can't read.
+#[must_use]
+pub fn has_unknown_values(savepoint: &FlinkSavepoint) -> bool {
+    savepoint.status.as_ref().is_some_and(|status| {
+        status.phase == Some(SavepointPhase::Unknown)
+            || status.kind == Some(SnapshotKind::Unknown)
+            || status.format_type == Some(FormatType::Unknown)
+            || status.ownership == Some(Ownership::Unknown)
+    })
+}
 
 fn conditions<'a>(o: &Observed, draft: &'a mut FlinkSavepointStatus, message: &str) -> Conditions<'a> {
     draft.observed_generation = o.savepoint.metadata.generation;

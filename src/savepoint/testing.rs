@@ -88,6 +88,7 @@ pub fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Ob
         // Where no store serves the place, all depends on Flink's word.
         check: Check::NoStore { reason: Reason::NoStore, message: "no store".to_owned() },
         leftovers: Leftovers::default(),
+        ownership: None,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::reconcile::{Next, SETTLED};
 use crate::snapshot::store::Progress;
 use crate::store::check::{Again, Check, Checked, Failure};
 use crate::time;
+use crate::upgrade::ownership;
 
 /// While files are being looked at.
 const RUNNING: Duration = Duration::from_secs(1);
@@ -129,8 +130,10 @@ fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>,
     }
     draft.phase = Some(SavepointPhase::Completed);
     draft.completion_time = Some(time::to_k8s(o.now));
+    draft.ownership = ownership::at_first(taken(o), draft.kind);
     status::completed(o, draft);
-    let more = has_finalizer(o) || draft.attempts.len() > 1;
+    // Of one that was there before somebody may have been restored.
+    let more = has_finalizer(o) || draft.attempts.len() > 1 || !taken(o);
     (None, if more { Next::Again } else { Next::After(SETTLED) })
 }
 

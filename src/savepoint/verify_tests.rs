@@ -46,6 +46,7 @@ fn planned(savepoint: FlinkSavepoint, check: Check) -> Plan {
         job_now: JobNow::NotAsked,
         check,
         leftovers: Leftovers::default(),
+        ownership: None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::{ByteString, NamespaceResourceScope};
-use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,8 +14,7 @@ use super::jar::Fetching;
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::preflight::judge::Said;
-use super::workload;
-use super::{account, high_availability, status};
+use super::{account, drift, heal, high_availability, status, workload};
 use crate::api::{FlinkSavepoint, labels};
 use crate::flink::{self, CheckpointOperation, JobId};
 use crate::naming;
@@ -117,6 +116,10 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             }
             Ok(Outcome::Done)
         }
+        Effect::Heal(number) => {
+            heal::put_back(ctx, o, number).await?;
+            Ok(Outcome::Done)
+        }
         Effect::DeleteHaConfigMaps(number) => {
             let id = naming::revision_name(status::name(o), number);
             let params = ListParams::default().labels(&naming::high_availability_selector(&[id]));
@@ -138,7 +141,8 @@ async fn checkpoint(flink: &flink::Client, job: &JobId) -> Result<(), flink::Err
     flink::ask_until(CHECKPOINT_MOMENT, FAST, || flink.checkpoint_status(job, &id), ended).await.map(|_| ())
 }
 
-pub(super) fn api<K>(ctx: &Context, o: &Observed) -> Api<K>
+/// The objects of a kind in the job's namespace.
+pub fn api<K>(ctx: &Context, o: &Observed) -> Api<K>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
 {
@@ -186,20 +190,24 @@ async fn create_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outc
     if record.high_availability_storage_settled {
         high_availability::mark(ctx, o, number, None).await?;
     }
-    let mut helper = rendered.helper_config_map.clone();
-    let jar = ByteString(ctx.helper_jar.to_vec());
-    helper.binary_data = Some([(naming::HELPER_JAR.to_owned(), jar)].into());
     if let Some(account) = &rendered.account {
         account::make(ctx, &o.upgrade, account).await?;
     }
     let config_maps = api::<ConfigMap>(ctx, o);
     // What pods mount comes before the pods; the Service before those who look it up.
     create(&config_maps, &rendered.config_map, uid).await?;
-    create(&config_maps, &helper, uid).await?;
+    create(&config_maps, &helper_config_map(ctx, rendered), uid).await?;
     create(&api::<Service>(ctx, o), &rendered.service, uid).await?;
     create(&api::<StatefulSet>(ctx, o), &rendered.stateful_set, uid).await?;
     create(&api::<Deployment>(ctx, o), &rendered.deployment, uid).await?;
     Ok(Outcome::Done)
+}
+
+/// The ConfigMap with this operator's helper jar.
+pub fn helper_config_map(ctx: &Context, rendered: &workload::Rendered) -> ConfigMap {
+    let jar = ByteString(ctx.helper_jar.to_vec());
+    let binary_data = Some([(naming::HELPER_JAR.to_owned(), jar)].into());
+    ConfigMap { binary_data, ..rendered.helper_config_map.clone() }
 }
 
 /// Pods first; what they mount after them, so that none restarts into a missing volume.
@@ -221,7 +229,8 @@ async fn point_service(ctx: &Context, o: &Observed, number: i64) -> Result<Outco
         create(&api, &wanted, status::uid(o)).await?;
         return Ok(Outcome::Done);
     };
-    adopt(&found, status::uid(o))?;
+    adopt(&wanted, &found, status::uid(o))?;
+    found.labels_mut().extend(wanted.metadata.labels.unwrap_or_default());
     if let (Some(spec), Some(wanted)) = (&mut found.spec, wanted.spec) {
         spec.selector = wanted.selector;
         spec.ports = wanted.ports;
@@ -240,7 +249,8 @@ where
         Err(Error::Kube { source, call }) => match *source {
             kube::Error::Api(s) if s.is_already_exists() => {
                 let found = within("get", api.get(&object.name_any())).await?;
-                adopt(&found, owner_uid)
+                adopt(object, &found, owner_uid)?;
+                put_labels_back(api, object, &found).await
             }
             other => Err(Error::Kube { call, source: Box::new(other) }),
         },
@@ -248,11 +258,30 @@ where
     }
 }
 
-fn adopt<K: Resource<DynamicType = ()>>(found: &K, owner_uid: &str) -> Result<(), Error> {
-    if found.labels().get(labels::JOB_UID).is_some_and(|uid| uid == owner_uid) {
+/// Whether an object of the expected name is this resource's.
+///
+/// # Errors
+/// [`Error::Foreign`] if it is somebody else's.
+pub fn adopt<K: Resource<DynamicType = ()> + Serialize>(wanted: &K, found: &K, owner_uid: &str) -> Result<(), Error> {
+    let ours = match found.labels().get(labels::JOB_UID) {
+        Some(uid) => uid == owner_uid,
+        None => drift::is_ours(wanted, found, owner_uid),
+    };
+    if ours { Ok(()) } else { Err(Error::Foreign { kind: kind::<K>(), name: found.name_any() }) }
+}
+
+/// Somebody has taken the label away by which an object is found.
+async fn put_labels_back<K>(api: &Api<K>, wanted: &K, found: &K) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    if found.labels().contains_key(labels::JOB_UID) {
         return Ok(());
     }
-    Err(Error::Foreign { kind: kind::<K>(), name: found.name_any() })
+    let patch = serde_json::json!({"metadata": {
+        "resourceVersion": found.resource_version(), "uid": found.uid(), "labels": wanted.labels(),
+    }});
+    within("patch", api.patch(&found.name_any(), &PatchParams::default(), &Patch::Merge(patch))).await.map(drop)
 }
 
 fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
@@ -280,7 +309,9 @@ where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
 {
     if let Some(found) = within("get", api.get_opt(name)).await? {
-        adopt(&found, owner_uid)?;
+        if found.labels().get(labels::JOB_UID).is_none_or(|uid| uid != owner_uid) {
+            return Err(Error::Foreign { kind: kind::<K>(), name: name.to_owned() });
+        }
         delete_one(api, name, found.uid(), found.resource_version()).await?;
     }
     Ok(Outcome::Done)

@@ -84,7 +84,8 @@ fn stays(o: &Observed, upgrade: &UpgradeProgress, reason: Reason) -> Option<Stri
             "there is no revision to go back to; change the spec, and the job goes on from its state".to_owned(),
         );
     }
-    if status::hands_over(upgrade) && upgrade.step == UpgradeStep::Stabilizing {
+    // Flink deletes it as soon as the job has checkpoints enough of its own.
+    if status::hands_over(upgrade) && (upgrade.step == UpgradeStep::Stabilizing || rewind(o, upgrade).is_some()) {
         let from = upgrade.from.unwrap_or_default();
         return Some(format!("it claimed the savepoint, so revision {from} can't go on from it; change the spec"));
     }
@@ -235,6 +236,8 @@ fn record(
     let stopped = upgrade.stopped_at.as_ref().map(time::from_k8s);
     let running = upgrade.running_at.as_ref().map(time::from_k8s);
     let running = if result == UpgradeResult::RolledBack { Some(o.now) } else { running };
+    let submission = draft.upgrade.as_ref().unwrap_or(upgrade).submission.clone();
+    let restored = submission.filter(|submission| submission.restore_confirmed);
     draft.history.insert(
         0,
         HistoryEntry {
@@ -242,6 +245,8 @@ fn record(
             from: upgrade.from,
             to: upgrade.to,
             savepoint: upgrade.savepoint.clone(),
+            restored_from: restored.as_ref().and_then(|s| s.restored_from.clone()),
+            restore_mode: restored.as_ref().and_then(|s| s.restore_mode),
             result,
             reason,
             downtime_seconds: stopped.zip(running).map(|(a, b)| time::seconds_between(a, b)),

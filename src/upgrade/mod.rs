@@ -5,13 +5,17 @@ mod act;
 pub mod changes;
 mod child;
 mod deletion;
+mod drift;
 mod fence;
 mod finish;
+mod foreign;
+mod heal;
 mod high_availability;
 mod jar;
 pub mod jobmanager;
 mod observe;
 mod observed;
+pub mod ownership;
 mod plan;
 mod preflight;
 mod progress;
@@ -36,9 +40,9 @@ use kube::{Api, Resource, ResourceExt};
 
 use self::act::Outcome;
 use self::observed::Observed;
-use crate::api::condition::{self, types};
+use crate::api::condition::{self, Reason, types};
 use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeResult, labels};
-use crate::reconcile::{Error, Next, Reconciler, write_status};
+use crate::reconcile::{Error, Next, Reconciler, SETTLED, write_status};
 use crate::runtime::{Context, failpoint};
 
 /// The controller.
@@ -51,7 +55,18 @@ impl Reconciler for Upgrades {
     const KIND: &'static str = "FlinkJobUpgrade";
 
     async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, live: FlinkJobUpgrade) -> Result<Next, Error> {
-        let observed = Box::pin(observe::observe(ctx, live)).await?;
+        let about = live.object_ref(&());
+        if live.status.as_ref().is_some_and(status::has_unknown_values) {
+            let note = "its status was written by a newer operator: nothing is done with it; run that one again";
+            ctx.events.warning(about, Reason::UnknownStatus.as_str(), "Reconcile", note);
+            return Ok(Next::After(SETTLED));
+        }
+        let observed = Box::pin(observe::observe(ctx, live)).await.inspect_err(|error| {
+            // The status is not written: who wrote the record may have written there, too.
+            if let Error::Record { message, .. } = error {
+                ctx.events.warning(about, Reason::RevisionRecordUnreadable.as_str(), "Reconcile", message);
+            }
+        })?;
         Box::pin(pass(ctx, api, observed)).await
     }
 }
@@ -119,6 +134,18 @@ fn tell(ctx: &Context, before: &FlinkJobUpgrade, after: &FlinkJobUpgrade) {
     if let Some(now) = stalled(&new).filter(|now| stalled(&old).is_none_or(|was| was.message != now.message)) {
         tracing::warn!(job = %key(after), reason = now.reason, message = now.message, "stalled");
         ctx.events.warning(about.clone(), &now.reason, "Reconcile", &now.message);
+    }
+    for type_ in [types::DRIFTED, types::FOREIGN_JOBS] {
+        if let Some(now) =
+            condition::find(&new.conditions, type_).filter(|_| !condition::is_true(&old.conditions, type_))
+        {
+            ctx.events.warning(about.clone(), &now.reason, "Reconcile", &now.message);
+        }
+    }
+    if let Some(healed) = new.healed.as_ref().filter(|healed| old.healed.as_ref() != Some(healed)) {
+        let note = format!("{}: it is put back as the revision was made", healed.what);
+        tracing::warn!(job = %key(after), what = healed.what, "somebody has changed objects: they are put back");
+        ctx.events.warning(about.clone(), Reason::Healed.as_str(), "Heal", &note);
     }
     let ended = new.history.first().filter(|entry| old.history.first().map(|e| &e.id) != Some(&entry.id));
     if let Some(entry) = ended {

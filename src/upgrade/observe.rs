@@ -12,6 +12,7 @@ use kube::api::{ListParams, PartialObjectMeta};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::heal::Live;
 use super::jobmanager::Process;
 use super::observed::{self, Cluster, Existing, JobFacts, Newest, Observed, Record, Restore, Retained, Revision, Up};
 use super::plan::FAST;
@@ -128,19 +129,26 @@ impl Objects {
 /// All of them.
 async fn objects(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> Result<Objects, Error> {
     let of_job = ListParams::default().labels(&naming::job_selector(&upgrade.uid().unwrap_or_default()));
-    let (records, services, pods, counts) = tokio::try_join!(
+    let others = async {
+        if scope::drift_matters(upgrade) {
+            Live::list(ctx, namespace, &of_job).await.map(|live| (numbers(&live), Some(live)))
+        } else {
+            count_objects(ctx, namespace, &of_job).await.map(|counts| (counts, None))
+        }
+    };
+    let (records, services, pods, (counts, live)) = tokio::try_join!(
         list::<ControllerRevision>(ctx, namespace, &of_job),
         list::<Service>(ctx, namespace, &of_job),
         list::<Pod>(ctx, namespace, &of_job),
-        count_objects(ctx, namespace, &of_job),
+        others,
     )?;
     let mut objects = Objects::default();
     // A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
     for record in records.iter().filter(|r| r.owner_references().is_empty()) {
         objects.record(record)?;
     }
-    for (number, count) in counts {
-        objects.revisions.entry(number).or_default().objects += count;
+    for number in counts {
+        objects.revisions.entry(number).or_default().objects += 1;
     }
     for service in &services {
         if service.name_any() == naming::stable_service_name(&upgrade.name_any()) {
@@ -154,7 +162,18 @@ async fn objects(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> R
             objects.pod(number, pod);
         }
     }
+    if let Some(live) = live {
+        let live = Live { services, ..live };
+        objects.revisions.values_mut().for_each(|revision| live.compare(revision, namespace));
+    }
     Ok(objects)
+}
+
+/// The revisions of what was listed, Services and pods aside: one for each object.
+fn numbers(live: &Live) -> Vec<i64> {
+    let config_maps = live.config_maps.iter().filter_map(revision_of);
+    let stateful_sets = live.stateful_sets.iter().filter_map(revision_of);
+    config_maps.chain(stateful_sets).chain(live.deployments.iter().filter_map(revision_of)).collect()
 }
 
 /// Those that lead to the JobManagers that are asked.
@@ -208,15 +227,14 @@ where
     Ok(within("list", api.list(params)).await?.items)
 }
 
-/// How many objects of each revision exist, Services and pods aside.
-async fn count_objects(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<(i64, usize)>, Error> {
+/// The same, where no more of the objects matters than how many there are.
+async fn count_objects(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<i64>, Error> {
     let (config_maps, stateful_sets, deployments) = tokio::try_join!(
         metadata::<ConfigMap>(ctx, namespace, params),
         metadata::<StatefulSet>(ctx, namespace, params),
         metadata::<Deployment>(ctx, namespace, params),
     )?;
-    let all = config_maps.into_iter().chain(stateful_sets).chain(deployments);
-    Ok(all.map(|number| (number, 1)).collect())
+    Ok([config_maps, stateful_sets, deployments].concat())
 }
 
 async fn metadata<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<i64>, Error>
@@ -341,7 +359,9 @@ async fn up(flink: &flink::Client, clock: &Clock, job: Option<&JobId>, ask: Ask)
     if checkpoints_matter(facts.state)
         && let Ok(checkpoints) = flink.checkpoints(&facts.id).await
     {
-        facts.restored_path = checkpoints.latest.restored.and_then(|r| r.external_path);
+        let restored = checkpoints.latest.restored;
+        facts.restored_as_savepoint = restored.as_ref().is_some_and(|r| r.is_savepoint);
+        facts.restored_path = restored.and_then(|r| r.external_path);
         facts.completed_checkpoints = checkpoints.counts.completed;
         facts.checkpoints_in_progress = checkpoints.counts.in_progress;
         let under_way = checkpoints.history.iter().find(|c| c.status == CheckpointStatus::InProgress);

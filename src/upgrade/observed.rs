@@ -137,6 +137,8 @@ pub struct Revision {
     pub record: Option<Box<Record>>,
     /// How many of its workload objects exist; counted under [`Scope::Whole`](super::scope::Scope) only.
     pub objects: usize,
+    /// How its objects differ from its record; looked for where they are to be put back.
+    pub drift: Vec<String>,
     /// Its pods, terminating ones too; under [`Scope::Revisions`](super::scope::Scope) the JobManager's only.
     pub pods: Vec<Pod>,
     /// Why Kubernetes makes no pods of its objects, while it starts.
@@ -246,6 +248,8 @@ pub struct JobFacts {
     pub end_time: Option<DateTime<Utc>>,
     /// Where it says that it was restored from.
     pub restored_path: Option<String>,
+    /// Flink counts that as a savepoint, whatever it is: it has not claimed it.
+    pub restored_as_savepoint: bool,
     /// Checkpoints completed since it was submitted.
     pub completed_checkpoints: i64,
     /// Checkpoints under way.
@@ -274,6 +278,7 @@ impl JobFacts {
             all_tasks_running: false,
             end_time: None,
             restored_path: None,
+            restored_as_savepoint: false,
             completed_checkpoints: 0,
             checkpoints_in_progress: 0,
             checkpoint_bytes: 0,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::heal::{self, Healing};
 use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, high_availability, jar, scope, status, suspend};
+use super::{deletion, finish, foreign, high_availability, jar, scope, status, suspend};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -15,7 +16,7 @@ use crate::api::{
 };
 use crate::flink::{ClaimMode, JobId, PlanRequest, RunRequest};
 use crate::naming;
-use crate::reconcile::{Next, not_implemented};
+use crate::reconcile::{Next, SETTLED, not_implemented};
 use crate::time;
 
 /// How often a job at rest is looked at without any event.
@@ -38,6 +39,8 @@ pub enum Effect {
     StoreRevision(i64),
     /// Create what is missing of a revision's objects.
     CreateObjects(i64),
+    /// Put back what somebody has changed of a revision's objects.
+    Heal(i64),
     /// Delete what is there of a revision's objects.
     DeleteObjects(i64),
     /// Delete pods of a revision, by name and UID: its controllers make new ones.
@@ -79,6 +82,7 @@ impl Effect {
             Self::RemoveFinalizer => "remove-finalizer",
             Self::StoreRevision(_) => "store-revision",
             Self::CreateObjects(_) => "create-objects",
+            Self::Heal(_) => "heal",
             Self::DeleteObjects(_) => "delete-objects",
             Self::DeletePods(..) => "delete-pods",
             Self::DeleteRecord(_) => "delete-record",
@@ -105,6 +109,7 @@ impl Effect {
             Self::RemoveFinalizer => ("upgrade.remove-finalizer.before", "upgrade.remove-finalizer.after"),
             Self::StoreRevision(_) => ("upgrade.store-revision.before", "upgrade.store-revision.after"),
             Self::CreateObjects(_) => ("upgrade.create-objects.before", "upgrade.create-objects.after"),
+            Self::Heal(_) => ("upgrade.heal.before", "upgrade.heal.after"),
             Self::DeleteObjects(_) => ("upgrade.delete-objects.before", "upgrade.delete-objects.after"),
             Self::DeletePods(..) => ("upgrade.delete-pods.before", "upgrade.delete-pods.after"),
             Self::DeleteRecord(_) => ("upgrade.delete-record.before", "upgrade.delete-record.after"),
@@ -166,7 +171,7 @@ pub fn plan(o: &Observed) -> Plan {
 fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     if status::has_unknown_values(draft) {
         // Written by a newer version: whatever it means, acting on a guess could lose state.
-        return (None, Next::After(AT_REST));
+        return (None, Next::After(SETTLED));
     }
     if o.upgrade.metadata.deletion_timestamp.is_some() {
         return deletion::decide(o, draft);
@@ -267,16 +272,16 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     // A job that has ended since needs no savepoint for it.
     let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str())
         && !(suspends && matches!(now, Now::Lost | Now::Forgotten | Now::Failed | Now::Canceled));
-    // What high availability would recover the job with; without it the job is lost, and recovered.
-    let missing = o.revisions.get(&active.revision).is_none_or(|r| r.objects < workload::OBJECTS);
-    if active.submission.high_availability
-        && missing
-        && !matches!(draft.phase, Some(JobPhase::Finished | JobPhase::Failed))
-    {
-        let message = "objects of its revision are gone: they are made again, and Flink recovers the job";
-        status::reconciling(o, draft, Reason::Recovering, message);
-        return (Some(Effect::CreateObjects(active.revision)), Next::After(SLOW));
-    }
+    let over = matches!(draft.phase, Some(JobPhase::Finished | JobPhase::Failed));
+    // Of a job that is lost the recovery does it, once what may still process is fenced.
+    let runs = !over && now != Now::Lost;
+    let healing = if runs { heal::decide(o, draft, active.revision) } else { Healing::Nothing };
+    let soon = match healing {
+        Healing::Nothing => AT_REST,
+        Healing::Now(decision) => return decision,
+        Healing::Later(wait) => wait.min(AT_REST),
+    };
+    foreign::tell(o, draft, active.revision);
     if changed && !failed {
         if let Some(operation) = draft.operation.as_ref().filter(|operation| !gives_way(o, operation)) {
             let message = format!("the change waits for {} {}", operation.kind, operation.id);
@@ -287,6 +292,10 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
             (&now, scope::pending_restore(&o.upgrade), state_source::no_state_is_left(o.upgrade.spec.upgrade_from()))
         {
             status::stalled(o, draft, Reason::StateUnknown, message);
+            return (None, Next::After(AT_REST));
+        }
+        if let Some(message) = foreign::would_end(o, active.revision) {
+            status::stalled(o, draft, Reason::ForeignJob, &message);
             return (None, Next::After(AT_REST));
         }
         let needs_savepoint = now == Now::Running
@@ -313,7 +322,6 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     if !changed {
         draft.failed_spec_hash = None;
     }
-    let over = matches!(draft.phase, Some(JobPhase::Finished | JobPhase::Failed));
     if over && o.job(active.revision, &active.submission.job_id).is_none() {
         // It had ended before its JobManager went: nothing is started again.
         status::ended_before(o, draft);
@@ -334,7 +342,7 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         **n != active.revision && ended && high_availability::storage_is_left(r)
     };
     let storage = o.revisions.iter().find(left).map(|(n, _)| Effect::RemoveHaStorage(*n));
-    (storage, Next::After(AT_REST))
+    (storage, Next::After(soon))
 }
 
 /// A savepoint that is overdue keeps no change waiting: the stop of the upgrade makes it fail, and it is tried again

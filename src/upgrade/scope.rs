@@ -117,6 +117,15 @@ pub fn submissions(upgrade: &FlinkJobUpgrade) -> impl Iterator<Item = &Submissio
     active.into_iter().chain(status.and_then(|s| s.upgrade.as_ref()).and_then(|u| u.submission.as_ref()))
 }
 
+/// Whether the objects of the revisions are compared with their records: where a revision is to run as it was made, at rest
+/// or to be submitted to once more.
+#[must_use]
+pub fn drift_matters(upgrade: &FlinkJobUpgrade) -> bool {
+    let runs = upgrade.status.as_ref().is_some_and(|s| s.active.is_some());
+    let submits = |u: &UpgradeProgress| matches!(u.step, UpgradeStep::Fencing | UpgradeStep::PuttingBack);
+    upgrade.metadata.deletion_timestamp.is_none() && runs && under_way(upgrade).is_none_or(submits)
+}
+
 /// Whether state of earlier jobs of this name matters: before the first start.
 #[must_use]
 pub fn existing_matters(upgrade: &FlinkJobUpgrade) -> bool {

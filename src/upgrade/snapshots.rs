@@ -7,9 +7,9 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::observed::{Existing, Observed, Restore, Retained};
-use super::{preflight, scope};
+use super::{ownership, preflight, scope};
 use crate::api::condition::Reason;
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, RestoreFrom, SavepointPhase, Submission, labels};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, SavepointPhase, Submission, labels};
 use crate::flink::location;
 use crate::naming;
 use crate::reconcile::{Error, within};
@@ -151,6 +151,8 @@ async fn recorded(
         s.spec.job_ref.as_ref().is_some_and(|job| job.name == name)
             && s.labels().get(labels::JOB_UID).is_none_or(|own| own != uid)
             && s.status.as_ref().and_then(|s| s.phase) == Some(SavepointPhase::Completed)
+            // The job that claimed it went on from there: what it has left is newer.
+            && !owned_by_flink(s)
     };
     let place = |s: FlinkSavepoint| {
         let status = s.status?;
@@ -209,8 +211,35 @@ async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> 
     }
 }
 
+/// Who says that a snapshot is Flink's own: a job that was restored from it with CLAIM, or a record.
+async fn claimed(ctx: &Context, namespace: &str, location: &str) -> Result<Option<String>, Error> {
+    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), namespace);
+    let jobs = within("list FlinkJobUpgrades", jobs.list(&ListParams::default())).await?.items;
+    if let Some(job) = ownership::claimant(location, &jobs) {
+        return Ok(Some(format!("FlinkJobUpgrade {job} was restored from it with CLAIM")));
+    }
+    let records: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), namespace);
+    let records = within("list FlinkSavepoints", records.list(&ListParams::default())).await?.items;
+    let is_it = |s: &&FlinkSavepoint| {
+        s.status.as_ref().and_then(|s| s.location.as_deref()).is_some_and(|at| location::same(at, location))
+    };
+    let record = records.iter().filter(|s| owned_by_flink(s)).find(is_it);
+    Ok(record.map(|s| format!("FlinkSavepoint {} says that a job was restored from it with CLAIM", s.name_any())))
+}
+
+fn owned_by_flink(savepoint: &FlinkSavepoint) -> bool {
+    savepoint.status.as_ref().and_then(|s| s.ownership) == Some(Ownership::Flink)
+}
+
 /// Whether a snapshot that somebody names can be started from. Where no store serves it, Flink itself will find out.
 async fn look(ctx: &Context, by: By<'_>, o: &Observed, field: &str, location: String) -> Result<Restore, Error> {
+    if let Some(owner) = claimed(ctx, by.namespace, &location).await? {
+        let message = format!(
+            "{field}: {location} is Flink's own, which may delete it at any time: {owner}; name another snapshot, or copy \
+             the directory of this one elsewhere and name the copy"
+        );
+        return Ok(Restore::Refused(Reason::SnapshotOwnedByFlink, message));
+    }
     let key = format!("{}/{location}", o.upgrade.uid().unwrap_or_default());
     Ok(match check::check(ctx, by, &key, &location, true).await? {
         Check::NotAsked | Check::Running(_) => {

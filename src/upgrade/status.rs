@@ -35,14 +35,24 @@ pub fn has_finalizer(upgrade: &FlinkJobUpgrade) -> bool {
 #[must_use]
 pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
     use crate::api::{OperationKind, RestoreMode, StateSource, UpgradeStep};
+    let mode = |mode: Option<RestoreMode>| mode == Some(RestoreMode::Unknown);
+    let reason = |reason: Option<Reason>| reason == Some(Reason::Unknown);
     let unknown = |u: &UpgradeProgress| {
         u.step == UpgradeStep::Unknown
-            || u.restore_mode == Some(RestoreMode::Unknown)
+            || mode(u.restore_mode)
             || u.source == Some(StateSource::Unknown)
             || u.preflight.as_ref().is_some_and(|p| p.state == PreflightState::Unknown)
+            || reason(u.failure_reason)
+            || u.submission.as_ref().is_some_and(|s| mode(s.restore_mode))
+    };
+    // What can't be read can't be written back, either.
+    let of_history = |entry: &HistoryEntry| {
+        entry.result == UpgradeResult::Unknown || mode(entry.restore_mode) || reason(entry.reason)
     };
     status.phase == Some(JobPhase::Unknown)
         || status.upgrade.as_ref().is_some_and(unknown)
+        || status.active.as_ref().is_some_and(|a| mode(a.submission.restore_mode))
+        || status.history.iter().any(of_history)
         || status.operation.as_ref().is_some_and(|o| o.kind == OperationKind::Unknown)
         || status.suspension.as_ref().is_some_and(|s| s.source == StateSource::Unknown)
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use fakes::kube::Change;
-use flink_savepoint_operator::api::{FlinkSavepointStatus, SavepointPhase};
+use flink_savepoint_operator::api::{FlinkSavepointStatus, Ownership, SavepointPhase};
 use serde_json::Value;
 
 /// Looks on at every write; what is wrong is kept, as it happens in the middle of a call.
@@ -71,8 +71,12 @@ fn broken_rules(old: &FlinkSavepointStatus, new: &FlinkSavepointStatus) -> Vec<S
     if !is_drawn(from, to) {
         broken.push(format!("no edge leads from {from} to {to}"));
     }
-    if from.is_terminal() && old != new {
+    // But for its owner, who changes when a job is restored from it.
+    if from.is_terminal() && *old != (FlinkSavepointStatus { ownership: old.ownership, ..new.clone() }) {
         broken.push("a record that is complete was changed".to_owned());
+    }
+    if old.ownership == Some(Ownership::Flink) && new.ownership != old.ownership {
+        broken.push("what is Flink's own is not any more".to_owned());
     }
     if new.attempts.len() > old.attempts.len() + 1 {
         broken.push("more than one attempt was begun at once".to_owned());

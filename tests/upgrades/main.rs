@@ -17,6 +17,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod hands;
 mod high_availability;
 mod images;
 mod jars;
@@ -24,6 +25,7 @@ mod life;
 mod mishaps;
 mod operator;
 mod preflight;
+mod restore_modes;
 mod scenarios;
 mod sweep;
 mod truth;
@@ -134,4 +136,27 @@ scenarios! {
     its_job_manager_killed_before_it_is_stable,
     its_job_manager_killed_in_the_stop,
     it_runs_again_after_the_stop;
+    hands:
+    a_foreign_job_in_the_middle,
+    a_foreign_job_is_given_up,
+    a_foreign_job_is_waited_for,
+    a_record_of_a_newer_version,
+    a_savepoint_by_hand,
+    configuration_deleted,
+    job_manager_deleted,
+    job_manager_scaled_to_zero,
+    labels_taken,
+    objects_deleted,
+    objects_edited,
+    rendered_by_another_version,
+    rewritten_again_and_again,
+    stopped_by_hand,
+    task_manager_evicted,
+    task_managers_scaled_to_zero,
+    template_edited;
+    restore_modes:
+    claimed,
+    claimed_and_named,
+    legacy,
+    not_claimed;
 }

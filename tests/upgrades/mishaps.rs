@@ -11,7 +11,7 @@ use flink_savepoint_operator::api::condition::{self, types};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 
-use crate::scenarios::{RUNS, TIMEOUT, delete, job, to_v2};
+use crate::scenarios::{RUNS, TIMEOUT, delete, job, nothing, to_v2};
 use crate::sweep::{Act, Scenario, When};
 use crate::world::World;
 
@@ -152,7 +152,7 @@ pub fn stopped_task_manager() -> Scenario {
 }
 
 /// A job that has ended stays so.
-fn ended(mut it: Scenario, phase: JobPhase, reason: &'static str) -> Scenario {
+pub fn ended(mut it: Scenario, phase: JobPhase, reason: &'static str) -> Scenario {
     it.end.over = Some(phase);
     it.end.ready = Some((false, reason));
     it
@@ -162,10 +162,6 @@ fn ended(mut it: Scenario, phase: JobPhase, reason: &'static str) -> Scenario {
 pub fn cancelled_by_hand() -> Scenario {
     let cancel: Act = |w| async move { w.cancel_in_flink().await }.boxed();
     ended(job(vec![(RUNS, cancel)], "v1", &[Succeeded]), JobPhase::Failed, "JobFailed")
-}
-
-fn nothing(_: World) -> futures::future::BoxFuture<'static, ()> {
-    async {}.boxed()
 }
 
 /// It comes to its end by itself.

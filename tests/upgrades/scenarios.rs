@@ -20,7 +20,7 @@ pub fn job(acts: Vec<(When, Act)>, runs: &'static str, results: &[UpgradeResult]
     history.reverse();
     // Each upgrade that stopped a job did so with a savepoint.
     let whole = results.iter().skip(1).filter(|result| matches!(result, Succeeded | RolledBack)).count();
-    let end = End { runs: Some(runs), over: None, ready: Some((true, "Running")), history, whole, maps: 0 };
+    let end = End { runs: Some(runs), over: None, ready: Some((true, "Running")), history, whole, claimed: 0, maps: 0 };
     Scenario { begin: |w| async move { w.apply("v1", json!({})).await }.boxed(), acts, end, attempts: None }
 }
 
@@ -34,6 +34,11 @@ pub fn fails(begin: Act, act: Act, result: UpgradeResult, reason: &'static str) 
 
 pub fn to_v2(world: World) -> BoxFuture<'static, ()> {
     async move { world.image("v2").await }.boxed()
+}
+
+/// Nobody does anything: it is only waited for something.
+pub fn nothing(_: World) -> BoxFuture<'static, ()> {
+    async {}.boxed()
 }
 
 fn to_v3(world: World) -> BoxFuture<'static, ()> {

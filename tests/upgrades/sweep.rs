@@ -7,16 +7,18 @@ use std::time::Duration;
 use fakes::faults::{Fault, Faults};
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{FlinkSavepoint, JobPhase, SavepointPhase, UpgradeResult, UpgradeStep};
+use flink_savepoint_operator::naming;
 use flink_savepoint_operator::reconcile::passes;
 use flink_savepoint_operator::savepoint::Savepoints;
 use flink_savepoint_operator::upgrade::Upgrades;
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
+use crate::common::NAMESPACE;
 use crate::common::faults::{faults_at, is_read, run};
 use crate::images;
 use crate::operator;
-use crate::world::{SAVEPOINTS, UPGRADES, World};
+use crate::world::{NAME, SAVEPOINTS, UPGRADES, World};
 
 /// What somebody does.
 pub type Act = fn(World) -> BoxFuture<'static, ()>;
@@ -47,6 +49,8 @@ pub struct End {
     pub history: Vec<(i64, UpgradeResult)>,
     /// Savepoints that are there.
     pub whole: usize,
+    /// Savepoints that there were, and that Flink has deleted as its own.
+    pub claimed: usize,
     /// ConfigMaps of high availability that are there.
     pub maps: usize,
 }
@@ -248,8 +252,35 @@ fn compare(end: &End, world: &World) -> Result<(), String> {
     same("whole savepoints", &whole.len(), &end.whole, &whole)?;
     let completed = |s: &SavepointPhase| *s == SavepointPhase::Completed;
     let records = world.savepoints().into_iter().filter_map(|s| s.status?.phase).filter(completed).count();
-    same("completed FlinkSavepoints", &records, &end.whole, &whole)?;
-    left(end, world)
+    same("completed FlinkSavepoints", &records, &(end.whole + end.claimed), &whole)?;
+    left(end, world)?;
+    let still =
+        [types::DRIFTED, types::FOREIGN_JOBS].iter().find(|type_| condition::find(&status.conditions, type_).is_some());
+    same("told of hands", &still, &None, &status)?;
+    match status.active.as_ref().filter(|_| end.runs.is_some()) {
+        Some(active) => as_recorded(world, active.revision),
+        None => Ok(()),
+    }
+}
+
+/// The objects of a revision are what its record says.
+pub fn as_recorded(world: &World, revision: i64) -> Result<(), String> {
+    let of = |resource: &str, name: &str| world.kube.object(resource, NAMESPACE, name).unwrap_or_default();
+    let record = of("controllerrevisions.apps", &naming::revision_name(NAME, revision));
+    let objects = [
+        ("configMap", "configmaps", naming::revision_name(NAME, revision)),
+        ("helperConfigMap", "configmaps", naming::helper_name(NAME, revision)),
+        ("service", "services", naming::revision_name(NAME, revision)),
+        ("statefulSet", "statefulsets.apps", naming::job_manager_name(NAME, revision)),
+        ("deployment", "deployments.apps", naming::task_manager_name(NAME, revision)),
+    ];
+    for (field, resource, name) in objects {
+        let (stored, found) = (&record["data"][field], of(resource, &name));
+        for part in ["/metadata/labels", "/spec", "/data"] {
+            same(&format!("{name}{part}"), &found.pointer(part), &stored.pointer(part), &found)?;
+        }
+    }
+    Ok(())
 }
 
 /// Nothing is left of what is not in use.

@@ -39,6 +39,8 @@ struct Seen {
     warm_ups: BTreeSet<String>,
     /// The ids of the jobs that began with nothing, as somebody asked.
     empty: BTreeSet<String>,
+    /// The ids of the jobs that somebody else has on its clusters.
+    foreign: BTreeSet<String>,
     /// Its last status.
     status: FlinkJobUpgradeStatus,
 }
@@ -67,19 +69,28 @@ impl Truth {
         }
     }
 
+    pub fn know_foreign(&self, job: &str) {
+        self.seen.lock().unwrap().foreign.insert(job.to_owned());
+    }
+
     /// Whether a job is one of those that warm a cluster.
     fn warms(&self, job: &str) -> bool {
         self.seen.lock().unwrap().warm_ups.contains(job)
     }
 
+    /// Whether a job is of a lineage of its own.
+    fn is_apart(&self, job: &str) -> bool {
+        self.warms(job) || self.seen.lock().unwrap().foreign.contains(job)
+    }
+
     /// What the tasks of the job did, from its first start on.
     pub fn runs(&self) -> Vec<Run> {
-        self.records.runs().into_iter().filter(|run| !self.warms(&run.job)).collect()
+        self.records.runs().into_iter().filter(|run| !self.is_apart(&run.job)).collect()
     }
 
     /// The starts of the job that a JobManager took.
     pub fn submits(&self) -> Vec<Submit> {
-        self.records.submits().into_iter().filter(|submit| !self.warms(&submit.job)).collect()
+        self.records.submits().into_iter().filter(|submit| !self.is_apart(&submit.job)).collect()
     }
 
     /// The jobs whose tasks process records now.
@@ -90,7 +101,7 @@ impl Truth {
     /// The jobs that process records, or will without anybody's doing.
     fn alive(&self) -> BTreeSet<String> {
         let live = self.workload.clusters().into_iter().flat_map(|cluster| cluster.live_jobs());
-        live.filter(|job| !self.warms(job)).chain(self.processing()).collect()
+        live.filter(|job| !self.is_apart(job)).chain(self.processing()).collect()
     }
 
     /// Never two; and no job id is used again.
@@ -211,6 +222,8 @@ impl Truth {
 
     /// Only what is being put back, or deleted with the user's leave, is cancelled.
     fn before_cancel(&self, upgrade: &FlinkJobUpgrade, job: &str) {
+        let foreign = self.seen.lock().unwrap().foreign.contains(job);
+        self.must(!foreign, || format!("{job} is somebody else's, and cancelled"));
         if self.warms(job) {
             return;
         }

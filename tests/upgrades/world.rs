@@ -46,6 +46,8 @@ pub struct World {
     pub invariants: Invariants,
     pub truth: Truth,
     pub watches: Arc<Watches>,
+    /// The pods, and the number of the operator's writes, as somebody has noted them.
+    pub noted: Arc<Mutex<(Vec<String>, usize)>>,
     /// By how much what the operator's controllers know of their objects is late.
     pub stale: Arc<Mutex<Duration>>,
 }
@@ -74,8 +76,9 @@ impl Watches {
         match change.key.resource.as_str() {
             UPGRADES => {
                 who.push((UPGRADES, change.key.name.clone()));
-                let named = savepoint::named_by(&read::<FlinkJobUpgrade>(object));
-                who.extend(named.map(|one| (SAVEPOINTS, one.name)));
+                let known: Vec<Arc<FlinkSavepoint>> = change.objects(SAVEPOINTS).map(|s| Arc::new(read(s))).collect();
+                let concerned = savepoint::concerned_by(&read::<FlinkJobUpgrade>(object), known);
+                who.extend(concerned.into_iter().map(|one| (SAVEPOINTS, one.name)));
             }
             SAVEPOINTS => {
                 who.push((SAVEPOINTS, change.key.name.clone()));
@@ -157,6 +160,7 @@ impl World {
             truth,
             invariants: Invariants::default(),
             watches: Arc::default(),
+            noted: Arc::default(),
             stale: Arc::default(),
         };
         common::create_namespace(&world.kube).await;
@@ -225,12 +229,30 @@ impl World {
         self.status().active.unwrap().submission.job_id
     }
 
+    /// Somebody asks the JobManager that has a job for something, past the operator.
+    pub async fn ask_flink(&self, job: &str, method: &str, path: &str, body: Value) {
+        let cluster = self.workload.clusters().into_iter().find(|one| one.live_jobs().iter().any(|id| id == job));
+        let request = http::Request::builder().method(method).uri(format!("http://any{path}"));
+        let request = request.body(Bytes::from(body.to_string())).unwrap();
+        let answer = cluster.unwrap().handle(request).await.unwrap();
+        assert!(answer.status().is_success(), "{method} {path}: {answer:?}");
+    }
+
     /// A user cancels the active job in Flink.
     pub async fn cancel_in_flink(&self) {
         let job = self.active_job();
-        let cluster = self.workload.clusters().into_iter().find(|one| one.live_jobs().contains(&job)).unwrap();
-        let request = http::Request::patch(format!("http://any/jobs/{job}?mode=cancel")).body(Bytes::new()).unwrap();
-        assert_eq!(cluster.handle(request).await.unwrap().status(), 202);
+        self.ask_flink(&job, "PATCH", &format!("/jobs/{job}?mode=cancel"), Value::Null).await;
+    }
+
+    /// Somebody changes an object.
+    pub async fn edit(&self, api_version: &str, kind: &str, name: &str, patch: Value) {
+        let objects = objects(&self.kube, api_version, kind, Some(NAMESPACE));
+        objects.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// Somebody deletes an object.
+    pub async fn remove(&self, api_version: &str, kind: &str, name: &str) {
+        objects(&self.kube, api_version, kind, Some(NAMESPACE)).delete(name, &DeleteParams::default()).await.unwrap();
     }
 
     /// Why it is not Ready.

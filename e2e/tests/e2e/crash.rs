@@ -69,6 +69,9 @@ const OVER_FAKES_ONLY: &[&str] = &[
     "upgrade.delete-service.after",
     "upgrade.delete-account.before",
     "upgrade.delete-account.after",
+    // What a person did is put back once more.
+    "upgrade.heal.before",
+    "upgrade.heal.after",
     // Nothing was done yet: as if it had died a little earlier.
     "upgrade.status.before",
     "upgrade.store-revision.before",

@@ -11,8 +11,8 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, high_availability, jar, life, operator_killed, outage,
-    preflight, recovery, silent, start, store, suspend, two_operators,
+    conformance_flink, crash, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed, outage,
+    preflight, recovery, restore_modes, silent, start, store, suspend, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -47,6 +47,7 @@ scenarios! {
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
     foreign_clusters on V1_20: foreign::clusters;
+    hands_are_put_back on V1_20: hands::put_back;
     ha_recovers on V1_20: high_availability::recovers;
     jar_from_s3 in_full: jar::from_s3;
     job_manager_killed on V1_20: foreign::killed;
@@ -56,6 +57,7 @@ scenarios! {
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
     preflight_asked_again in_full: preflight::asked_again_and_again;
     programs_that_harm in_full: failed_upgrade::programs_that_harm;
+    restore_modes on V1_20: restore_modes::one_after_the_other;
     s3_stopped on V1_20: outage::stopped;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;

@@ -25,7 +25,10 @@ impl State {
     /// A job is submitted, to start from a snapshot or with nothing.
     pub fn submit(&mut self, id: &str, script: JobScript, from: Option<Restored>) {
         let next = from.as_ref().map_or(1, |from| from.id + 1);
-        let durable = Durable { script, from, retained: Vec::new(), next };
+        // What is claimed is the first of the job's own checkpoints, and goes when it is subsumed.
+        let claimed = from.iter().filter(|from| !from.is_savepoint).map(|from| (from.id, from.location.clone()));
+        let retained = claimed.collect();
+        let durable = Durable { script, from, retained, next };
         // A job of this id that has ended makes room.
         self.jobs.retain(|job| job.id != id);
         let location = durable.from.as_ref().map(|from| from.location.as_str());

@@ -17,9 +17,9 @@ pub(super) fn pods(namespace: &str) -> String {
 impl State {
     /// A controller looks at an object: as many pods as are wanted, and the status.
     pub(super) fn control(&mut self, key: &Key) {
-        let Some(object) = self.server.object(&key.resource, &key.namespace, &key.name) else {
-            return self.collect(&key.namespace);
-        };
+        // One that was made again under its name is another owner.
+        self.collect(&key.namespace);
+        let Some(object) = self.server.object(&key.resource, &key.namespace, &key.name) else { return };
         let uid = text(&object, "/metadata/uid");
         let own: Vec<Value> = self.server.objects("pods").into_iter().filter(|pod| text(pod, OWNER) == uid).collect();
         let wanted = object.pointer("/spec/replicas").and_then(Value::as_u64).unwrap_or(1);
@@ -36,12 +36,17 @@ impl State {
             own.iter().filter(|pod| !names.contains(&text(pod, NAME))).for_each(|pod| self.delete_pod(pod));
         } else {
             let stays = |pod: &&Value| pod.pointer("/metadata/deletionTimestamp").is_none();
-            let staying: Vec<&Value> = own.iter().filter(stays).collect();
-            for _ in staying.len()..wanted {
-                let name = format!("{}-{:05}", key.name, self.draw());
-                self.create_pod(key, &object, &name);
+            let outdated: Vec<&Value> = own.iter().filter(|pod| !is_of_template(pod, &object)).collect();
+            // `Recreate`: new pods come when all of the old template are gone.
+            outdated.iter().filter(|pod| stays(pod)).for_each(|pod| self.delete_pod(pod));
+            if outdated.is_empty() {
+                let staying: Vec<&Value> = own.iter().filter(stays).collect();
+                for _ in staying.len()..wanted {
+                    let name = format!("{}-{:05}", key.name, self.draw());
+                    self.create_pod(key, &object, &name);
+                }
+                staying.iter().skip(wanted).for_each(|pod| self.delete_pod(pod));
             }
-            staying.iter().skip(wanted).for_each(|pod| self.delete_pod(pod));
         }
         let count = self.server.objects("pods").iter().filter(|pod| text(pod, OWNER) == uid).count();
         let generation = object.pointer("/metadata/generation");
@@ -125,6 +130,17 @@ const NAME: &str = "/metadata/name";
 const NAMESPACE: &str = "/metadata/namespace";
 /// The UID of what made it.
 const OWNER: &str = "/metadata/ownerReferences/0/uid";
+
+/// Whether a pod was made of the template that its Deployment has now.
+fn is_of_template(pod: &Value, deployment: &Value) -> bool {
+    let mut spec = pod.get("spec").cloned().unwrap_or_default();
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("nodeName");
+    }
+    let template = |pointer: &str| deployment.pointer(&format!("/spec/template{pointer}"));
+    let same = |pointer: &str| template(pointer) == pod.pointer(pointer);
+    template("/spec") == Some(&spec) && same("/metadata/labels") && same("/metadata/annotations")
+}
 
 fn owner(set: &Value) -> Value {
     let field = |pointer: &str| set.pointer(pointer);

@@ -4,8 +4,8 @@
 //! As in [`crate::flink`] nothing runs by itself: what is due happens, in the order of its time, when
 //! [`Workload::settle`] is called, or at its very moment where somebody awaits [`Workload::run`].
 //!
-//! Simpler than in Kubernetes: a Deployment has its pods without a ReplicaSet between them, pods are never updated, and
-//! each has an address of its own for ever. Of a JobManager's container that is killed the second death would wait for
+//! Simpler than in Kubernetes: a Deployment has its pods without a ReplicaSet between them and replaces all at once when
+//! its template changes, a StatefulSet never does (`OnDelete`), and each pod has an address of its own for ever. Of a JobManager's container that is killed the second death would wait for
 //! 10 s; here each waits for the same time.
 
 mod controllers;

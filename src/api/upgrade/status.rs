@@ -177,6 +177,9 @@ pub struct FlinkJobUpgradeStatus {
     /// Hash of a revision part of the spec that failed; it is not tried again until the spec changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_spec_hash: Option<String>,
+    /// What somebody had last changed of the active revision's objects, and was put back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healed: Option<Healed>,
     /// The last upgrades, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
@@ -188,6 +191,18 @@ impl FlinkJobUpgradeStatus {
     pub fn last_revision(&self) -> i64 {
         self.last_revision.unwrap_or(0)
     }
+}
+
+/// What was put back.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Healed {
+    /// The objects and their fields.
+    pub what: String,
+    /// How often something was put back in a row, no half hour without.
+    pub count: i64,
+    /// When, the last time.
+    pub time: MicroTime,
 }
 
 /// What holds the lock of a job.
@@ -246,6 +261,9 @@ pub struct Submission {
     /// Who owns that snapshot's files after the restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_mode: Option<RestoreMode>,
+    /// Flink has reported that it restored that snapshot, in that mode.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restore_confirmed: bool,
     /// Whether state without an operator in the job may be dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_non_restored_state: Option<bool>,
@@ -447,6 +465,12 @@ pub struct HistoryEntry {
     /// Name of its FlinkSavepoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<String>,
+    /// Snapshot that its job was restored from, by Flink's own report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<String>,
+    /// Who owns that snapshot's files since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_mode: Option<RestoreMode>,
     /// How it ended.
     pub result: UpgradeResult,
     /// Seconds from the end of the old job's tasks to all tasks of the new one running.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::prewarm::{STARTING, failed, set_message, step, step_since};
 use super::recovery;
 use crate::api::condition::Reason;
-use crate::api::{FlinkJobUpgradeStatus, Submission, UpgradeProgress, UpgradeStep};
+use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress, UpgradeStep};
 use crate::flink;
 use crate::reconcile::Next;
 use crate::time;
@@ -38,8 +38,9 @@ pub fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
     match restored(job, submission) {
         Restored::AsAsked => {
             status::restored(o, draft, submission);
+            let confirmed = confirmed(draft, submission);
             if recovery::is_recovery(draft) {
-                finish::recovered(o, draft, upgrade, submission.clone());
+                finish::recovered(o, draft, upgrade, confirmed);
                 return (None, Next::Again);
             }
             step(o, draft, UpgradeStep::Stabilizing, "waiting for the first completed checkpoint");
@@ -51,9 +52,8 @@ pub fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
             let message = "Flink does not say what the job was restored from";
             failed(o, draft, upgrade, Reason::RestoreMismatch, message)
         }
-        Restored::Elsewhere(path) => {
-            let asked = submission.restored_from.clone().unwrap_or_else(|| "nothing".to_owned());
-            let message = format!("Flink restored {path}, asked was {asked}");
+        Restored::Elsewhere(told) => {
+            let message = format!("Flink restored {told}, asked was {}", asked(submission));
             failed(o, draft, upgrade, Reason::RestoreMismatch, &message)
         }
     }
@@ -61,12 +61,30 @@ pub fn restoring(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
 
 /// What Flink reports of a restore, compared with what was asked.
 pub enum Restored {
-    /// The asked path, or none where none was asked.
+    /// The asked path in the asked mode, or none where none was asked.
     AsAsked,
     /// Nothing is reported yet.
     NotShown,
-    /// Another path.
+    /// Another path, or in another mode: what it was.
     Elsewhere(String),
+}
+
+/// What a submission asks to be restored from, in words.
+fn asked(submission: &Submission) -> String {
+    match (&submission.restored_from, submission.restore_mode) {
+        (None, _) => "nothing".to_owned(),
+        (Some(path), None) => path.clone(),
+        (Some(path), Some(mode)) => format!("{path} with {mode}"),
+    }
+}
+
+/// Flink has reported the restore of a submission: that is recorded with it.
+pub fn confirmed(draft: &mut FlinkJobUpgradeStatus, submission: &Submission) -> Submission {
+    let restore_confirmed = submission.restored_from.is_some();
+    if let Some(noted) = draft.upgrade.as_mut().and_then(|u| u.submission.as_mut()) {
+        noted.restore_confirmed = restore_confirmed;
+    }
+    Submission { restore_confirmed, ..submission.clone() }
 }
 
 /// With high availability a job keeps its id when another JobManager recovers it: from then on that one is its own.
@@ -86,7 +104,15 @@ pub fn restored(job: &JobFacts, submission: &Submission) -> Restored {
     match (&submission.restored_from, &job.restored_path) {
         (None, None) => Restored::AsAsked,
         (Some(_), None) => Restored::NotShown,
-        (Some(asked), Some(path)) if flink::location::same(asked, path) => Restored::AsAsked,
+        (Some(asked), Some(path)) if flink::location::same(asked, path) => {
+            // Who owns the files from now on: the snapshot is the job's own checkpoint, or it is not.
+            let claims = submission.restore_mode == Some(RestoreMode::Claim);
+            match (claims, job.restored_as_savepoint) {
+                (true, false) | (false, true) => Restored::AsAsked,
+                (true, true) => Restored::Elsewhere(format!("{path} without CLAIM")),
+                (false, false) => Restored::Elsewhere(format!("{path} with CLAIM")),
+            }
+        }
         // Flink has recovered it meanwhile.
         (_, Some(path)) if submission.high_availability && is_checkpoint_of(path, &submission.job_id) => {
             Restored::AsAsked

@@ -17,7 +17,7 @@ use crate::upgrade::fence::{self, Fence};
 use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{AT_REST, Decision, Effect, FAST, LEAVING, SLOW};
 use crate::upgrade::state_source::{self, Answer, Now, Question};
-use crate::upgrade::{child, finish, scope, status, suspend, workload};
+use crate::upgrade::{child, finish, foreign, scope, status, suspend, workload};
 
 /// Files that are being looked at are asked for this often.
 const READING: Duration = Duration::from_millis(200);
@@ -136,6 +136,11 @@ fn how_to_end(
 ) -> Decision {
     if let Some(decision) = left_child(o, draft, upgrade) {
         return decision;
+    }
+    if let Some(message) = foreign::would_end(o, active.revision) {
+        set_message(draft, &message);
+        status::stalled(o, draft, Reason::ForeignJob, &message);
+        return (None, Next::After(SLOW));
     }
     let given = upgrade.source == Some(StateSource::RestoreFrom) && state_source::now(o, active) != Now::Running;
     let answer = state_source::source(&question(o, draft, upgrade, active, waited(o, upgrade)));

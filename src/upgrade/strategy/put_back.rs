@@ -146,7 +146,8 @@ fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgr
     confirm::follow(o, draft, submission);
     match confirm::restored(job, submission) {
         Restored::AsAsked if job.all_tasks_running => {
-            finish::put_back(o, draft, upgrade, submission.clone());
+            let confirmed = confirm::confirmed(draft, submission);
+            finish::put_back(o, draft, upgrade, confirmed);
             (None, Next::Again)
         }
         Restored::Elsewhere(path) => {

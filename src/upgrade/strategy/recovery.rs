@@ -14,8 +14,9 @@ use crate::naming;
 use crate::reconcile::Next;
 use crate::time;
 use crate::upgrade::fence;
+use crate::upgrade::heal::{self, Healing};
 use crate::upgrade::observed::Observed;
-use crate::upgrade::plan::{self, Decision, Effect, LEAVING};
+use crate::upgrade::plan::{self, Decision, LEAVING};
 use crate::upgrade::state_source::{self, Now};
 use crate::upgrade::{finish, status, workload};
 
@@ -122,14 +123,16 @@ pub fn elsewhere(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
 /// The objects of the revision that is submitted to are made again if some are gone; then its JobManager is waited for.
 #[must_use]
 pub fn cluster_is_missing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64) -> Option<Decision> {
-    if o.revisions.get(&revision).is_none_or(|r| r.objects < workload::OBJECTS) {
-        return Some((Some(Effect::CreateObjects(revision)), Next::Again));
-    }
+    let soon = match heal::decide(o, draft, revision) {
+        Healing::Nothing => LEAVING,
+        Healing::Now(decision) => return Some(decision),
+        Healing::Later(wait) => wait.min(LEAVING),
+    };
     if o.up(revision).is_none() {
         let message = format!("the JobManager of revision {revision} is being waited for: {}", o.why_down(revision));
         set_message(draft, &message);
         status::reconciling(o, draft, status::under_way(draft), &message);
-        return Some((None, Next::After(LEAVING)));
+        return Some((None, Next::After(soon)));
     }
     None
 }

@@ -42,6 +42,7 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
                 revision.pods.get_or_insert(pods);
             }
         }
+        Effect::Heal(n) => world.revisions.entry(*n).or_default().drift.clear(),
         Effect::DeleteObjects(n) => {
             // The StatefulSet and the Deployment go first.
             let revision = world.revisions.entry(*n).or_default();

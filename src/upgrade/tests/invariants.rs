@@ -176,6 +176,11 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             let others = |(m, r): &(&i64, &Revision)| *m != n && Some(**m) != active && r.objects > 0;
             assert!(!world.revisions.iter().any(|r| others(&r)), "a revision that nobody needs takes room");
         }
+        Effect::Heal(n) => {
+            let concerned = active == Some(*n) || status.upgrade.as_ref().is_some_and(|u| u.to == *n);
+            assert!(!deleted && concerned, "objects are healed that nobody needs");
+            assert!(!world.revisions[n].drift.is_empty(), "nothing is to be healed");
+        }
         Effect::DeletePods(n, _) => {
             let upgrade = status.upgrade.as_ref().expect("pods are deleted, and nothing is under way");
             assert!(upgrade.lost_instance.is_some(), "pods are deleted, and their JobManager was not lost");

@@ -6,7 +6,20 @@ use crate::api::UpgradeStep;
 
 /// What a pass sees of an upgrade that fences the job before.
 pub fn upgrading() -> Observed {
-    table_tests::upgrading_at(UpgradeStep::Starting)
+    upgrading_at(UpgradeStep::Starting)
+}
+
+/// What the first pass of a step sees of an upgrade.
+pub fn upgrading_at(step: UpgradeStep) -> Observed {
+    table_tests::upgrading_at(step)
+}
+
+/// What a pass sees of a job at rest of whose objects somebody has changed something.
+pub fn changed_by_hand(what: &str) -> Observed {
+    let mut world = story_tests::running();
+    world.revisions.entry(1).or_default().drift.push(what.to_owned());
+    let observed = observe::observe(&world);
+    observed.unwrap()
 }
 
 mod act;

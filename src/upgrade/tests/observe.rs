@@ -3,7 +3,7 @@
 use super::world::{Job, NAME, Pods, Shelf, UID, World};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
-use crate::flink::{CheckpointsConfig, Externalization, JobId, JobState};
+use crate::flink::{CheckpointsConfig, ClaimMode, Externalization, JobId, JobState};
 use crate::naming;
 use crate::store::check::{Again, Failure};
 use crate::upgrade::jar::Fetching;
@@ -32,7 +32,8 @@ pub fn observe(world: &World) -> Option<Observed> {
         let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
         let high_availability = world.high_availability(*n);
-        (*n, Revision { record, objects, pods, cluster, high_availability, ..Revision::default() })
+        let drift = if scope::drift_matters(&upgrade) { r.drift.clone() } else { Vec::new() };
+        (*n, Revision { record, objects, drift, pods, cluster, high_availability, ..Revision::default() })
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     let mut observed = Observed {
@@ -156,6 +157,7 @@ fn facts(world: &World, job: &Job, tag: &str) -> JobFacts {
         all_tasks_running: job.all_tasks_running(world.now),
         end_time: job.ended,
         restored_path: job.restored_path(world.now, tag).filter(|_| told),
+        restored_as_savepoint: job.request.claim_mode != Some(ClaimMode::Claim) && job.recovered.is_none(),
         completed_checkpoints: if told { job.checkpoints } else { 0 },
         checkpoints_in_progress: i64::from(told && job.checkpoint_began.is_some()),
         checkpoint_bytes: 0,

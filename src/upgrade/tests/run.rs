@@ -250,7 +250,7 @@ pub fn end_state(world: &World) -> Value {
 }
 
 fn without_times(value: &mut Value) {
-    const TIMES: [&str; 13] = [
+    const TIMES: [&str; 14] = [
         "since",
         "startTime",
         "stepSince",
@@ -265,6 +265,8 @@ fn without_times(value: &mut Value) {
         "progress",
         "progressTime",
         "rewind",
+        // Once more, where nobody could tell whether it was.
+        "healed",
     ];
     match value {
         Value::Object(fields) => {

@@ -43,11 +43,28 @@ fn nothing_follows(o: &Observed) -> Plan {
 /// Written by a newer version: hold still, write nothing, not even that it was seen.
 #[rstest]
 fn a_value_that_is_not_known_stops_everything(
-    #[values("/phase", "/operation/kind", "/upgrade/step", "/upgrade/restoreMode")] pointer: &str,
+    #[values(
+        "/phase",
+        "/operation/kind",
+        "/upgrade/step",
+        "/upgrade/restoreMode",
+        "/upgrade/source",
+        "/upgrade/failureReason",
+        "/upgrade/submission/restoreMode",
+        "/active/submission/restoreMode",
+        "/history/0/result",
+        "/history/0/reason",
+        "/history/0/restoreMode"
+    )]
+    pointer: &str,
     #[values(false, true)] deleted: bool,
 ) {
     let mut o = with_status(upgrading_at(UpgradeStep::Submitting), |s| {
         s["upgrade"]["restoreMode"] = json!("NO_CLAIM");
+        s["upgrade"]["failureReason"] = json!("JobFailed");
+        s["active"]["submission"]["restoreMode"] = json!("NO_CLAIM");
+        s["history"][0]["reason"] = json!("JobFailed");
+        s["history"][0]["restoreMode"] = json!("NO_CLAIM");
         *s.pointer_mut(pointer).unwrap() = json!("Teleporting");
     });
     o.upgrade.metadata.generation = Some(99);

@@ -83,6 +83,8 @@ pub struct Revision {
     pub record: Option<Record>,
     pub image: String,
     pub objects: usize,
+    /// What somebody has changed of them.
+    pub drift: Vec<String>,
     /// Its pods, all as one: created, deleted.
     pub pods: Option<Pods>,
     /// How often the JobManager's container was restarted.

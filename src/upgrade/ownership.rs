@@ -1,0 +1,64 @@
+//! Who owns a snapshot's files: what FlinkJobUpgrades record of the restores from it.
+
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreMode, SnapshotKind, Submission};
+use crate::flink::location;
+
+/// A restore that is recorded.
+struct Restore<'a> {
+    from: &'a str,
+    mode: RestoreMode,
+    /// Flink has reported it.
+    confirmed: bool,
+}
+
+fn of_submission(submission: &Submission) -> Option<Restore<'_>> {
+    let (from, mode) = submission.restored_from.as_deref().zip(submission.restore_mode)?;
+    Some(Restore { from, mode, confirmed: submission.restore_confirmed })
+}
+
+/// The restores that a job's status tells of.
+fn restores(job: &FlinkJobUpgrade) -> impl Iterator<Item = Restore<'_>> {
+    let status = job.status.as_ref();
+    let active = status.and_then(|s| s.active.as_ref()).map(|active| &active.submission);
+    let under_way = status.and_then(|s| s.upgrade.as_ref()?.submission.as_ref());
+    let of_history = status.into_iter().flat_map(|s| &s.history).filter_map(|entry| {
+        let (from, mode) = entry.restored_from.as_deref().zip(entry.restore_mode)?;
+        Some(Restore { from, mode, confirmed: true })
+    });
+    active.into_iter().chain(under_way).filter_map(of_submission).chain(of_history)
+}
+
+/// Who owns the files of a snapshot that is complete, by the restores that jobs of its namespace tell of. What is Flink's
+/// or unclear stays so, when these jobs are gone, too.
+#[must_use]
+pub fn of<'a>(savepoint: &FlinkSavepoint, jobs: impl IntoIterator<Item = &'a FlinkJobUpgrade>) -> Option<Ownership> {
+    let status = savepoint.status.as_ref()?;
+    let Some(location) = &status.location else { return status.ownership };
+    let confirmed = jobs.into_iter().flat_map(restores).filter(|restore| restore.confirmed);
+    let modes = confirmed.filter(|restore| location::same(restore.from, location)).map(|restore| restore.mode);
+    modes.fold(status.ownership, |before, mode| match (before, mode) {
+        (Some(Ownership::Flink), _) | (_, RestoreMode::Claim) => Some(Ownership::Flink),
+        (Some(Ownership::Unclear), _) | (_, RestoreMode::Legacy) => Some(Ownership::Unclear),
+        (_, RestoreMode::NoClaim) => Some(Ownership::User),
+        (before, RestoreMode::Unknown) => before,
+    })
+}
+
+/// Who owns the files of a snapshot that nobody is known to have been restored from: a savepoint is the user's, and a
+/// retained checkpoint may be a job's that lives.
+#[must_use]
+pub fn at_first(taken: bool, kind: Option<SnapshotKind>) -> Option<Ownership> {
+    (taken || kind == Some(SnapshotKind::Savepoint)).then_some(Ownership::User)
+}
+
+/// The name of a job that was submitted with a claim on a snapshot: nobody else is to start from it, whether Flink has
+/// confirmed that or not.
+#[must_use]
+pub fn claimant(location: &str, jobs: &[FlinkJobUpgrade]) -> Option<String> {
+    let claims = |restore: Restore<'_>| restore.mode == RestoreMode::Claim && location::same(restore.from, location);
+    jobs.iter().find(|job| restores(job).any(claims)).and_then(|job| job.metadata.name.clone())
+}
+
+#[cfg(test)]
+#[path = "ownership_tests.rs"]
+mod tests;
