@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{
     job::{Job, RECORDS_MOUNT, Version},
     namespace::Sandbox,
-    wait,
+    records, wait,
 };
 use flink_savepoint_operator::api::{FlinkJobUpgrade, Healed};
 use k8s_openapi::api::{
@@ -38,7 +38,7 @@ pub async fn put_back(sandbox: &Sandbox, version: Version) -> Result<()> {
     // Of what the API server has filled in nothing is taken for a change.
     ensure!(healed.what == "Deployment orders-1-taskmanager: spec.replicas is 0 instead of 1", "{healed:?}");
     wait::ready::<FlinkJobUpgrade>(&sandbox.jobs(), "orders", story::START).await?;
-    story::goes_on(sandbox, "orders").await?;
+    goes_on(sandbox, &first).await?;
 
     let configuration = config_maps.get("orders-1").await?.data;
     let ports = services.get("orders-1").await?.spec.and_then(|spec| spec.ports);
@@ -59,9 +59,17 @@ pub async fn put_back(sandbox: &Sandbox, version: Version) -> Result<()> {
     let after = wait::ready::<FlinkJobUpgrade>(&sandbox.jobs(), "orders", story::START).await?;
     ensure!(story::submission(&after)?.job_id == story::submission(&first)?.job_id, "it was submitted again");
     ensure!(self::process(sandbox).await? == process, "the JobManager is another");
-    story::goes_on(sandbox, "orders").await?;
+    goes_on(sandbox, &first).await?;
 
     a_foreign_job(sandbox, &after, &job.rate(250)).await
+}
+
+/// The job writes on, from a checkpoint: some records come again, and none is lost.
+async fn goes_on(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> Result<()> {
+    let records = story::writes(sandbox, "orders", &story::submission(job)?.job_id).await?;
+    let summary = records::check(&records)?;
+    ensure!(summary.repeated > 0, "nothing was restored: {summary:?}");
+    Ok(())
 }
 
 /// It is told; an upgrade waits until it has ended.
@@ -82,7 +90,7 @@ async fn a_foreign_job(sandbox: &Sandbox, before: &FlinkJobUpgrade, changed: &Jo
     let goes_on = |job: &FlinkJobUpgrade| !wait::holds(job, "Stalled");
     wait::on(&sandbox.jobs(), "orders", "the upgrade begins", story::SOON, goes_on).await?;
     let after = story::upgraded(sandbox, before, changed).await?;
-    story::handed_over(sandbox, before, &after).await.map(drop)
+    story::handed_over_after_restarts(sandbox, before, &after).await.map(drop)
 }
 
 /// What was put back so many times or more.
