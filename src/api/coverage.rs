@@ -61,8 +61,8 @@ mod shown_by {
     pub(super) const SAVEPOINT: &str = "canonical_and_native";
     /// An upgrade into a given directory, by a named revision.
     pub(super) const DIRECTORY: &str = "without_a_directory";
-    /// An upgrade through a savepoint.
-    pub(super) const UPGRADE: &str = "from_start_to_end";
+    /// Upgrades where there is no room for two of a job.
+    pub(super) const RECREATE: &str = "task_managers_change_places";
     /// Upgrades with each restore mode.
     pub(super) const MODES: &str = "restore_modes";
     /// An upgrade that drops state on purpose.
@@ -115,8 +115,8 @@ mod shown_by {
 
 use shown_by::{
     ATTEMPTS, BY_HAND, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DROP,
-    FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, REGISTERED, RENDER,
-    REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, SUSPEND, TIMEOUT, UPGRADE,
+    FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, RECREATE, REGISTERED,
+    RENDER, REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, SUSPEND, TIMEOUT,
     VERIFICATION,
 };
 
@@ -157,7 +157,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.job.restoreFrom.savepointRef.name", RESTORE),
     used("fju.spec.job.restoreFrom.latest", NEVER_EMPTY),
     used("fju.spec.job.restoreFrom.empty", NEVER_EMPTY),
-    only("fju.spec.upgrade.strategy", &["Prewarm"], UPGRADE),
+    only("fju.spec.upgrade.strategy", &["Prewarm", "Recreate"], RECREATE),
     only("fju.spec.upgrade.from", &["Savepoint", "SavepointOrCheckpoint", "Checkpoint", "Empty"], SOURCE),
     only("fju.spec.upgrade.savepoint.formatType", &["CANONICAL", "NATIVE"], DIRECTORY),
     used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
@@ -209,7 +209,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.job.jarURI=abfs://",
     "fju.spec.job.restoreFrom.fromJob.name",
     "fju.spec.job.restoreFrom.fromJob.snapshot",
-    "fju.spec.upgrade.strategy=Recreate",
     "fju.spec.upgrade.strategy=BlueGreen",
     "fju.spec.upgrade.savepoint.deletionPolicy",
     "fju.spec.upgrade.blueGreen.promotion",

@@ -131,11 +131,11 @@ fn a_typed_spec_is_looked_into_as_it_is_written() {
     use crate::api::{FlinkJobUpgradeSpec, JobSpec, UpgradeSpec, UpgradeStrategy};
     let spec = FlinkJobUpgradeSpec {
         job: JobSpec { jar_uri: "local:///a.jar".to_owned(), parallelism: 1, ..JobSpec::default() },
-        upgrade: Some(UpgradeSpec { strategy: Some(UpgradeStrategy::Recreate), ..UpgradeSpec::default() }),
+        upgrade: Some(UpgradeSpec { strategy: Some(UpgradeStrategy::BlueGreen), ..UpgradeSpec::default() }),
         ..FlinkJobUpgradeSpec::default()
     };
     let spec = serde_json::to_value(&spec).unwrap();
-    assert_eq!(not_yet("FlinkJobUpgrade", &spec), ["spec.upgrade.strategy=Recreate"]);
+    assert_eq!(not_yet("FlinkJobUpgrade", &spec), ["spec.upgrade.strategy=BlueGreen"]);
 }
 
 /// Whether a source below `folder` has a function of that name, or a row of that name in the table of scenarios.

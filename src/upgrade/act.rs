@@ -47,7 +47,9 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         Effect::AddFinalizer => finalizer(ctx, o, true).await,
         Effect::RemoveFinalizer => finalizer(ctx, o, false).await,
         Effect::StoreRevision(number) => store(ctx, o, number).await,
-        Effect::CreateObjects(number) => create_objects(ctx, o, number).await,
+        Effect::CreateObjects(number) => create_objects(ctx, o, number, None).await,
+        Effect::CreateWithoutTaskManagers(number) => create_objects(ctx, o, number, Some(0)).await,
+        Effect::Scale(number, replicas) => scale(ctx, o, number, replicas).await,
         Effect::DeleteObjects(number) => delete_objects(ctx, o, number).await,
         Effect::DeletePods(_, pods) => {
             let api = api::<Pod>(ctx, o);
@@ -183,7 +185,13 @@ async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Erro
     Ok(Outcome::Done)
 }
 
-async fn create_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Error> {
+/// The objects of a revision; with so many TaskManagers, if that is given.
+async fn create_objects(
+    ctx: &Context,
+    o: &Observed,
+    number: i64,
+    task_managers: Option<i32>,
+) -> Result<Outcome, Error> {
     let Some(record) = o.record(number) else { return Ok(Outcome::Done) };
     let rendered = &record.rendered;
     let uid = status::uid(o);
@@ -199,7 +207,23 @@ async fn create_objects(ctx: &Context, o: &Observed, number: i64) -> Result<Outc
     create(&config_maps, &helper_config_map(ctx, rendered), uid).await?;
     create(&api::<Service>(ctx, o), &rendered.service, uid).await?;
     create(&api::<StatefulSet>(ctx, o), &rendered.stateful_set, uid).await?;
-    create(&api::<Deployment>(ctx, o), &rendered.deployment, uid).await?;
+    let mut deployment = rendered.deployment.clone();
+    if let Some(spec) = &mut deployment.spec {
+        spec.replicas = task_managers.or(spec.replicas);
+    }
+    create(&api::<Deployment>(ctx, o), &deployment, uid).await?;
+    Ok(Outcome::Done)
+}
+
+async fn scale(ctx: &Context, o: &Observed, number: i64, replicas: i32) -> Result<Outcome, Error> {
+    let api = api::<Deployment>(ctx, o);
+    let Some(record) = o.record(number) else { return Ok(Outcome::Done) };
+    let wanted = &record.rendered.deployment;
+    let name = wanted.name_any();
+    let Some(found) = within("get", api.get_opt(&name)).await? else { return Ok(Outcome::Done) };
+    adopt(wanted, &found, status::uid(o))?;
+    let patch = serde_json::json!({"metadata": {"uid": found.uid()}, "spec": {"replicas": replicas}});
+    within("patch", api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
     Ok(Outcome::Done)
 }
 

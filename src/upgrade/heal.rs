@@ -81,6 +81,8 @@ impl Live {
             found(&rendered.stateful_set, &self.stateful_sets),
             found(&rendered.deployment, &self.deployments),
         ];
+        let deployment = self.deployments.iter().find(|d| d.name_any() == rendered.deployment.name_any());
+        revision.task_managers = deployment.and_then(|d| d.spec.as_ref()?.replicas);
         revision.objects = compared.iter().flatten().count();
         let of_stable = points_here.and_then(|found| drift::of(&stable, found));
         revision.drift = compared.into_iter().flatten().flatten().chain(of_stable.map(|d| d.message)).collect();

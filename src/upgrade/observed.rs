@@ -147,6 +147,8 @@ pub struct Revision {
     pub job_manager: Option<Process>,
     /// What its JobManager says.
     pub cluster: Cluster,
+    /// How many TaskManagers its Deployment is to have, where the objects are compared with the record.
+    pub task_managers: Option<i32>,
     /// What Flink's high availability has of it, if it uses that.
     pub high_availability: Option<HighAvailability>,
 }

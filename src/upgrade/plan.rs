@@ -39,6 +39,10 @@ pub enum Effect {
     StoreRevision(i64),
     /// Create what is missing of a revision's objects.
     CreateObjects(i64),
+    /// The same, but for its TaskManagers, which wait until there is room.
+    CreateWithoutTaskManagers(i64),
+    /// So many TaskManagers of a revision are to run.
+    Scale(i64, i32),
     /// Put back what somebody has changed of a revision's objects.
     Heal(i64),
     /// Delete what is there of a revision's objects.
@@ -82,6 +86,8 @@ impl Effect {
             Self::RemoveFinalizer => "remove-finalizer",
             Self::StoreRevision(_) => "store-revision",
             Self::CreateObjects(_) => "create-objects",
+            Self::CreateWithoutTaskManagers(_) => "create-without-task-managers",
+            Self::Scale(..) => "scale",
             Self::Heal(_) => "heal",
             Self::DeleteObjects(_) => "delete-objects",
             Self::DeletePods(..) => "delete-pods",
@@ -109,6 +115,10 @@ impl Effect {
             Self::RemoveFinalizer => ("upgrade.remove-finalizer.before", "upgrade.remove-finalizer.after"),
             Self::StoreRevision(_) => ("upgrade.store-revision.before", "upgrade.store-revision.after"),
             Self::CreateObjects(_) => ("upgrade.create-objects.before", "upgrade.create-objects.after"),
+            Self::CreateWithoutTaskManagers(_) => {
+                ("upgrade.create-without-task-managers.before", "upgrade.create-without-task-managers.after")
+            }
+            Self::Scale(..) => ("upgrade.scale.before", "upgrade.scale.after"),
             Self::Heal(_) => ("upgrade.heal.before", "upgrade.heal.after"),
             Self::DeleteObjects(_) => ("upgrade.delete-objects.before", "upgrade.delete-objects.after"),
             Self::DeletePods(..) => ("upgrade.delete-pods.before", "upgrade.delete-pods.after"),
@@ -424,6 +434,7 @@ pub fn begin(
         to,
         generation: o.upgrade.metadata.generation.unwrap_or_default(),
         step: UpgradeStep::Preparing,
+        strategy: from.map(|_| o.upgrade.spec.strategy()),
         start_time: Some(time::to_k8s_precise(o.now)),
         step_since: Some(time::to_k8s_precise(o.now)),
         source,

@@ -31,8 +31,8 @@ fn score(o: &Observed, upgrade: &UpgradeProgress) -> i64 {
 
 /// Notes progress, in the steps that have a deadline.
 pub fn note(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
-    use UpgradeStep::{Preflight, Restoring, Stabilizing, Starting, Submitting, WarmingUp};
-    if !matches!(upgrade.step, Starting | Preflight | WarmingUp | Submitting | Restoring | Stabilizing) {
+    use UpgradeStep::{Preflight, Restoring, Stabilizing, Starting, Submitting, Swapping, WarmingUp};
+    if !matches!(upgrade.step, Starting | Preflight | WarmingUp | Swapping | Submitting | Restoring | Stabilizing) {
         return;
     }
     let score = score(o, upgrade);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::strategy::recreate;
 use crate::api::{
     FlinkJobUpgrade, FlinkJobUpgradeStatus, JobState, PreflightResult, PreflightState, RestoreFrom, Submission,
     UpgradeProgress, UpgradeStep,
@@ -53,8 +54,12 @@ pub fn jobs_of_interest(upgrade: &FlinkJobUpgrade) -> BTreeMap<i64, Option<JobId
 /// Whether slots matter: before the submit.
 #[must_use]
 pub fn slots_matter(upgrade: &FlinkJobUpgrade) -> bool {
-    under_way(upgrade)
-        .is_some_and(|u| matches!(u.step, UpgradeStep::Starting | UpgradeStep::Preflight | UpgradeStep::WarmingUp))
+    use UpgradeStep::{Preflight, PuttingBack, Starting, Swapping, WarmingUp};
+    under_way(upgrade).is_some_and(|u| match u.step {
+        Starting | Preflight | WarmingUp | Swapping => true,
+        PuttingBack => recreate::applies(u),
+        _ => false,
+    })
 }
 
 /// Whether a revision's record matters: it says what is submitted.
@@ -122,7 +127,8 @@ pub fn submissions(upgrade: &FlinkJobUpgrade) -> impl Iterator<Item = &Submissio
 #[must_use]
 pub fn drift_matters(upgrade: &FlinkJobUpgrade) -> bool {
     let runs = upgrade.status.as_ref().is_some_and(|s| s.active.is_some());
-    let submits = |u: &UpgradeProgress| matches!(u.step, UpgradeStep::Fencing | UpgradeStep::PuttingBack);
+    let submits =
+        |u: &UpgradeProgress| matches!(u.step, UpgradeStep::Fencing | UpgradeStep::Swapping | UpgradeStep::PuttingBack);
     upgrade.metadata.deletion_timestamp.is_none() && runs && under_way(upgrade).is_none_or(submits)
 }
 

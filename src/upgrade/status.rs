@@ -34,12 +34,13 @@ pub fn has_finalizer(upgrade: &FlinkJobUpgrade) -> bool {
 /// Whether a newer version wrote something that this one can't read.
 #[must_use]
 pub fn has_unknown_values(status: &FlinkJobUpgradeStatus) -> bool {
-    use crate::api::{OperationKind, RestoreMode, StateSource, UpgradeStep};
+    use crate::api::{OperationKind, RestoreMode, StateSource, UpgradeStep, UpgradeStrategy};
     let mode = |mode: Option<RestoreMode>| mode == Some(RestoreMode::Unknown);
     let reason = |reason: Option<Reason>| reason == Some(Reason::Unknown);
     let unknown = |u: &UpgradeProgress| {
         u.step == UpgradeStep::Unknown
             || mode(u.restore_mode)
+            || u.strategy == Some(UpgradeStrategy::Unknown)
             || u.source == Some(StateSource::Unknown)
             || u.preflight.as_ref().is_some_and(|p| p.state == PreflightState::Unknown)
             || reason(u.failure_reason)

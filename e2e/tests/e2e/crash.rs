@@ -69,6 +69,11 @@ const OVER_FAKES_ONLY: &[&str] = &[
     "upgrade.delete-service.after",
     "upgrade.delete-account.before",
     "upgrade.delete-account.after",
+    // With `Recreate` only.
+    "upgrade.create-without-task-managers.before",
+    "upgrade.create-without-task-managers.after",
+    "upgrade.scale.before",
+    "upgrade.scale.after",
     // What a person did is put back once more.
     "upgrade.heal.before",
     "upgrade.heal.after",

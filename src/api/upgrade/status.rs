@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::end::{DeletionProgress, Suspension};
+use super::policy::UpgradeStrategy;
 use crate::api::common::{ObjectRef, RestoreMode, string_enum};
 use crate::api::condition;
 
@@ -55,6 +56,8 @@ string_enum! {
         Checkpoint = "Checkpoint",
         /// The submission before is ended, and it is made certain that it processes nothing any more.
         Fencing = "Fencing",
+        /// `Recreate`: the old revision's TaskManagers leave, then those of the new one start.
+        Swapping = "Swapping",
         /// The new job is submitted.
         Submitting = "Submitting",
         /// The new job restores, and what it restored is compared.
@@ -320,6 +323,9 @@ pub struct UpgradeProgress {
     pub generation: i64,
     /// Step that it is at.
     pub step: UpgradeStep,
+    /// How the new revision takes the old one's place, where there is an old one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<UpgradeStrategy>,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<MicroTime>,

@@ -10,7 +10,7 @@ use self::judge::{Said, Terms};
 use super::changes;
 use super::observed::{Newest, Observed};
 use super::plan::{Decision, Effect, SLOW};
-use super::strategy::prewarm::{STARTING, set_message, step};
+use super::strategy::prewarm::{self, STARTING, set_message, step};
 use super::strategy::recovery;
 use super::{finish, progress, status, workload};
 use crate::api::condition::Reason;
@@ -69,7 +69,7 @@ pub fn from_the_snapshot(upgrade: &UpgradeProgress) -> bool {
 
 fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
     if upgrade.from.is_some() {
-        step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");
+        prewarm::step_to_the_stop(o, draft, upgrade);
     } else {
         // Nothing is down meanwhile: it is submitted from there.
         step(o, draft, UpgradeStep::Starting, "the new job can be submitted");

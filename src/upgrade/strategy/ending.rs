@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::prewarm::{intend_submit, set_message, step, step_since};
-use super::recovery;
+use super::{recovery, recreate};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     FlinkJobUpgradeStatus, FlinkSavepoint, ObjectRef, SavepointPhase, StateSource, Submission, UpgradeFrom,
@@ -320,7 +320,10 @@ pub fn fencing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
     match chosen {
         Answer::Start(source, path) if suspends => suspend::ended(o, draft, upgrade, source, path),
         Answer::Start(source, path) => {
-            if let Some(decision) = recovery::cluster_is_missing(o, draft, upgrade.to) {
+            // Else its TaskManagers are not there yet, on purpose.
+            if !recreate::applies(upgrade)
+                && let Some(decision) = recovery::cluster_is_missing(o, draft, upgrade.to)
+            {
                 return decision;
             }
             if let Some(u) = draft.upgrade.as_mut().filter(|_| source != StateSource::Savepoint) {

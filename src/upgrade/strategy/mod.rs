@@ -5,3 +5,4 @@ pub mod ending;
 pub mod prewarm;
 pub mod put_back;
 pub mod recovery;
+pub mod recreate;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{confirm, ending, put_back, recovery};
+use super::{confirm, ending, put_back, recovery, recreate};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgradeStatus, JobPhase, RestoreMode, StateSource, Submission, UpgradeProgress, UpgradeStep};
 use crate::flink::{JobId, RunRequest};
@@ -23,6 +23,8 @@ const WARM_UP_LIMIT: Duration = Duration::from_secs(60);
 const SUBMIT_DEADLINE: Duration = Duration::from_secs(30);
 /// Within this time of the intent no submit can have been answered and lost.
 const SUBMIT_FIRST: Duration = Duration::from_secs(3);
+/// What the step of the stop does.
+const STOP: &str = "the old job is stopped with a savepoint";
 
 /// Carries an upgrade, or a first start, one step on.
 pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
@@ -53,6 +55,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         UpgradeStep::Savepoint => ending::savepoint(o, draft, upgrade),
         UpgradeStep::Checkpoint => ending::checkpoint(o, draft, upgrade),
         UpgradeStep::Fencing => ending::fencing(o, draft, upgrade),
+        UpgradeStep::Swapping => recreate::swapping(o, draft, upgrade),
         UpgradeStep::Submitting => submitting(o, draft, upgrade),
         UpgradeStep::Restoring => confirm::restoring(o, draft, upgrade),
         UpgradeStep::Stabilizing => confirm::stabilizing(o, draft, upgrade),
@@ -98,7 +101,12 @@ fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeP
         return (None, Next::After(AT_REST));
     }
     if objects < workload::OBJECTS {
-        return (Some(Effect::CreateObjects(upgrade.to)), Next::Again);
+        let effect = if recreate::applies(upgrade) {
+            Effect::CreateWithoutTaskManagers(upgrade.to)
+        } else {
+            Effect::CreateObjects(upgrade.to)
+        };
+        return (Some(effect), Next::Again);
     }
     step(o, draft, UpgradeStep::Starting, "pods of the new revision start");
     (None, Next::Again)
@@ -108,7 +116,8 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     let (Some(revision), Some(record)) = (o.revisions.get(&upgrade.to), o.record(upgrade.to)) else {
         return (None, Next::After(SLOW));
     };
-    let slots = record.rendered.slots;
+    // `Recreate`: its TaskManagers start when the old ones have left.
+    let slots = if recreate::applies(upgrade) { 0 } else { record.rendered.slots };
     let missing = match &revision.cluster {
         Cluster::Up(up) if slots_ready(up, slots) => None,
         Cluster::Up(up) => Some(format!("{} of {slots} slots are free", up.free_slots.unwrap_or_default())),
@@ -141,7 +150,7 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
                 upgrade.snapshot.clone(),
             );
         }
-        step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");
+        step_to_the_stop(o, draft, upgrade);
         return (None, Next::Again);
     };
     let trouble = revision.pods.iter().find_map(|p| p.trouble.clone().map(|t| format!("pod {}: {t}", p.name)));
@@ -156,6 +165,15 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     set_message(draft, &message);
     status::reconciling(o, draft, status::under_way(draft), &format!("revision {}: {message}", upgrade.to));
     (None, Next::After(if stuck { SLOW } else { STARTING }))
+}
+
+/// The new revision's cluster is there: it is warmed up, if it has TaskManagers, and then the old job is stopped.
+pub fn step_to_the_stop(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
+    if recreate::applies(upgrade) {
+        step(o, draft, UpgradeStep::Savepoint, STOP);
+    } else {
+        step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");
+    }
 }
 
 fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
@@ -185,7 +203,7 @@ fn warming_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
     if !slots_ready(up, slots) {
         return (None, Next::After(Duration::from_millis(100)));
     }
-    step(o, draft, UpgradeStep::Savepoint, "the old job is stopped with a savepoint");
+    step(o, draft, UpgradeStep::Savepoint, STOP);
     (None, Next::Again)
 }
 
@@ -214,8 +232,13 @@ pub fn intend_submit(
     source: StateSource,
     path: Option<String>,
 ) -> Decision {
-    if let Some(decision) = preflight::before_the_submit(o, draft) {
-        return decision;
+    if upgrade.step != UpgradeStep::Swapping {
+        if let Some(decision) = preflight::before_the_submit(o, draft) {
+            return decision;
+        }
+        if recreate::applies(upgrade) {
+            return recreate::begin(o, draft, source, path);
+        }
     }
     let submission = Submission {
         allow_non_restored_state: upgrade.allow_non_restored_state,

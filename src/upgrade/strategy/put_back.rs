@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::confirm::{self, Restored};
-use super::{ending, prewarm, recovery};
+use super::{ending, prewarm, recovery, recreate};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{FlinkJobUpgradeStatus, RestoreMode, StateSource, Submission, UpgradeFrom, UpgradeProgress};
 use crate::reconcile::Next;
@@ -60,6 +60,11 @@ fn resume(
     before: Option<&Submission>,
     from: i64,
 ) -> Decision {
+    if recreate::applies(upgrade)
+        && let Some(decision) = recreate::change_places(o, draft, upgrade.to, from)
+    {
+        return decision;
+    }
     if let Some(decision) = recovery::cluster_is_missing(o, draft, from) {
         return decision;
     }

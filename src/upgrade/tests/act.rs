@@ -1,6 +1,6 @@
 //! What an effect does to the simulated world.
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 
 use super::election::job_map;
@@ -33,13 +33,25 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
         Effect::AddFinalizer => world.upgrade.as_mut().unwrap().metadata.finalizers = Some(vec![FINALIZER.to_owned()]),
         Effect::RemoveFinalizer => world.upgrade = None,
         Effect::StoreRevision(n) => store(world, o, *n),
-        Effect::CreateObjects(n) => {
+        Effect::CreateObjects(n) | Effect::CreateWithoutTaskManagers(n) => {
             let revision = world.revisions.entry(*n).or_default();
             world.account |= revision.record.as_ref().unwrap().rendered.account.is_some();
             revision.objects = if half { 2 } else { workload::OBJECTS };
             revision.record.as_mut().unwrap().high_availability_storage_settled = false;
             if !half {
                 revision.pods.get_or_insert(pods);
+                if !matches!(effect, Effect::CreateWithoutTaskManagers(_)) {
+                    revision.replicas = 1;
+                    revision.task_manager_since.get_or_insert(pods.created);
+                }
+            }
+        }
+        Effect::Scale(n, replicas) => {
+            let now = world.now;
+            let revision = world.revisions.entry(*n).or_default();
+            revision.replicas = *replicas;
+            if *replicas == 0 && revision.task_manager_since.is_some() {
+                revision.task_manager_leaves.get_or_insert(now);
             }
         }
         Effect::Heal(n) => world.revisions.entry(*n).or_default().drift.clear(),
@@ -144,12 +156,15 @@ fn store(world: &mut World, o: &Observed, number: i64) {
     let rendered = workload::render(&revision, &o.upgrade.spec).unwrap();
     let record = workload::to_controller_revision(&rendered).unwrap();
     let rendered = workload::from_controller_revision(&record).unwrap();
-    // The planner looks at none of the objects.
+    // The planner looks at no more of the objects.
     let rendered = Rendered {
         config_map: ConfigMap::default(),
         service: Service::default(),
         stateful_set: StatefulSet::default(),
-        deployment: Deployment::default(),
+        deployment: Deployment {
+            spec: Some(DeploymentSpec { replicas: Some(1), ..DeploymentSpec::default() }),
+            ..Deployment::default()
+        },
         ..rendered
     };
     let revision_hash = rendered.revision_hash.clone();

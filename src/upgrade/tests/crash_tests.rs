@@ -54,7 +54,7 @@ fn is_a_part(some: &Value, all: &Value) -> bool {
 fn deaths(step: &Step) -> Vec<Death> {
     let crashes: &[Crash] = match &step.effect {
         None => &[Crash::BeforeEffect],
-        Some(Effect::CreateObjects(_) | Effect::DeleteObjects(_)) => {
+        Some(Effect::CreateObjects(_) | Effect::CreateWithoutTaskManagers(_) | Effect::DeleteObjects(_)) => {
             &[Crash::BeforeEffect, Crash::HalfWay, Crash::AfterEffect]
         }
         Some(_) => &[Crash::BeforeEffect, Crash::AfterEffect],

@@ -6,7 +6,7 @@ use super::world::{Job, NAME, Revision, Shelf, UID, World};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     DeletionJob, FlinkJobUpgradeStatus, JobState, OperationKind, PreflightState, SavepointPhase, Then, UpgradeFrom,
-    UpgradeResult, UpgradeStep,
+    UpgradeResult, UpgradeStep, UpgradeStrategy,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
@@ -167,7 +167,12 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             assert_eq!(request.job_id.as_str(), naming::warm_up_job_id(UID, *n));
             assert_eq!(request.savepoint_path, None);
         }
-        Effect::StoreRevision(n) | Effect::CreateObjects(n) => {
+        Effect::Scale(n, replicas) => scale(world, o, *n, *replicas),
+        Effect::StoreRevision(n) | Effect::CreateObjects(n) | Effect::CreateWithoutTaskManagers(n) => {
+            let recreates = status.upgrade.as_ref().is_some_and(|u| u.strategy == Some(UpgradeStrategy::Recreate));
+            let room = world.revisions.iter().filter(|(m, _)| *m != n).all(|(_, r)| r.task_manager_since.is_none());
+            let takes = recreates && matches!(effect, Effect::CreateObjects(_));
+            assert!(!takes || room, "TaskManagers of two revisions at once");
             let healed = active == Some(*n) && matches!(effect, Effect::CreateObjects(_));
             let asked = status.upgrade.as_ref().map(|u| u.to) == Some(*n);
             assert!(asked || healed, "a revision that nobody asks for");
@@ -198,6 +203,16 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         }
         Effect::TriggerCheckpoint(..) => {}
     }
+}
+
+fn scale(world: &World, o: &Observed, revision: i64, replicas: i32) {
+    let upgrade = o.upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref());
+    assert!(upgrade.is_some_and(|u| u.strategy == Some(UpgradeStrategy::Recreate)), "scaled, and nobody asks for it");
+    let mut others = world.revisions.iter().filter(|(m, _)| **m != revision);
+    let room = others.all(|(_, r)| r.task_manager_since.is_none());
+    assert!(replicas == 0 || room, "TaskManagers of two revisions at once");
+    let works = world.jobs.iter().any(|j| j.revision == revision && !j.state.is_terminal() && !j.forgotten);
+    assert!(replicas > 0 || !works, "the TaskManagers of a job that lives");
 }
 
 fn submit(world: &World, revision: i64, request: &RunRequest) {

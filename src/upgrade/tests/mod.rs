@@ -33,6 +33,7 @@ mod kstatus;
 mod observe;
 mod preflight_tests;
 mod recovery_tests;
+mod recreate_tests;
 mod run;
 mod story_tests;
 mod suspend_tests;

@@ -11,7 +11,7 @@ use crate::upgrade::observed::{
     Cluster, Container, Existing, JobFacts, Newest, Observed, Pod, Restore, Retained, Revision, Up,
 };
 use crate::upgrade::scope::{self, Scope};
-use crate::upgrade::workload::Fetch;
+use crate::upgrade::workload::{self, Fetch};
 use crate::upgrade::{child, recoverable, snapshots};
 
 /// What a pass reads. `None`: the resource is gone.
@@ -32,8 +32,15 @@ pub fn observe(world: &World) -> Option<Observed> {
         let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
         let objects = if whole { r.objects } else { 0 };
         let high_availability = world.high_availability(*n);
-        let drift = if scope::drift_matters(&upgrade) { r.drift.clone() } else { Vec::new() };
-        (*n, Revision { record, objects, drift, pods, cluster, high_availability, ..Revision::default() })
+        let compared = scope::drift_matters(&upgrade);
+        let scaled =
+            (r.objects == workload::OBJECTS && r.replicas == 0).then(|| "Deployment: spec.replicas".to_owned());
+        let drift = if compared { r.drift.iter().cloned().chain(scaled).collect() } else { Vec::new() };
+        let task_managers = (compared && r.objects == workload::OBJECTS).then_some(r.replicas);
+        (
+            *n,
+            Revision { record, objects, drift, pods, cluster, task_managers, high_availability, ..Revision::default() },
+        )
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     let mut observed = Observed {
@@ -98,7 +105,7 @@ fn pods_of(n: i64, r: &super::world::Revision, pods: Pods, trouble: Option<Strin
         leaving: leaving || r.task_manager_leaves.is_some(),
         ..Pod::default()
     };
-    if whole { vec![job_manager, task_manager] } else { vec![job_manager] }
+    if whole && r.task_manager_since.is_some() { vec![job_manager, task_manager] } else { vec![job_manager] }
 }
 
 fn retained(world: &World, upgrade: &FlinkJobUpgrade, id: &str) -> Retained {
@@ -141,7 +148,7 @@ fn cluster(world: &World, revision: i64, job: Option<&JobId>, slots_matter: bool
     let tag = &world.revisions[&revision].image;
     Cluster::Up(Box::new(Up {
         instance,
-        free_slots: slots_matter.then_some(slots - held),
+        free_slots: slots_matter.then_some(if world.has_slots(revision) { slots - held } else { 0 }),
         flink_version: None,
         jobs: known.iter().map(|j| (j.id.clone(), j.state)).collect(),
         job: known.iter().find(|j| Some(&j.id) == job).map(|j| facts(world, j, tag)),

@@ -62,7 +62,7 @@ fn results(world: &World) -> Vec<(i64, UpgradeResult)> {
 }
 
 /// The old job is put back: Stalled with the cause, on the old revision, under a new id, from the upgrade's savepoint.
-fn put_back(world: &World, reason: &str, cause: &str) {
+pub fn put_back(world: &World, reason: &str, cause: &str) {
     runs(world, 1, "v1");
     assert_eq!(ready(world), (false, reason.to_owned()));
     assert!(ready_message(world).contains(cause), "{}", ready_message(world));

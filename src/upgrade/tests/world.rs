@@ -92,6 +92,9 @@ pub struct Revision {
     /// How often the TaskManager's pod was replaced, and since when it is on its way out.
     pub task_manager: u32,
     pub task_manager_leaves: Option<DateTime<Utc>>,
+    /// How many TaskManagers its Deployment asks for, one or none, and since when that one is there.
+    pub replicas: i32,
+    pub task_manager_since: Option<DateTime<Utc>>,
     /// Its node is silent: pods do not go.
     pub silent: bool,
     /// Its image's tag stands for other bytes than before.
@@ -229,6 +232,12 @@ impl World {
         up.then(|| format!("pod-of-{revision}/{}", r.restarts))
     }
 
+    /// Whether a TaskManager of a revision has registered its slots.
+    pub fn has_slots(&self, revision: i64) -> bool {
+        let since = self.revisions.get(&revision).and_then(|r| r.task_manager_since.filter(|_| r.pods.is_some()));
+        since.is_some_and(|since| self.now >= since + ms(POD_STARTS))
+    }
+
     /// Jobs, throw-away ones aside, that process records or may do so: their pods are there and they have not ended.
     pub fn alive(&self) -> Vec<&Job> {
         let has_pods = |j: &Job| {
@@ -273,17 +282,25 @@ impl World {
                 revision.task_manager += 1;
             }
             let Some(pods) = revision.pods else { continue };
+            if revision.replicas > 0 && pods.deleted.is_none() && !revision.image.ends_with(":no-room") {
+                revision.task_manager_since.get_or_insert(self.now);
+            }
             if revision.task_manager_leaves.is_some_and(|t| !revision.silent && self.now >= t + ms(POD_ENDS)) {
                 revision.task_manager += 1;
                 revision.task_manager_leaves = None;
+                revision.task_manager_since = None;
                 reported = true;
             }
             if pods.deleted.is_some_and(|t| !revision.silent && self.now >= t + ms(POD_ENDS)) {
                 revision.pods = None;
+                revision.task_manager_since = None;
                 reported = true;
             }
-            let began = pods.created + ms(POD_STARTS);
-            reported |= began <= self.now && began > self.now - time;
+            let comes_up = |since: DateTime<Utc>| {
+                let began = since + ms(POD_STARTS);
+                began <= self.now && began > self.now - time
+            };
+            reported |= comes_up(pods.created) || revision.task_manager_since.is_some_and(comes_up);
         }
         self.forget_revisions();
         self.elect();
