@@ -123,13 +123,15 @@ pub fn submissions(upgrade: &FlinkJobUpgrade) -> impl Iterator<Item = &Submissio
 }
 
 /// Whether the objects of the revisions are compared with their records: where a revision is to run as it was made, at rest
-/// or to be submitted to once more.
+/// or to be submitted to once more; and where TaskManagers change places, as they do under a resource that is deleted, too.
 #[must_use]
 pub fn drift_matters(upgrade: &FlinkJobUpgrade) -> bool {
+    use UpgradeStep::{Fencing, PuttingBack, Swapping};
     let runs = upgrade.status.as_ref().is_some_and(|s| s.active.is_some());
-    let submits =
-        |u: &UpgradeProgress| matches!(u.step, UpgradeStep::Fencing | UpgradeStep::Swapping | UpgradeStep::PuttingBack);
-    upgrade.metadata.deletion_timestamp.is_none() && runs && under_way(upgrade).is_none_or(submits)
+    let submits = |u: &UpgradeProgress| matches!(u.step, Fencing | PuttingBack);
+    let swaps = |u: &UpgradeProgress| recreate::applies(u) && matches!(u.step, Swapping | PuttingBack);
+    under_way(upgrade).is_some_and(swaps)
+        || upgrade.metadata.deletion_timestamp.is_none() && runs && under_way(upgrade).is_none_or(submits)
 }
 
 /// Whether state of earlier jobs of this name matters: before the first start.

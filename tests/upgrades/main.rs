@@ -25,6 +25,7 @@ mod life;
 mod mishaps;
 mod operator;
 mod preflight;
+mod recreate;
 mod restore_modes;
 mod scenarios;
 mod sweep;
@@ -80,6 +81,12 @@ scenarios! {
     main_hangs,
     main_throws,
     main_throws_unasked;
+    recreate:
+    deleted_meanwhile,
+    job_manager_killed_meanwhile,
+    old_job_manager_killed_meanwhile,
+    task_managers_change_back,
+    task_managers_change_places;
     mishaps:
     a_quota,
     a_silent_node,

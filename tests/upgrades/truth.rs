@@ -10,7 +10,7 @@ use fakes::workload::Workload;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{
     DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, JobState, OperationKind,
-    RestoreFrom, SavepointPhase, UpgradeProgress, UpgradeResult, UpgradeStep,
+    RestoreFrom, SavepointPhase, UpgradeProgress, UpgradeResult, UpgradeStep, UpgradeStrategy,
 };
 use flink_savepoint_operator::naming;
 use futures::FutureExt as _;
@@ -313,6 +313,22 @@ impl Truth {
             let left: Vec<&str> = maps.filter(read).collect();
             self.must(left.is_empty(), || format!("{} is complete, and {left:?} is there", change.key.name));
         }
+    }
+
+    /// Where there is no room for two of a job, there are never TaskManagers of two revisions.
+    pub fn pod_made(&self, change: &Change<'_>) {
+        let recreates = self.upgrade_in(change).is_some_and(|u| u.spec.strategy() == UpgradeStrategy::Recreate);
+        if !recreates {
+            return;
+        }
+        let names: Vec<&str> = change.objects("pods").filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
+        let revision = |name: &&str| name.split_once("-taskmanager").map(|(revision, _)| revision.to_owned());
+        let revisions: BTreeSet<String> = names.iter().filter_map(revision).collect();
+        self.must(revisions.len() <= 1, || format!("TaskManagers of two revisions at once: {names:?}"));
+    }
+
+    fn upgrade_in(&self, change: &Change<'_>) -> Option<FlinkJobUpgrade> {
+        change.objects(UPGRADES).next().map(|object| serde_json::from_value(object.clone()).unwrap())
     }
 
     /// A status never claims more than there is.

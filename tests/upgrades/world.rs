@@ -175,6 +175,9 @@ impl World {
             if change.client.starts_with(OPERATOR) && change.key.resource == SAVEPOINTS {
                 truth.savepoint_written(change);
             }
+            if change.key.resource == "pods" {
+                truth.pod_made(change);
+            }
         }));
         world
     }
