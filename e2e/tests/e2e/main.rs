@@ -19,6 +19,7 @@ mod operator_killed;
 mod outage;
 mod preflight;
 mod recovery;
+mod recreate;
 mod restore_modes;
 mod savepoint;
 mod silent;

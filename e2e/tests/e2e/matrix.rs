@@ -12,7 +12,7 @@ use e2e::{
 
 use crate::{
     conformance_flink, crash, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed, outage,
-    preflight, recovery, restore_modes, silent, start, store, suspend, two_operators,
+    preflight, recovery, recreate, restore_modes, silent, start, store, suspend, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -47,7 +47,7 @@ scenarios! {
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
     foreign_clusters on V1_20: foreign::clusters;
-    hands_are_put_back on V1_20: hands::put_back;
+    hands_are_put_back in_full: hands::put_back;
     ha_recovers on V1_20: high_availability::recovers;
     jar_from_s3 in_full: jar::from_s3;
     job_manager_killed on V1_20: foreign::killed;
@@ -64,6 +64,7 @@ scenarios! {
     suspended on V1_20: suspend::suspended;
     two_operators on V1_20: two_operators::by_mistake;
     whole_way_on_2_3 on V2_3: life::whole_way;
+    without_room in_full: recreate::without_room;
 }
 
 async fn run(name: &str, in_ci: Version, body: impl AsyncFn(&Sandbox, Version) -> Result<()>) -> Result<()> {
