@@ -323,7 +323,11 @@ impl Sandbox {
             wait::gone(&savepoints, &savepoint, DEADLINE).await?;
         }
         let background = DeleteParams::background();
-        Api::<Namespace>::all(self.client.clone()).delete(&self.namespace, &background).await?;
+        // A test may have deleted it.
+        let deleted = Api::<Namespace>::all(self.client.clone()).delete(&self.namespace, &background).await;
+        if !matches!(&deleted, Err(kube::Error::Api(status)) if status.is_not_found()) {
+            deleted?;
+        }
         Api::<PersistentVolume>::all(self.client.clone()).delete(&self.namespace, &background).await?;
         let folder = self.records_folder();
         fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())

@@ -2,13 +2,16 @@
 
 use std::{
     fmt::Debug,
+    process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use kube::{Api, Resource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+
+use crate::env::Env;
 
 /// Time between two looks.
 const POLL: Duration = Duration::from_millis(100);
@@ -124,6 +127,23 @@ pub struct Stalled {
     pub reason: String,
     /// What a user reads.
     pub message: String,
+}
+
+/// What `kubectl wait` says of a resource, named as `fju/orders`: kubectl itself, as a pipeline would call it. Ready and
+/// Stalled must be of the spec as it is, so that the wait begins when somebody has applied it and ends when it is over.
+///
+/// # Errors
+/// kubectl does not run, or the condition does not come to hold within a minute; with its own words.
+pub fn kubectl(env: &Env, namespace: &str, object: &str, condition: &str) -> Result<()> {
+    let kubectl = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kubectl");
+    let condition = format!("--for=condition={condition}");
+    let mut command = Command::new(kubectl);
+    command.env("E2E_KUBECONFIG", &env.kubeconfig);
+    let said = command.args(["wait", "--namespace", namespace, "--timeout=60s", &condition, object]).output();
+    let said = said.with_context(|| kubectl.to_owned())?;
+    let words = String::from_utf8_lossy(&said.stderr);
+    ensure!(said.status.success(), "kubectl wait {condition} {object}: {words}");
+    Ok(())
 }
 
 /// Waits until no resource of that name is left.

@@ -138,6 +138,9 @@ pub async fn refused(
     words: &str,
 ) -> Result<Stalled> {
     let stalled = wait::stalled(&sandbox.jobs(), "orders", story::UPGRADE).await?;
+    for condition in ["Stalled", "Ready=false"] {
+        wait::kubectl(&sandbox.env, &sandbox.namespace, "fju/orders", condition)?;
+    }
     ensure!(stalled.message.contains(words), "{words:?} is not in {stalled:?}");
     ensure!(stalled.message.len() <= READABLE && !stalled.message.contains("\tat "), "cannot be read: {stalled:?}");
     let job = sandbox.jobs().get("orders").await?;

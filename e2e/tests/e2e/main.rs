@@ -8,6 +8,7 @@ mod alone;
 mod conformance_flink;
 mod conformance_kube;
 mod crash;
+mod deletion;
 mod failed_upgrade;
 mod foreign;
 mod hands;

@@ -11,8 +11,8 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed, outage,
-    preflight, recovery, recreate, restore_modes, silent, start, store, suspend, two_operators,
+    conformance_flink, crash, deletion, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed,
+    outage, preflight, recovery, recreate, restore_modes, silent, start, store, suspend, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -46,6 +46,7 @@ scenarios! {
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
+    deleted_without_help in_full: deletion::whatever_is_gone;
     foreign_clusters on V1_20: foreign::clusters;
     hands_are_put_back in_full: hands::put_back;
     ha_recovers on V1_20: high_availability::recovers;

@@ -27,6 +27,7 @@ pub async fn canonical_and_native(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> R
 
     let native = taken(sandbox, job, "native", json!({"formatType": "NATIVE"}), FormatType::Native).await?;
     ensure!(native.starts_with(&sandbox.env.s3.url("savepoints/")), "{native}");
+    wait::kubectl(&sandbox.env, &sandbox.namespace, "fsp/native", "Ready")?;
     story::only_savepoints(sandbox, &[&native]).await?;
 
     let name = job.metadata.name.as_deref().unwrap_or_default();

@@ -28,6 +28,7 @@ pub async fn first_start(sandbox: &Sandbox, job: &Job) -> Result<FlinkJobUpgrade
     objects_are_as_they_must_be(sandbox, &job.name).await?;
     pods_are_restricted(sandbox).await?;
     columns_tell_the_story(sandbox, &job.name).await?;
+    wait::kubectl(&sandbox.env, &sandbox.namespace, "fju/orders", "Ready")?;
 
     // A job at rest causes no writes: not while a thousand records and two checkpoints go by.
     let version = async || anyhow::Ok(sandbox.jobs().get(&job.name).await?.metadata.resource_version);
@@ -132,6 +133,7 @@ pub async fn not_implemented_is_said(sandbox: &Sandbox, version: Version) -> Res
     sandbox.apply(&job).await?;
     let stalled = wait::stalled(&sandbox.jobs(), &job.name, story::SOON).await?;
     ensure!(stalled.reason == "NotImplemented", "{stalled:?}");
+    wait::kubectl(&sandbox.env, &sandbox.namespace, "fju/orders", "Stalled")?;
     ensure!(stalled.message.contains("upgrade.windows"), "{stalled:?}");
     let objects = story::objects(sandbox, &job.name, None).await?;
     ensure!(objects.is_empty(), "objects were made: {:?}", objects.iter().map(|object| &object.0).collect::<Vec<_>>());

@@ -19,6 +19,7 @@ pub async fn suspended(sandbox: &Sandbox, version: Version) -> Result<()> {
     let job = Job::counting(&sandbox.env, "orders", version).set("/spec/deletion/job", json!("Drain"));
     let first = story::started(sandbox, &job).await?;
     let rests = sandbox.apply_ready(&job.clone().set("/spec/job/state", json!("suspended")), story::UPGRADE).await?;
+    wait::kubectl(&sandbox.env, &sandbox.namespace, "fju/orders", "Ready")?;
     let snapshot = left(sandbox, &rests).await?;
     story::only_savepoints(sandbox, &[&snapshot]).await?;
     nothing_is_taken_of_it(sandbox, &snapshot).await?;
