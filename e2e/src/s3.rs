@@ -146,6 +146,20 @@ impl S3 {
         Ok(bytes)
     }
 
+    /// The address of an object by which anybody can read it for an hour.
+    #[must_use]
+    pub fn signed_url(&self, key: &str) -> String {
+        let (date, path) = (Utc::now(), format!("/{}/{key}", self.bucket));
+        let credential = encoded(&format!("{}/{}", self.access_key, scope(date)));
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={credential}&X-Amz-Date={}&X-Amz-Expires=3600&\
+             X-Amz-SignedHeaders=host",
+            stamp(date)
+        );
+        let canonical = format!("GET\n{path}\n{query}\nhost:{}\n\nhost\nUNSIGNED-PAYLOAD", self.host());
+        format!("{}{path}?{query}&X-Amz-Signature={}", self.endpoint, self.signature(date, &canonical))
+    }
+
     /// The `authorization` header of a request.
     fn authorization(&self, request: &Signed<'_>) -> String {
         let Signed { method, date, host, path, query, body } = request;
@@ -154,18 +168,23 @@ impl S3 {
             "{method}\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{body}\nx-amz-date:{stamp}\n\n\
              host;x-amz-content-sha256;x-amz-date\n{body}"
         );
-        let day = date.format("%Y%m%d").to_string();
-        let scope = format!("{day}/{REGION}/s3/aws4_request");
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/{},SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature={}",
+            self.access_key,
+            scope(*date),
+            self.signature(*date, &canonical)
+        )
+    }
+
+    /// Of a request in its canonical form.
+    fn signature(&self, date: DateTime<Utc>, canonical: &str) -> String {
+        let (stamp, scope) = (stamp(date), scope(date));
         let to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{}", hex(&Sha256::digest(canonical.as_bytes())));
-        let mut key = hmac(format!("AWS4{}", self.secret_key).as_bytes(), day.as_bytes());
+        let mut key = hmac(format!("AWS4{}", self.secret_key).as_bytes(), day(date).as_bytes());
         for part in [REGION, "s3", "aws4_request"] {
             key = hmac(&key, part.as_bytes());
         }
-        format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope},SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature={}",
-            self.access_key,
-            hex(&hmac(&key, to_sign.as_bytes()))
-        )
+        hex(&hmac(&key, to_sign.as_bytes()))
     }
 }
 
@@ -183,6 +202,15 @@ struct Signed<'a> {
 
 fn stamp(date: DateTime<Utc>) -> String {
     date.format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+fn day(date: DateTime<Utc>) -> String {
+    date.format("%Y%m%d").to_string()
+}
+
+/// What a key signs for.
+fn scope(date: DateTime<Utc>) -> String {
+    format!("{}/{REGION}/s3/aws4_request", day(date))
 }
 
 /// HMAC-SHA256 (RFC 2104).

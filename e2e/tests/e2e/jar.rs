@@ -1,4 +1,4 @@
-//! A job whose jar is not in its image: it is fetched from the bucket, and one with other bytes does not run.
+//! A job whose jar is not in its image: it is fetched from the bucket, or by its address, and one with other bytes does not run.
 
 use anyhow::{Context as _, Result, ensure};
 use e2e::{
@@ -25,7 +25,7 @@ const JAR: &str = "/spec/job/jarURI";
 const SHA256: &str = "/spec/job/jarSHA256";
 
 /// A job with high availability by an account that the operator makes, from the image's jar to the same one in the
-/// bucket. Each wrong hash is refused with both hashes named.
+/// bucket, and on the web. Each wrong hash is refused with both hashes named.
 pub async fn from_s3(sandbox: &Sandbox, version: Version) -> Result<()> {
     sandbox.create_store(store::RIGHT).await?;
     let job = highly_available(&sandbox.env, version).unset("/spec/serviceAccount").never_empty();
@@ -54,9 +54,16 @@ pub async fn from_s3(sandbox: &Sandbox, version: Version) -> Result<()> {
     refused(sandbox, &before, UpgradeResult::Failed, "none.jar does not exist").await?;
 
     let now = sandbox.jobs().get(&job.name).await?;
-    let after = story::upgraded(sandbox, &now, &in_s3.set(SHA256, json!(hash))).await?;
+    let in_s3 = in_s3.set(SHA256, json!(hash));
+    let after = story::upgraded(sandbox, &now, &in_s3).await?;
     ensure!(hash_of(&after.job)? == hash, "{:?}", story::submission(&after.job)?);
-    story::handed_over(sandbox, &now, &after).await.map(drop)
+    story::handed_over(sandbox, &now, &after).await?;
+
+    // The hash says whose bytes come.
+    let on_the_web = in_s3.set(JAR, json!(sandbox.env.s3.signed_url(&key)));
+    let web = story::upgraded(sandbox, &after.job, &on_the_web).await?;
+    ensure!(hash_of(&web.job)? == hash, "{:?}", story::submission(&web.job)?);
+    story::handed_over(sandbox, &after.job, &web).await.map(drop)
 }
 
 fn hash_of(job: &FlinkJobUpgrade) -> Result<String> {
