@@ -103,7 +103,8 @@ async fn refused_by_flink_puts_the_old_job_back(sandbox: &Sandbox, job: &Job, be
 async fn two_jobs_put_the_old_one_back(sandbox: &Sandbox, job: &Job, before: &FlinkJobUpgrade) -> Result<()> {
     sandbox.apply(&job.clone().counting_with(200, &["--variant", "twice"])).await?;
     let stalled = wait::stalled(&sandbox.jobs(), "orders", story::UPGRADE).await?;
-    ensure!(stalled.message.contains("more than one execute()"), "{stalled:?}");
+    // 1.20: "more than one execute() or executeAsync() call"; 2.3: "more than 1 streaming jobs".
+    ensure!(stalled.message.contains("Cannot have more than"), "{stalled:?}");
     let now = sandbox.jobs().get("orders").await?;
     ensure!(story::revision(&now)? == story::revision(before)?, "{}", wait::describe(&now));
     ensure!(story::newest(&now)?.result == UpgradeResult::RolledBack, "{}", wait::describe(&now));
