@@ -132,6 +132,8 @@ fn upgrade() -> Vec<Case> {
         resource's own";
     let moved = "a job cannot be moved between a cluster of its own (image) and flinkCluster: create another \
         FlinkJobUpgrade with job.restoreFrom.fromJob";
+    let elsewhere = "flinkCluster.service cannot be changed: a job's state moves to another cluster by another \
+        FlinkJobUpgrade with job.restoreFrom";
     vec![
         on(
             FJU,
@@ -152,6 +154,7 @@ fn upgrade() -> Vec<Case> {
         spec(FJU, "spec", json!({}), json!({"flinkCluster": {"service": "rest"}}), one),
         update(FJU, "spec", json!({}), cluster.clone(), moved),
         update(FJU, "spec", cluster.clone(), json!({}), moved),
+        update(FJU, "spec", cluster.clone(), in_cluster(json!({"flinkCluster": {"service": "other"}})), elsewhere),
         spec(
             FJU,
             "spec",

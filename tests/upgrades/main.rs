@@ -27,6 +27,7 @@ mod operator;
 mod preflight;
 mod restore_modes;
 mod scenarios;
+mod session;
 mod sweep;
 mod truth;
 mod world;
@@ -154,6 +155,17 @@ scenarios! {
     task_manager_evicted,
     task_managers_scaled_to_zero,
     template_edited;
+    session:
+    a_full_session_cluster,
+    a_jar_that_is_lost,
+    cancelled_on_a_session_cluster,
+    deleted_on_a_session_cluster,
+    its_session_cluster_killed,
+    on_a_session_cluster,
+    put_back_on_a_session_cluster,
+    refused_beforehand_on_a_session_cluster,
+    suspended_and_resumed_on_a_session_cluster,
+    upgraded_on_a_session_cluster;
     restore_modes:
     claimed,
     claimed_and_named,

@@ -21,6 +21,7 @@ mod preflight;
 mod recovery;
 mod restore_modes;
 mod savepoint;
+mod session;
 mod silent;
 mod start;
 mod store;

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
@@ -14,7 +12,7 @@ use kube::{Api, ResourceExt};
 use super::{JobManager, not_ready, reasons_against};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels};
-use crate::flink::{self, JobId, JobOverview, config};
+use crate::flink::{self, JobId, JobOverview, config, credentials};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -67,7 +65,8 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
         );
         return Ok(Found::Blocked(Reason::InvalidSpec, message));
     };
-    let by_name = JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, authorization };
+    let by_name =
+        JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, pod: None, authorization };
     let slices: Api<EndpointSlice> = Api::namespaced(ctx.client.clone(), namespace);
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
     let slices = match within("list EndpointSlices", slices.list(&of_service)).await {
@@ -94,6 +93,7 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
         (Some(instance), Some(address)) => JobManager {
             url: format!("http://{}", SocketAddr::new(address, port)),
             instance: Some(instance),
+            pod: pod.as_ref().map(ResourceExt::name_any),
             ..by_name
         },
         _ => by_name,
@@ -151,26 +151,12 @@ async fn authorization(
         )));
     }
     let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-    Ok(header(&data).ok_or_else(|| {
+    Ok(credentials::header(&data).ok_or_else(|| {
         format!(
             "spec.flinkCluster.authSecretRef.name: Secret {name} must hold username and password, or token, as plain \
              text without a line break"
         )
     }))
-}
-
-fn header(data: &BTreeMap<String, Vec<u8>>) -> Option<HeaderValue> {
-    let text = |key: &str| data.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let value = match (text("token"), text("username"), text("password")) {
-        (Some(token), _, _) => format!("Bearer {token}"),
-        (None, Some(user), Some(password)) => {
-            format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
-        }
-        _ => return None,
-    };
-    let mut header = HeaderValue::from_str(&value).ok()?;
-    header.set_sensitive(true);
-    Some(header)
 }
 
 /// The job as it is, for a savepoint that is about to be taken.
@@ -216,6 +202,7 @@ pub async fn job(
     let submitted = Submitted {
         turn: queue(ctx, savepoint, cluster, &job.id).await?,
         revision: None,
+        flink_cluster: None,
         job_id: job.id.clone(),
         savepoint_directory,
         flink_version: overview.flink_version,
