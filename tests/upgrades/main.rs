@@ -158,6 +158,7 @@ scenarios! {
     session:
     a_full_session_cluster,
     a_jar_that_is_lost,
+    a_savepoint_past_its_lock,
     cancelled_on_a_session_cluster,
     deleted_on_a_session_cluster,
     its_session_cluster_killed,

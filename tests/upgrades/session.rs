@@ -6,7 +6,7 @@ use fakes::flink::{JobScript, Run};
 use flink_savepoint_operator::api::UpgradeResult::{self, Failed, RolledBack, Succeeded, Superseded, Suspended};
 use flink_savepoint_operator::api::annotations::FENCED;
 use flink_savepoint_operator::api::condition::{self, types};
-use flink_savepoint_operator::api::{JobPhase, UpgradeStep};
+use flink_savepoint_operator::api::{FlinkSavepoint, JobPhase, UpgradeStep};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::common::{self, BUCKET, NAMESPACE};
 use crate::images;
 use crate::scenarios::{RUNS, TIMEOUT, job};
 use crate::sweep::{Act, End, Scenario, When};
-use crate::world::World;
+use crate::world::{SAVEPOINTS, World};
 
 /// The session cluster's Service.
 pub const SERVICE: &str = "flink";
@@ -228,6 +228,24 @@ pub fn a_jar_that_is_lost() -> Scenario {
     it.begin = unasked;
     it.end.ready = Some((false, "SubmitFailed"));
     it
+}
+
+/// Whoever names its job by the session cluster would pass its lock by.
+pub fn a_savepoint_past_its_lock() -> Scenario {
+    let take: Act = |w| {
+        async move {
+            let spec = json!({"flinkCluster": {"service": SERVICE, "jobId": w.active_job()}, "then": "Stop"});
+            let object = json!({"metadata": {"name": "past"}, "spec": spec});
+            common::create(&w.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), object).await;
+        }
+        .boxed()
+    };
+    let refused = When::Is(|w| {
+        let past = w.object::<FlinkSavepoint>(SAVEPOINTS, "past").and_then(|past| past.status).unwrap_or_default();
+        condition::find(&past.conditions, types::STALLED).is_some_and(|c| c.message.contains("spec.jobRef"))
+    });
+    let give_up: Act = |w| async move { w.remove("savepoints.dev/v1alpha1", "FlinkSavepoint", "past").await }.boxed();
+    told(vec![(RUNS, take), (refused, give_up)], &[(1, Succeeded)], 0)
 }
 
 fn gone(delete: Act, whole: usize) -> Scenario {

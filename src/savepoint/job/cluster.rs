@@ -11,7 +11,9 @@ use kube::{Api, ResourceExt};
 
 use super::{JobManager, not_ready, reasons_against};
 use crate::api::condition::{self, Reason, types};
-use crate::api::{FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels};
+use crate::api::{
+    FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels,
+};
 use crate::flink::{self, JobId, JobOverview, config, credentials};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
@@ -47,7 +49,7 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
     if let Some(job) = service.labels().get(labels::JOB) {
         let message = format!(
             "spec.flinkCluster.service: Service {name} belongs to the FlinkJobUpgrade {job}, whose lock would be passed \
-             by; name it by spec.jobRef"
+             by: its savepoints are taken by spec.jobRef, and no other job may run there"
         );
         return Ok(Found::Blocked(Reason::InvalidSpec, message));
     }
@@ -185,6 +187,14 @@ pub async fn job(
         Ok(job) => job,
         Err(other) => return Ok((other, None)),
     };
+    if let Some(name) = managed_by(ctx, &namespace, &job.id).await? {
+        let message = format!(
+            "spec.flinkCluster: job {} is that of the FlinkJobUpgrade {name}, whose lock would be passed by; name it by \
+             spec.jobRef",
+            job.id
+        );
+        return Ok((Job::Blocked { reason: Reason::InvalidSpec, message }, None));
+    }
     if savepoint.spec.then() != Then::Continue
         && let Err(kind) = high_availability(&configuration)
     {
@@ -212,6 +222,19 @@ pub async fn job(
         harmed,
     };
     Ok((Job::Submitted(Box::new(submitted)), Some(job_manager)))
+}
+
+/// The FlinkJobUpgrade that runs a job on a session cluster.
+async fn managed_by(ctx: &Context, namespace: &str, job: &JobId) -> Result<Option<String>, Error> {
+    let api: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), namespace);
+    let all = within("list FlinkJobUpgrades", api.list(&ListParams::default())).await?.items;
+    let runs = |upgrade: &&FlinkJobUpgrade| {
+        let status = upgrade.status.as_ref();
+        let active = status.and_then(|s| s.active.as_ref()).map(|active| &active.submission);
+        let next = status.and_then(|s| s.upgrade.as_ref()?.submission.as_ref());
+        upgrade.spec.flink_cluster.is_some() && active.into_iter().chain(next).any(|s| s.job_id == job.as_str())
+    };
+    Ok(all.iter().find(runs).map(ResourceExt::name_any))
 }
 
 /// The one job that the spec means.

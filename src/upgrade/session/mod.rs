@@ -88,7 +88,12 @@ fn stalled(o: &Observed, draft: &mut FlinkJobUpgradeStatus, reason: Reason, mess
 /// What a new revision still lacks before the old job may be stopped, and what brings it.
 #[must_use]
 pub fn lacks(o: &Observed, upgrade: &UpgradeProgress) -> Option<(String, Option<Effect>)> {
-    if let Cluster::Down(why) = o.revisions.get(&upgrade.to).map(|r| &r.cluster)? {
+    let silent = match o.revisions.get(&upgrade.to).map(|r| &r.cluster) {
+        Some(Cluster::Up(_)) => o.session.as_ref()?.configuration.is_none().then_some("its configuration is not known"),
+        Some(Cluster::Down(why)) => Some(why.as_str()),
+        Some(Cluster::NotAsked) | None => Some("it was not asked yet"),
+    };
+    if let Some(why) = silent {
         return Some((format!("the session cluster's JobManager gives no answer: {why}"), None));
     }
     if let Some(missing) = missing_slots(o, upgrade) {
