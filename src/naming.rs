@@ -223,6 +223,19 @@ pub fn trigger_id(owner_uid: &str, attempt: impl Into<i64>) -> String {
     id(&["trigger", owner_uid, &attempt.into().to_string()])
 }
 
+/// What the file names of a job's jars on a session cluster begin with: `fju-<uid>-`.
+#[must_use]
+pub fn session_jars(owner_uid: &str) -> String {
+    format!("fju-{owner_uid}-")
+}
+
+/// What the file name of a revision's jar on a session cluster begins with: `fju-<uid>-<revision>-`. The SHA-256 of the
+/// jar and `.jar` follow.
+#[must_use]
+pub fn session_jar(owner_uid: &str, revision: i64) -> String {
+    format!("{}{revision}-", session_jars(owner_uid))
+}
+
 /// The directory that one attempt of a FlinkSavepoint has for itself: `<target>/<namespace>/<name>-<uid8>/<attempt>`,
 /// in which `uid8` is the first eight characters of its UID.
 #[must_use]

@@ -122,6 +122,11 @@ impl World for RealFlink {
         answer.map(|(status, body)| Answer { status, body }).map_err(|_| NoAnswer)
     }
 
+    async fn upload(&self, name: &str, content: &str) -> Result<Answer, NoAnswer> {
+        let answer = self.cluster.flink.upload(name, content).await;
+        answer.map(|(status, body)| Answer { status, body }).map_err(|_| NoAnswer)
+    }
+
     async fn start_job(&self, wish: &JobWish) -> Result<String> {
         // The record volume is that of all clusters of the test.
         let records = self.unique(&self.cluster.name);

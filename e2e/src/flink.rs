@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use fakes::conformance::flink::multipart;
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use reqwest::Method;
@@ -87,6 +88,18 @@ impl Flink {
         let status = answer.status().as_u16();
         let text = answer.text().await?;
         Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// Uploads a file by this name as a jar: the status code and the body.
+    ///
+    /// # Errors
+    /// Nobody answers.
+    pub async fn upload(&self, name: &str, content: &str) -> Result<(u16, Value)> {
+        let (boundary, body) = multipart(name, content);
+        let request = self.http.post(format!("{}/jars/upload", self.base)).timeout(ANSWERS).body(body);
+        let answer = request.header("Content-Type", format!("multipart/form-data; boundary={boundary}")).send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.json().await?))
     }
 
     /// Id and state of every job that this JobManager knows, the throw-away one of the warm-up included.

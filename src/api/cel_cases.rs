@@ -130,8 +130,13 @@ fn upgrade() -> Vec<Case> {
         taskManager belong to image: an existing cluster (flinkCluster) brings its own pods";
     let own_job = "flinkCluster.jobId and flinkCluster.jobName cannot be chosen here: the job that runs is this \
         resource's own";
+    let stay = "upgrade.strategy Recreate replaces TaskManagers, and those of an existing cluster (flinkCluster) stay: \
+        leave it out";
+    let recreates = json!({"upgrade": {"strategy": "Recreate"}});
     let moved = "a job cannot be moved between a cluster of its own (image) and flinkCluster: create another \
         FlinkJobUpgrade with job.restoreFrom.fromJob";
+    let elsewhere = "flinkCluster.service cannot be changed: a job's state moves to another cluster by another \
+        FlinkJobUpgrade with job.restoreFrom";
     vec![
         on(
             FJU,
@@ -152,6 +157,7 @@ fn upgrade() -> Vec<Case> {
         spec(FJU, "spec", json!({}), json!({"flinkCluster": {"service": "rest"}}), one),
         update(FJU, "spec", json!({}), cluster.clone(), moved),
         update(FJU, "spec", cluster.clone(), json!({}), moved),
+        update(FJU, "spec", cluster.clone(), in_cluster(json!({"flinkCluster": {"service": "other"}})), elsewhere),
         spec(
             FJU,
             "spec",
@@ -167,6 +173,7 @@ fn upgrade() -> Vec<Case> {
         spec(FJU, "spec", json!({"jobManager": {}}), in_cluster(json!({"jobManager": {}})), pods),
         spec(FJU, "spec", json!({"taskManager": {}}), in_cluster(json!({"taskManager": {}})), pods),
         spec(FJU, "spec", cluster.clone(), in_cluster(json!({"flinkCluster": {"jobName": "a"}})), own_job),
+        spec(FJU, "spec", recreates.clone(), in_cluster(recreates), stay),
     ]
 }
 

@@ -89,6 +89,10 @@ mod shown_by {
     pub(super) const SUSPEND: &str = "suspended";
     /// The end of a resource, in each way.
     pub(super) const DELETE_DRAINS: &str = "deleted_with_a_drain";
+    /// A job on a session cluster.
+    pub(super) const SESSION: &str = "upgraded_on_a_session_cluster";
+    /// What its pod is made of.
+    pub(super) const CARRIER: &str = "a_carrier_fetches_and_uploads";
     /// A store that is probed, with the right key and all wrong ones.
     pub(super) const STORE: &str = "stores";
     /// A snapshot that exists, by its directory or its `_metadata`.
@@ -114,10 +118,10 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, BY_HAND, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DROP,
-    FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, RECREATE, REGISTERED,
-    RENDER, REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SOURCE, START, STORE, STORE_REF, SUSPEND, TIMEOUT,
-    VERIFICATION,
+    ATTEMPTS, BY_HAND, CARRIER, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY,
+    DROP, FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, RECREATE,
+    REGISTERED, RENDER, REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SESSION, SOURCE, START, STORE, STORE_REF,
+    SUSPEND, TIMEOUT, VERIFICATION,
 };
 
 /// The fields that this version acts upon.
@@ -128,6 +132,9 @@ pub const USED: &[Used] = &[
     only("fju.spec.imagePullPolicy", &["Always", "IfNotPresent", "Never"], RENDER),
     used("fju.spec.imagePullSecrets[].name", RENDER),
     used("fju.spec.serviceAccount", RENDER),
+    used("fju.spec.flinkCluster.service", SESSION),
+    used("fju.spec.flinkCluster.port", CARRIER),
+    used("fju.spec.flinkCluster.authSecretRef.name", CARRIER),
     used("fju.spec.flinkConfiguration", CONFIGURATION),
     used("fju.spec.logConfiguration", RENDER),
     used("fju.spec.podTemplate", RENDER),
@@ -198,11 +205,8 @@ pub const USED: &[Used] = &[
 
 /// The fields, and the values of used fields, that this version does not act upon.
 pub const NOT_YET: &[&str] = &[
-    "fju.spec.flinkCluster.service",
-    "fju.spec.flinkCluster.port",
     "fju.spec.flinkCluster.tls.secretRef.name",
     "fju.spec.flinkCluster.tls.serverName",
-    "fju.spec.flinkCluster.authSecretRef.name",
     "fju.spec.flinkCluster.jobId",
     "fju.spec.flinkCluster.jobName",
     "fju.spec.job.jarURI=gs://",

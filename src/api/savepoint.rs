@@ -449,12 +449,43 @@ pub struct SavepointSource {
     /// Revision of the job that it was taken of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
+    /// The session cluster that the job of a FlinkJobUpgrade runs on, if it has none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flink_cluster: Option<SourceCluster>,
     /// ID of the upgrade that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<String>,
     /// Snapshot that the job itself had been restored from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+}
+
+/// The session cluster that a job runs on, as its FlinkJobUpgrade names it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceCluster {
+    /// Name of the Service of the JobManager's REST endpoint.
+    pub service: String,
+    /// Port of that Service. Left out: 8081.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    /// Secret with the credentials for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_secret_ref: Option<LocalRef>,
+}
+
+impl From<FlinkClusterRef> for SourceCluster {
+    fn from(cluster: FlinkClusterRef) -> Self {
+        let FlinkClusterRef { service, port, auth_secret_ref, .. } = cluster;
+        Self { service, port, auth_secret_ref }
+    }
+}
+
+impl From<SourceCluster> for FlinkClusterRef {
+    fn from(cluster: SourceCluster) -> Self {
+        let SourceCluster { service, port, auth_secret_ref } = cluster;
+        Self { service, port, auth_secret_ref, ..Self::default() }
+    }
 }
 
 /// A reason why a snapshot may not be deleted yet.

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use http::HeaderValue;
 
 use super::snapshot;
 use super::snapshot::output::complain;
 use super::snapshot::places::{Keys, Reach};
-use crate::jar::{self, Retry, Source};
+use crate::flink::credentials::{self, PASSWORD, TOKEN, USERNAME};
+use crate::jar::{self, Retry, Source, Target};
 use crate::naming;
 use crate::runtime::error::chain;
 
@@ -25,7 +27,8 @@ pub enum Command {
 /// The flags of `jar fetch`. Keys come from the environment only: flags can be read in the list of processes.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Keys for S3 are taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; \
-                        without them requests are not signed.")]
+                        without them requests are not signed. Credentials for the JobManager are \
+                        taken from FLINK_REST_TOKEN, or FLINK_REST_USERNAME and FLINK_REST_PASSWORD.")]
 pub struct Fetch {
     /// The jar: s3://…, https://… or http://…
     pub uri: String,
@@ -44,6 +47,12 @@ pub struct Fetch {
     /// A further jar of this machine that is copied there as helper.jar
     #[arg(long, value_name = "FILE")]
     pub helper: Option<PathBuf>,
+    /// The REST API of a session cluster's JobManager that the jar is uploaded to, as well
+    #[arg(long, value_name = "URL", requires = "upload_as")]
+    pub upload_to: Option<String>,
+    /// What the name of the uploaded file begins with; its SHA-256 and .jar follow
+    #[arg(long, value_name = "PREFIX", requires = "upload_to")]
+    pub upload_as: Option<String>,
     /// The file that the jar's SHA-256 is written to
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     pub result: PathBuf,
@@ -54,6 +63,8 @@ pub struct Fetch {
 enum Error {
     #[error(transparent)]
     Jar(#[from] jar::Error),
+    #[error(transparent)]
+    Upload(#[from] jar::UploadError),
     #[error(transparent)]
     Reach(#[from] snapshot::Error),
     #[error("{uri}: is of a scheme that jars are not fetched by: use s3://, https:// or http://")]
@@ -89,7 +100,20 @@ async fn fetch(options: &Fetch, retry: Retry) -> Result<(), Error> {
     }
     let jar = options.into.join(naming::JOB_JAR);
     let hash = jar::fetch(&source(options)?, &jar, options.sha256.as_deref(), retry).await?;
+    if let (Some(to), Some(prefix)) = (&options.upload_to, &options.upload_as) {
+        // Who sees the hash in the pod's status knows that it is there.
+        let name = format!("{prefix}{hash}.jar");
+        jar::upload(&jar, &Target { url: to.clone(), name, authorization: authorization() }, retry).await?;
+    }
     fs::write(&options.result, hash).map_err(io(&options.result))
+}
+
+/// The header with the credentials of the environment, if there are any.
+fn authorization() -> Option<HeaderValue> {
+    let keys = [("FLINK_REST_TOKEN", TOKEN), ("FLINK_REST_USERNAME", USERNAME), ("FLINK_REST_PASSWORD", PASSWORD)];
+    let given =
+        keys.into_iter().filter_map(|(name, key)| Some((key.to_owned(), std::env::var(name).ok()?.into_bytes())));
+    credentials::header(&given.collect())
 }
 
 fn source(options: &Fetch) -> Result<Source, Error> {

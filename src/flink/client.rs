@@ -14,7 +14,7 @@ use super::error::Error;
 use super::id::{JobId, TriggerId};
 use super::model::{
     CheckpointOperation, Checkpoints, CheckpointsConfig, ExceptionEntry, Job, JobOverview, JobState, Overview,
-    SavepointOperation,
+    SavepointOperation, UploadedJar,
 };
 use super::request::{PlanRequest, RunRequest, SavepointRequest, StopRequest};
 use super::transport::{Http, Transport, Undelivered};
@@ -221,6 +221,28 @@ impl Client {
         } else {
             Err(answer::unexpected(&call.name(), format!("asked for job id {}, got {jobid}", request.job_id)))
         }
+    }
+
+    /// The jars that were uploaded to this JobManager, or lie in its upload directory.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn jars(&self) -> Result<Vec<UploadedJar>, Error> {
+        #[derive(Deserialize)]
+        struct Jars {
+            files: Vec<UploadedJar>,
+        }
+        self.get("/jars", About::Cluster).await.map(|j: Jars| j.files)
+    }
+
+    /// Deletes an uploaded jar; jobs that were submitted from it run on. One that is not there is a 400
+    /// ([`Error::Refused`]).
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn delete_jar(&self, jar_id: &str) -> Result<(), Error> {
+        let call = Call::new(Method::DELETE, format!("/jars/{}", escaped(jar_id)), About::Cluster, TRIGGER_TIMEOUT);
+        self.send(&call, None).await.map(drop)
     }
 
     /// The name of the job that a jar's program would submit; nothing is submitted. Like [`Client::run_jar`] never two at

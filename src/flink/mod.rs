@@ -8,6 +8,7 @@ mod ask;
 pub mod cause;
 pub mod client;
 pub mod config;
+pub mod credentials;
 pub mod error;
 pub mod id;
 pub mod location;
@@ -23,7 +24,7 @@ pub use id::{InvalidId, JobId, TriggerId};
 pub use model::{
     Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, CheckpointsConfig,
     ExceptionEntry, Externalization, Job, JobOverview, JobState, LatestCheckpoints, Overview, RestoredCheckpoint,
-    SavepointOperation, TaskCounts, TaskState, Vertex,
+    SavepointOperation, TaskCounts, TaskState, UploadedJar, Vertex,
 };
 pub use request::{ClaimMode, PlanRequest, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
 pub use transport::Transport;

@@ -22,6 +22,19 @@ pub struct Overview {
     pub flink_version: Option<String>,
 }
 
+/// A jar in the JobManager's upload directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct UploadedJar {
+    /// By which it is run: `<uuid>_<name>`.
+    pub id: String,
+    /// The name of the file that was uploaded.
+    #[serde(default)]
+    pub name: String,
+    /// When it came, in milliseconds since the epoch.
+    #[serde(default)]
+    pub uploaded: i64,
+}
+
 /// A job's state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

@@ -1,10 +1,12 @@
 //! A job's jar, fetched from where it lies into Flink's upload directory: what the init container of a JobManager does
-//! that runs the operator's own image.
+//! that runs the operator's own image; for a job on a session cluster it is uploaded there, as well.
 
 mod fetch;
+mod upload;
 mod web;
 
 pub use fetch::{Retry, Source, fetch};
+pub use upload::{Error as UploadError, Target, upload};
 
 use std::io;
 use std::path::PathBuf;

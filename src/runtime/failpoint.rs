@@ -65,6 +65,8 @@ pub const NAMES: &[&str] = &[
     "upgrade.cancel.after",
     "upgrade.trigger-checkpoint.before",
     "upgrade.trigger-checkpoint.after",
+    "upgrade.delete-jars.before",
+    "upgrade.delete-jars.after",
     "upgrade.delete-ha-config-maps.before",
     "upgrade.delete-ha-config-maps.after",
     "upgrade.remove-ha-storage.before",

@@ -6,7 +6,7 @@ mod attempt;
 mod deletion;
 mod follow;
 mod format;
-mod job;
+pub mod job;
 mod observe;
 mod observed;
 mod overdue;

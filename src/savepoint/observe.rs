@@ -7,7 +7,8 @@ use super::attempt::Asked;
 use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use crate::api::{
-    FlinkJobUpgrade, FlinkSavepoint, Ownership, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
+    FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, Ownership, SavepointAttempt, SavepointPhase, Then, Verification,
+    coverage,
 };
 use crate::flink::JobId;
 use crate::reconcile::{Error, within};
@@ -158,11 +159,15 @@ async fn job_manager(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Locate
     let namespace = savepoint.namespace().unwrap_or_default();
     let revision = savepoint.status.as_ref().and_then(|s| s.source.as_ref()?.revision);
     Ok(match (&savepoint.spec.job_ref, &savepoint.spec.flink_cluster, revision) {
-        (Some(job), _, Some(revision)) => match upgrade::job_manager(ctx, &namespace, &job.name, revision).await? {
-            upgrade::Found::Here(found) => Located::Here(found),
-            upgrade::Found::NotRunning => Located::NotNow("its JobManager's pod is not running".to_owned()),
-            upgrade::Found::Removed => Located::Removed,
-        },
+        (Some(job), _, Some(revision)) => {
+            let session = savepoint.status.as_ref().and_then(|s| s.source.as_ref()?.flink_cluster.clone());
+            let session = session.map(FlinkClusterRef::from);
+            match upgrade::of_job(ctx, &namespace, &job.name, session.as_ref(), revision).await? {
+                upgrade::Found::Here(found) => Located::Here(found),
+                upgrade::Found::NotRunning(why) => Located::NotNow(why),
+                upgrade::Found::Removed => Located::Removed,
+            }
+        }
         (None, Some(cluster), _) => match cluster::job_manager(ctx, &namespace, cluster).await? {
             cluster::Found::Here(found) => Located::Here(found),
             cluster::Found::NotNow(why) | cluster::Found::Blocked(_, why) => Located::NotNow(why),

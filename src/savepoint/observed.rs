@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::format::Setting;
 use super::job::JobManager;
 use crate::api::condition::Reason;
-use crate::api::{FlinkSavepoint, Operation, Ownership};
+use crate::api::{FlinkClusterRef, FlinkSavepoint, Operation, Ownership};
 use crate::flink::{Cause, JobId, JobState};
 use crate::store::check::{Check, Failure};
 
@@ -73,6 +73,8 @@ pub struct Submitted {
     pub turn: Turn,
     /// The revision that runs, of a FlinkJobUpgrade.
     pub revision: Option<i64>,
+    /// The session cluster that it runs on, if it has none of its own.
+    pub flink_cluster: Option<FlinkClusterRef>,
     /// Flink's id of the job.
     pub job_id: JobId,
     /// The job's own savepoint directory, if one is configured.

@@ -52,6 +52,7 @@ pub fn job() -> Submitted {
     Submitted {
         turn: locked_by("daily", Some(UID)),
         revision: Some(3),
+        flink_cluster: None,
         job_id: JobId::new(JOB_ID).unwrap(),
         savepoint_directory: Some("s3://bucket/savepoints".to_owned()),
         flink_version: Some("1.20.0".to_owned()),
@@ -73,7 +74,12 @@ pub fn locked_by(name: &str, uid: Option<&str>) -> Turn {
 }
 
 pub fn process(instance: &str) -> JobManager {
-    JobManager { url: "http://10.1.2.3:8081".to_owned(), instance: Some(instance.to_owned()), authorization: None }
+    JobManager {
+        url: "http://10.1.2.3:8081".to_owned(),
+        instance: Some(instance.to_owned()),
+        pod: None,
+        authorization: None,
+    }
 }
 
 pub fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Observed {

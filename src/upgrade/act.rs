@@ -14,9 +14,9 @@ use super::jar::Fetching;
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::preflight::judge::Said;
-use super::{account, drift, heal, high_availability, status, workload};
+use super::{account, drift, heal, high_availability, session, status, workload};
 use crate::api::{FlinkSavepoint, labels};
-use crate::flink::{self, CheckpointOperation, JobId};
+use crate::flink::{self, CheckpointOperation, JobId, RunRequest};
 use crate::naming;
 use crate::reconcile::{Error, must_lead, set_finalizer, within};
 use crate::runtime::Context;
@@ -84,7 +84,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             Ok(Outcome::Done)
         }
         Effect::Preflight(number, request) => {
-            match jobmanager(ctx, o, number).plan_name(naming::HELPER_JAR, &request).await {
+            match caller_of_main(ctx, o, number).plan_name(naming::HELPER_JAR, &request).await {
                 Ok(name) => Ok(Outcome::Said(Said::read(&name))),
                 Err(flink::Error::Refused { cause, .. }) => Ok(Outcome::Said(Said::refused(&cause))),
                 Err(e) => Err(e.into()),
@@ -99,14 +99,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             }
             Ok(Outcome::Done)
         }
-        Effect::Submit(number, request) => {
-            must_lead(ctx)?;
-            match jobmanager(ctx, o, number).run_jar(naming::JOB_JAR, &request).await {
-                Ok(_) | Err(flink::Error::AlreadySubmitted { .. }) => Ok(Outcome::Done),
-                Err(flink::Error::Refused { cause, .. }) => Ok(Outcome::Refused(cause.to_string())),
-                Err(e) => Err(e.into()),
-            }
-        }
+        Effect::Submit(number, request) => submit(ctx, o, number, &request).await,
         Effect::Cancel(number, job) => {
             must_lead(ctx)?;
             jobmanager(ctx, o, number).cancel(&job).await?;
@@ -122,6 +115,10 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             heal::put_back(ctx, o, number).await?;
             Ok(Outcome::Done)
         }
+        Effect::DeleteJars(ids) => {
+            session::delete_jars(ctx, o, &ids).await?;
+            Ok(Outcome::Done)
+        }
         Effect::DeleteHaConfigMaps(number) => {
             let id = naming::revision_name(status::name(o), number);
             let params = ListParams::default().labels(&naming::high_availability_selector(&[id]));
@@ -132,6 +129,21 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             high_availability::remove_storage(ctx, o, number).await?;
             Ok(Outcome::Done)
         }
+    }
+}
+
+async fn submit(ctx: &Context, o: &Observed, number: i64, request: &RunRequest) -> Result<Outcome, Error> {
+    must_lead(ctx)?;
+    let jar = if o.session.is_some() {
+        let Some(jar) = session::jar(o, number) else { return Ok(Outcome::Done) };
+        jar.id.as_str()
+    } else {
+        naming::JOB_JAR
+    };
+    match jobmanager(ctx, o, number).run_jar(jar, request).await {
+        Ok(_) | Err(flink::Error::AlreadySubmitted { .. }) => Ok(Outcome::Done),
+        Err(flink::Error::Refused { cause, .. }) => Ok(Outcome::Refused(cause.to_string())),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -154,7 +166,16 @@ where
 /// The JobManager that this pass has asked. A plan has an effect on no other.
 fn jobmanager(ctx: &Context, o: &Observed, number: i64) -> flink::Client {
     let process = o.revisions.get(&number).and_then(|r| r.job_manager.as_ref());
-    ctx.flink.client(process.map_or("", |p| p.url.as_str()))
+    process.map_or_else(|| ctx.flink.client(""), |process| process.client(ctx))
+}
+
+/// The JobManager that calls `main()` for the preflight: never a session cluster's, whose other jobs would go with it.
+fn caller_of_main(ctx: &Context, o: &Observed, number: i64) -> flink::Client {
+    if o.session.is_none() {
+        return jobmanager(ctx, o, number);
+    }
+    let process = o.revisions.get(&number).and_then(|r| r.carrier.process.as_ref());
+    process.map_or_else(|| ctx.flink.client(""), |process| process.client(ctx))
 }
 
 async fn finalizer(ctx: &Context, o: &Observed, wanted: bool) -> Result<Outcome, Error> {
@@ -178,6 +199,7 @@ async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Erro
         // It is the operator's, not the revision's: put in when the object is created.
         helper_jar: &[],
         fetch,
+        carrier: o.session.as_ref().and_then(|session| session.carrier.as_ref()),
     };
     let rendered = workload::render(&revision, &o.upgrade.spec).map_err(unwritable)?;
     let record = workload::to_controller_revision(&rendered).map_err(unwritable)?;

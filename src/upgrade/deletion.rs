@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::observed::{JobFacts, Observed, Revision};
 use super::plan::{self, AT_REST, Decision, Effect, SLOW};
 use super::strategy::prewarm;
-use super::{child, high_availability, status, workload};
+use super::{child, high_availability, session, status, workload};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, DeletionJob, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, ObjectRef, Operation, OperationKind,
@@ -23,6 +23,8 @@ const SOON: Duration = Duration::from_secs(15);
 const CANCELS: Duration = Duration::from_secs(20);
 /// Pods may take so long beyond it. In a namespace that is being deleted all is over within a minute.
 const LEAVES: Duration = Duration::from_secs(40);
+/// What is said of jars that are deleted too late to see whether they are.
+const JARS: &str = "jars on the session cluster, unless it deletes them now";
 /// How often it is looked whether something has gone.
 const OFTEN: Duration = Duration::from_millis(200);
 
@@ -121,7 +123,13 @@ fn end_job(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
 fn unknown(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision, saves: bool) -> Option<Decision> {
     let revision = o.revisions.get(&active.revision);
     // Objects are deleted once nothing is to be asked of the job any more: by a process that died in the middle.
-    let begun = revision.is_none_or(|r| r.pods.is_empty() || r.objects < workload::OBJECTS);
+    let completed = own_savepoint(o, draft).and_then(|s| s.status.as_ref()?.phase) == Some(SavepointPhase::Completed);
+    let finished = draft.job_state.as_ref() == Some(&JobState::Finished.to_string());
+    let begun = if o.session.is_some() {
+        completed || finished
+    } else {
+        revision.is_none_or(|r| r.pods.is_empty() || r.objects < workload::OBJECTS)
+    };
     let returns = high_availability::returns_from(o, &active.submission);
     let forgotten = o.up(active.revision).is_some() && returns.is_none();
     let limit = if saves { limit(o) } else { limit(o).min(SOON) };
@@ -133,8 +141,6 @@ fn unknown(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         status::reconciling(o, draft, Reason::Deleting, &format!("the JobManager gives no answer: {why}"));
         return Some((None, Next::After(SLOW)));
     }
-    let completed = own_savepoint(o, draft).and_then(|s| s.status.as_ref()?.phase) == Some(SavepointPhase::Completed);
-    let finished = draft.job_state.as_ref() == Some(&JobState::Finished.to_string());
     if !begun && !completed && !finished && o.upgrade.spec.deletion_job() != DeletionJob::Cancel {
         let why = if forgotten { "does not know the job" } else { "gives no answer" };
         let kept = newest(active, None);
@@ -257,6 +263,29 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     (None, Next::After(Duration::from_millis(500)))
 }
 
+/// The jars on a session cluster. Nobody may have been there in time: then it is tried once.
+fn jars(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Option<Decision> {
+    let session = o.session.as_ref()?;
+    if let Some(effect) = session::surplus_jars(o, |_| false) {
+        let left = draft.deletion.as_ref().and_then(|d| d.left_behind.as_deref());
+        if late(o, draft) && left.is_some_and(|left| left.contains(JARS)) {
+            return None;
+        }
+        if late(o, draft) {
+            leave_behind(draft, JARS);
+        }
+        return Some((Some(effect), Next::After(OFTEN)));
+    }
+    // A cluster that is gone has taken them with it.
+    if session.jars.is_none() && draft.last_revision.is_some() {
+        if since(o, draft) <= limit(o).min(SOON) {
+            return Some((None, Next::After(SLOW)));
+        }
+        leave_behind(draft, "jars on the session cluster, which gives no answer");
+    }
+    None
+}
+
 /// Pods, objects, records, the stable Service, the pods' account; the finalizer last.
 fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     say(o, draft, "the revisions' objects are removed");
@@ -269,6 +298,9 @@ fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
             return (None, Next::After(Duration::from_millis(300)));
         }
         leave_behind(draft, &format!("pods that were told to go and do not: {}", pods.join(", ")));
+    }
+    if let Some(decision) = jars(o, draft) {
+        return decision;
     }
     // Under a living JobManager they are never touched.
     let mut maps = o.revisions.iter().filter(|(n, _)| !high_availability::config_maps(o, **n).is_empty());

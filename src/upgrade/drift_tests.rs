@@ -20,6 +20,7 @@ fn rendered() -> Rendered {
         color: "blue",
         helper_jar: &[],
         fetch: &Fetch { image: String::new(), endpoint: None, region: None, secret: None },
+        carrier: None,
     };
     workload::render(&revision, &spec).unwrap()
 }

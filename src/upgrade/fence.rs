@@ -11,6 +11,7 @@ use super::jobmanager;
 use super::observed::{Container, Observed, Pod};
 use super::plan::{Effect, FAST, LEAVING};
 use super::scope::{self, Scope};
+use super::session;
 use super::status;
 use crate::api::annotations::FENCED;
 use crate::api::condition::Reason;
@@ -55,6 +56,9 @@ pub fn is_lost(o: &Observed, submission: &Submission) -> bool {
 
 /// Whether the JobManager's process that a submission was sent to has certainly ended.
 fn process_is_gone(o: &Observed, submission: &Submission) -> bool {
+    if let Some(session) = &o.session {
+        return session::process_is_gone(session, submission);
+    }
     let Some((uid, restarts)) = submission.job_manager_instance.as_deref().and_then(jobmanager::parts) else {
         return false;
     };
@@ -85,6 +89,9 @@ pub fn in_place(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission
     }
     if let Some(decided) = by_its_own_word(o, upgrade, submission) {
         return decided;
+    }
+    if o.session.is_some() {
+        return session::fence(o, upgrade, submission);
     }
     if scope::of(&o.upgrade) != Scope::Whole {
         return Fence::Leaving(NOT_ALL_SEEN.to_owned());
@@ -121,11 +128,19 @@ pub fn keeping_checkpoints(o: &Observed, upgrade: &UpgradeProgress, submission: 
     }
     match by_its_own_word(o, upgrade, submission) {
         Some(Fence::Closed) => Fence::Closed,
+        // There are no pods that could go instead.
+        Some(Fence::Act(cancel, _)) if o.session.is_some() => {
+            session::cancel_keeping_checkpoints(o, submission, cancel)
+        }
+        Some(leaving) if o.session.is_some() => leaving,
         _ => by_pods(o, upgrade, submission),
     }
 }
 
 fn by_pods(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission) -> Fence {
+    if o.session.is_some() {
+        return session::fence(o, upgrade, submission);
+    }
     if scope::of(&o.upgrade) != Scope::Whole {
         return Fence::Leaving(NOT_ALL_SEEN.to_owned());
     }

@@ -11,6 +11,10 @@ use crate::naming;
 
 /// The jobs that live on a revision's cluster and are none of the resource's. `None`: its JobManager gives no answer.
 fn jobs(o: &Observed, revision: i64) -> Option<Vec<&JobId>> {
+    // A session cluster is everybody's.
+    if o.session.is_some() {
+        return None;
+    }
     let uid = status::uid(o);
     let submissions = o.upgrade.status.as_ref().and_then(|s| s.last_submission).unwrap_or_default();
     let warm_up = naming::warm_up_job_id(uid, revision);

@@ -108,6 +108,10 @@ pub enum Healing {
 
 /// Whether the objects of a revision are as they were made.
 pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, number: i64) -> Healing {
+    // A revision on a session cluster has objects for the time of an upgrade only.
+    if o.session.is_some() {
+        return Healing::Nothing;
+    }
     let revision = o.revisions.get(&number);
     let missing = workload::OBJECTS.saturating_sub(revision.map_or(0, |r| r.objects));
     let (what, effect) = match revision.and_then(|r| r.drift.first()) {

@@ -1,9 +1,12 @@
 //! Where a revision's JobManager is, and which process answers there.
 
+use http::HeaderValue;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::observed::Container;
+use crate::flink;
 use crate::naming;
+use crate::runtime::Context;
 
 /// A JobManager's process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,16 @@ pub struct Process {
     /// Base URL of its REST API, by the pod's own address: whoever answers there is this process, which a Service does
     /// not promise, and a node's proxy need not have heard of it yet.
     pub url: String,
+    /// What is sent with every request.
+    pub authorization: Option<HeaderValue>,
+}
+
+impl Process {
+    /// A client of it.
+    #[must_use]
+    pub fn client(&self, ctx: &Context) -> flink::Client {
+        ctx.flink.client(&self.url).authorized(self.authorization.clone())
+    }
 }
 
 /// The pod's UID and the container's restart count that an instance names.
@@ -68,7 +81,7 @@ pub fn process(pod: &Pod) -> Option<Process> {
     main.state.as_ref()?.running.as_ref()?;
     let ip: std::net::IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
     let url = format!("http://{}", std::net::SocketAddr::new(ip, naming::REST_PORT));
-    Some(Process { instance: format!("{uid}/{}", main.restart_count), url })
+    Some(Process { instance: format!("{uid}/{}", main.restart_count), url, authorization: None })
 }
 
 /// Why a pod does not start, in Kubernetes' own words: a container that waits for something that may never come, or

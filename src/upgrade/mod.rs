@@ -22,6 +22,7 @@ mod progress;
 mod recoverable;
 mod refusals;
 mod scope;
+mod session;
 mod snapshots;
 mod state_source;
 mod status;

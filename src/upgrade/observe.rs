@@ -17,7 +17,7 @@ use super::jobmanager::Process;
 use super::observed::{self, Cluster, Existing, JobFacts, Newest, Observed, Record, Restore, Retained, Revision, Up};
 use super::plan::FAST;
 use super::scope::{self, Scope};
-use super::{account, child, high_availability, jar, jobmanager, recoverable, refusals, snapshots, workload};
+use super::{account, child, high_availability, jar, jobmanager, recoverable, refusals, session, snapshots, workload};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, annotations, coverage, labels};
 use crate::flink::{self, CheckpointStatus, CheckpointsConfig, JobId};
 use crate::naming;
@@ -50,17 +50,35 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     )?;
     let Objects { mut revisions, stable_service } = objects;
     high_availability::add(ctx, &upgrade, &mut revisions).await?;
+    // After the pods: what one of them has uploaded is there by then.
+    let (session, session_pod) = session::find(ctx, &upgrade).await?.unzip();
+    if let Some(session) = &session {
+        session::lay_over(session, &mut revisions, scope::jobs_of_interest(&upgrade).into_keys());
+    }
+    let carrier = match scope::preflight_at(&upgrade).filter(|_| session.is_some()) {
+        Some(number) => {
+            let process = revisions.get(&number).and_then(|r| r.carrier.process.clone());
+            let what = Ask { slots: true, patient: false, failures: false };
+            Some((number, cluster(ctx, process, None, what).await))
+        }
+        None => None,
+    };
     let what = Ask {
         slots: scope::slots_matter(&upgrade),
         patient: scope::waits_for_tasks(&upgrade),
         failures: scope::failures_matter(&upgrade),
     };
     let asked = scope::jobs_of_interest(&upgrade).into_iter().filter_map(|(number, job)| {
-        let process = revisions.get(&number)?.job_manager.clone();
-        Some(async move { (number, cluster(ctx, process, job, what).await) })
+        let revision = revisions.get(&number)?;
+        // Of a session cluster it is said already why it has none.
+        let (process, known) = (revision.job_manager.clone(), matches!(revision.cluster, Cluster::NotAsked));
+        known.then_some(async move { (number, cluster(ctx, process, job, what).await) })
     });
     for (number, cluster) in join_all(asked).await {
         revisions.entry(number).or_default().cluster = cluster;
+    }
+    if let Some((number, cluster)) = carrier {
+        revisions.entry(number).or_default().carrier.cluster = cluster;
     }
     let checkpoints_config = checkpoints_config(ctx, &upgrade, &revisions).await;
     let not_yet = not_yet(&upgrade);
@@ -82,7 +100,9 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         jar: jar::Fetching::NotAsked,
         checkpoints_config,
         namespace_terminating: terminating,
+        session,
     };
+    session::add(ctx, &mut observed, session_pod.flatten()).await?;
     // After the pods and the job: what is the newest is certain only of a job that was fenced before.
     snapshots::add(ctx, &mut observed).await?;
     jar::add(ctx, &mut observed).await?;
@@ -302,12 +322,14 @@ async fn checkpoints_config(
     upgrade: &FlinkJobUpgrade,
     revisions: &BTreeMap<i64, Revision>,
 ) -> Option<CheckpointsConfig> {
-    let (number, job) = recoverable::matters(upgrade)?;
+    let cancelled = scope::cancelled_for_its_checkpoint(upgrade);
+    let ends = cancelled.is_some();
+    let (number, job) = recoverable::matters(upgrade).or(cancelled)?;
     let revision = revisions.get(&number)?;
     let Cluster::Up(up) = &revision.cluster else { return None };
-    let runs = up.job.as_ref().is_some_and(|known| known.id == job && known.all_tasks_running);
+    let runs = up.job.as_ref().is_some_and(|known| known.id == job && (known.all_tasks_running || ends));
     let process = revision.job_manager.as_ref().filter(|_| runs)?;
-    ctx.flink.client(&process.url).checkpoints_config(&job).await.ok()
+    process.client(ctx).checkpoints_config(&job).await.ok()
 }
 
 /// What a JobManager is asked for, its jobs aside.
@@ -322,7 +344,7 @@ struct Ask {
 
 async fn cluster(ctx: &Context, process: Option<Process>, job: Option<JobId>, ask: Ask) -> Cluster {
     let Some(process) = process else { return Cluster::Down("the JobManager's pod is not running".to_owned()) };
-    let flink = ctx.flink.client(&process.url);
+    let flink = process.client(ctx);
     let moment = if ask.patient { MOMENT } else { Duration::ZERO };
     let enough = |answer: &Result<Up, _>| !matches!(answer, Ok(up) if up.job.as_ref().is_some_and(starts));
     match flink::ask_until(moment, FAST, || up(&flink, &ctx.clock, job.as_ref(), ask), enough).await {

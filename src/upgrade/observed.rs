@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::jar::Fetching;
 use super::jobmanager::Process;
-use super::workload::Rendered;
+use super::workload::{Carrier, Rendered};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{CheckpointsConfig, JobId, JobState};
@@ -49,6 +49,49 @@ pub struct Observed {
     pub checkpoints_config: Option<CheckpointsConfig>,
     /// The namespace is being deleted: nothing can be created in it any more.
     pub namespace_terminating: bool,
+    /// The session cluster that the job runs on, if it has none of its own.
+    pub session: Option<Session>,
+}
+
+/// A session cluster.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    /// Its JobManager.
+    pub job_manager: SessionJobManager,
+    /// The jars of this resource that are there; `None`: it was not asked, or gave no answer.
+    pub jars: Option<Vec<SessionJar>>,
+    /// Its JobManager's configuration, where that matters.
+    pub configuration: Option<BTreeMap<String, String>>,
+    /// What the pod of a revision is made of that is about to be recorded.
+    pub carrier: Option<Carrier>,
+}
+
+/// Where a session cluster's JobManager is.
+#[derive(Debug, Clone)]
+pub enum SessionJobManager {
+    /// There.
+    Here(Process),
+    /// It can't be found now: why.
+    NotNow(String),
+    /// It can't be asked as the spec says: why, and the cure.
+    Blocked(Reason, String),
+}
+
+impl Default for SessionJobManager {
+    fn default() -> Self {
+        Self::NotNow("it was not looked for".to_owned())
+    }
+}
+
+/// A jar on a session cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionJar {
+    /// By which it is run.
+    pub id: String,
+    /// The revision that it is of.
+    pub revision: i64,
+    /// Its SHA-256.
+    pub sha256: String,
 }
 
 /// The newest retained checkpoint of one submission: the highest number below the submission's own directory.
@@ -143,14 +186,25 @@ pub struct Revision {
     pub pods: Vec<Pod>,
     /// Why Kubernetes makes no pods of its objects, while it starts.
     pub refusal: Option<String>,
-    /// Its JobManager's process, if it runs.
+    /// The process of the JobManager that has its job, if it runs: its own, or a session cluster's.
     pub job_manager: Option<Process>,
-    /// What its JobManager says.
+    /// What that JobManager says.
     pub cluster: Cluster,
     /// How many TaskManagers its Deployment is to have, where the objects are compared with the record.
     pub task_managers: Option<i32>,
+    /// On a session cluster: what the revision has of its own for the time of an upgrade.
+    pub carrier: CarrierPod,
     /// What Flink's high availability has of it, if it uses that.
     pub high_availability: Option<HighAvailability>,
+}
+
+/// The JobManager of a revision of a job on a session cluster, which calls `main()` for the preflight and has no job.
+#[derive(Debug, Clone, Default)]
+pub struct CarrierPod {
+    /// Its process, if it runs.
+    pub process: Option<Process>,
+    /// What it says, where that matters.
+    pub cluster: Cluster,
 }
 
 /// What Flink's high availability has of a revision in Kubernetes.
@@ -298,6 +352,18 @@ impl Observed {
     #[must_use]
     pub fn up(&self, revision: i64) -> Option<&Up> {
         match self.revisions.get(&revision).map(|r| &r.cluster) {
+            Some(Cluster::Up(up)) => Some(up),
+            _ => None,
+        }
+    }
+
+    /// The JobManager that calls the `main()` of a revision's job for the preflight, if it answered.
+    #[must_use]
+    pub fn preflight_at(&self, revision: i64) -> Option<&Up> {
+        if self.session.is_none() {
+            return self.up(revision);
+        }
+        match self.revisions.get(&revision).map(|r| &r.carrier.cluster) {
             Some(Cluster::Up(up)) => Some(up),
             _ => None,
         }

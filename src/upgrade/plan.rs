@@ -1,6 +1,5 @@
 //! Decides what a FlinkJobUpgrade needs next. Pure and total: no client, no clock of its own.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::heal::{self, Healing};
@@ -8,7 +7,7 @@ use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, foreign, high_availability, jar, scope, status, suspend};
+use super::{deletion, finish, foreign, high_availability, jar, scope, session, status, suspend};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -71,6 +70,8 @@ pub enum Effect {
     Cancel(i64, JobId),
     /// Ask this revision's JobManager for a checkpoint.
     TriggerCheckpoint(i64, JobId),
+    /// Delete these jars, by their ids, from the session cluster.
+    DeleteJars(Vec<String>),
     /// Delete the ConfigMaps of this revision's high availability, which has no process any more.
     DeleteHaConfigMaps(i64),
     /// Remove what this revision's high availability has in its storage.
@@ -102,6 +103,7 @@ impl Effect {
             Self::Submit(..) => "submit",
             Self::Cancel(..) => "cancel",
             Self::TriggerCheckpoint(..) => "trigger-checkpoint",
+            Self::DeleteJars(_) => "delete-jars",
             Self::DeleteHaConfigMaps(_) => "delete-ha-config-maps",
             Self::RemoveHaStorage(_) => "remove-ha-storage",
         }
@@ -133,6 +135,7 @@ impl Effect {
             Self::Submit(..) => ("upgrade.submit.before", "upgrade.submit.after"),
             Self::Cancel(..) => ("upgrade.cancel.before", "upgrade.cancel.after"),
             Self::TriggerCheckpoint(..) => ("upgrade.trigger-checkpoint.before", "upgrade.trigger-checkpoint.after"),
+            Self::DeleteJars(_) => ("upgrade.delete-jars.before", "upgrade.delete-jars.after"),
             Self::DeleteHaConfigMaps(_) => {
                 ("upgrade.delete-ha-config-maps.before", "upgrade.delete-ha-config-maps.after")
             }
@@ -451,15 +454,22 @@ pub fn begin(
 
 /// Removes what no revision in use needs any more, one thing a pass, and keeps the stable Service in place.
 pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> Option<Decision> {
+    let on_session_cluster = o.session.is_some();
     if let Some(active) = keep
+        && !on_session_cluster
         && o.stable_service != Some(active)
     {
         return Some((Some(Effect::PointService(active)), Next::Again));
     }
     let upgrading = draft.upgrade.as_ref();
     let in_use = |n: i64| keep == Some(n) || upgrading.is_some_and(|u| u.to == n || u.from == Some(n));
-    if let Some((n, _)) = o.revisions.iter().find(|(n, r)| !in_use(**n) && r.objects > 0) {
+    // Of a job on a session cluster no revision needs a pod once it runs.
+    let needs_pods = |n: i64| in_use(n) && !on_session_cluster;
+    if let Some((n, _)) = o.revisions.iter().find(|(n, r)| !needs_pods(**n) && r.objects > 0) {
         return Some((Some(Effect::DeleteObjects(*n)), Next::After(SLOW)));
+    }
+    if let Some(effect) = session::surplus_jars(o, in_use) {
+        return Some((Some(effect), Next::Again));
     }
     let ended = |(n, r): &(&i64, &Revision)| !in_use(**n) && r.pods.is_empty();
     if let Some((n, _)) =
@@ -501,7 +511,7 @@ pub fn run_request(
             Some(RestoreMode::Legacy) if target => ClaimMode::Legacy,
             _ => ClaimMode::NoClaim,
         }),
-        flink_configuration: BTreeMap::new(),
+        flink_configuration: submission.flink_configuration.clone(),
     })
 }
 

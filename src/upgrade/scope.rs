@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::strategy::recreate;
 use crate::api::{
-    FlinkJobUpgrade, FlinkJobUpgradeStatus, JobState, PreflightResult, PreflightState, RestoreFrom, Submission,
-    UpgradeProgress, UpgradeStep,
+    FlinkJobUpgrade, FlinkJobUpgradeStatus, JobState, PreflightResult, PreflightState, RestoreFrom, StateSource,
+    Submission, UpgradeProgress, UpgradeStep,
 };
 use crate::flink::JobId;
 
@@ -159,6 +159,22 @@ pub fn restore_matters(upgrade: &FlinkJobUpgrade) -> Option<RestoreFrom> {
 pub fn pending_restore(upgrade: &FlinkJobUpgrade) -> Option<&RestoreFrom> {
     let done = upgrade.status.as_ref().and_then(|s| s.restore_from_id.as_deref());
     upgrade.spec.job.restore_from.as_ref().filter(|wish| done != Some(wish.id.as_str()))
+}
+
+/// The revision whose own JobManager calls `main()` for the preflight, on a session cluster.
+#[must_use]
+pub fn preflight_at(upgrade: &FlinkJobUpgrade) -> Option<i64> {
+    let asks = |u: &&UpgradeProgress| matches!(u.step, UpgradeStep::Starting | UpgradeStep::Preflight);
+    under_way(upgrade).filter(asks).map(|u| u.to)
+}
+
+/// The job on a session cluster that is ended by a cancel though its checkpoints are its successor's state.
+#[must_use]
+pub fn cancelled_for_its_checkpoint(upgrade: &FlinkJobUpgrade) -> Option<(i64, JobId)> {
+    upgrade.spec.flink_cluster.as_ref()?;
+    let ends = |u: &&UpgradeProgress| u.step == UpgradeStep::Fencing && u.source == Some(StateSource::Checkpoint);
+    let submission = subject(upgrade.status.as_ref()?, under_way(upgrade).filter(ends)?)?;
+    JobId::new(&submission.job_id).ok().map(|id| (submission.revision, id))
 }
 
 /// Whether all failures of a job matter: while it is decided how it ends.

@@ -10,6 +10,7 @@ use super::observed::{Existing, Observed, Restore, Retained};
 use super::{ownership, preflight, scope};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, SavepointPhase, Submission, labels};
+use crate::flink::config::CHECKPOINT_DIRECTORY;
 use crate::flink::location;
 use crate::naming;
 use crate::reconcile::{Error, within};
@@ -110,6 +111,11 @@ async fn existing(ctx: &Context, by: By<'_>, upgrade: &FlinkJobUpgrade) -> Resul
     let (name, uid) = (upgrade.name_any(), upgrade.uid().unwrap_or_default());
     let mut recorded = recorded(ctx, by.namespace, &name, &uid).await?;
     let directories = super::workload::state_directories(upgrade).unwrap_or_default();
+    if recorded.is_none() && shares_its_directory(upgrade) {
+        let why = "the job's checkpoints would lie among those of the session cluster's other jobs; set \
+                   execution.checkpointing.dir in flinkConfiguration, and it gets a directory of its own";
+        return Ok(Existing::Unknown(why.to_owned()));
+    }
     let last = upgrade.status.as_ref().and_then(|s| s.last_submission).unwrap_or_default();
     let revisions = upgrade.status.as_ref().map_or(0, crate::api::FlinkJobUpgradeStatus::last_revision);
     let own: Vec<String> = (1..=revisions)
@@ -135,6 +141,14 @@ async fn existing(ctx: &Context, by: By<'_>, upgrade: &FlinkJobUpgrade) -> Resul
         }
     }
     Ok(newest.max(recorded).map_or(Existing::Nothing, |(_, location)| Existing::Found(location)))
+}
+
+/// Whether a job on a session cluster has no directory for its checkpoints by which one of its name could be known.
+fn shares_its_directory(upgrade: &FlinkJobUpgrade) -> bool {
+    let nothing = crate::api::FlinkConfiguration::new();
+    let given = upgrade.spec.flink_configuration.as_ref().unwrap_or(&nothing);
+    let given = super::workload::flatten(given).unwrap_or_default();
+    upgrade.spec.flink_cluster.is_some() && CHECKPOINT_DIRECTORY.get(&given).is_none()
 }
 
 /// The newest savepoint that a record tells of, of a job of this name with another UID, and when it was complete.

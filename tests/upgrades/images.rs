@@ -10,6 +10,22 @@ use serde_json::Value;
 /// Below this a job that fails has no checkpoint completed.
 const BEFORE_A_CHECKPOINT: Duration = Duration::from_millis(20);
 
+/// The image of a session cluster, in which there is no job.
+pub const SESSION: &str = "example.com/flink:1.20";
+
+/// The jars that an init container fetches and uploads, where the image has no job's: what is in one follows from its
+/// name.
+pub fn fetched(container: &Value) -> Jars {
+    let args: Vec<&str> = container["args"].as_array()?.iter().filter_map(Value::as_str).collect();
+    args.iter().find(|arg| arg.starts_with("--upload-to"))?;
+    Some(vec![(naming::JOB_JAR.to_owned(), uploaded(args.get(2)?)?), (naming::HELPER_JAR.to_owned(), warm_up())])
+}
+
+/// The job in the jar at a place.
+pub fn uploaded(uri: &str) -> Option<JobScript> {
+    job(uri.rsplit('/').next()?.strip_suffix(".jar")?)
+}
+
 /// The image of a tag.
 pub fn image(tag: &str) -> String {
     format!("example.com/orders:{tag}")
@@ -28,15 +44,20 @@ pub fn init(container: &Value) -> Ended {
 
 /// The jars of an image.
 pub fn jars(image: &str) -> Jars {
+    if image == SESSION {
+        return Some(Vec::new());
+    }
     let tag = image.rsplit(':').next().unwrap_or_default();
-    let job = job(tag)?;
-    let warm_up = JobScript {
+    Some(vec![(naming::JOB_JAR.to_owned(), job(tag)?), (naming::HELPER_JAR.to_owned(), warm_up())])
+}
+
+fn warm_up() -> JobScript {
+    JobScript {
         deployment: Duration::from_millis(60),
         bounded: Some(Duration::from_millis(100)),
         checkpoint_interval: None,
         ..JobScript::new("warm-up", 2)
-    };
-    Some(vec![(naming::JOB_JAR.to_owned(), job), (naming::HELPER_JAR.to_owned(), warm_up)])
+    }
 }
 
 /// The job of a tag; `None`: there is no such image.

@@ -28,6 +28,7 @@ mod preflight;
 mod recreate;
 mod restore_modes;
 mod scenarios;
+mod session;
 mod sweep;
 mod truth;
 mod world;
@@ -161,6 +162,18 @@ scenarios! {
     task_manager_evicted,
     task_managers_scaled_to_zero,
     template_edited;
+    session:
+    a_full_session_cluster,
+    a_jar_that_is_lost,
+    a_savepoint_past_its_lock,
+    cancelled_on_a_session_cluster,
+    deleted_on_a_session_cluster,
+    its_session_cluster_killed,
+    on_a_session_cluster,
+    put_back_on_a_session_cluster,
+    refused_beforehand_on_a_session_cluster,
+    suspended_and_resumed_on_a_session_cluster,
+    upgraded_on_a_session_cluster;
     restore_modes:
     claimed,
     claimed_and_named,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fakes::faults::{Fault, Faults};
 use flink_savepoint_operator::api::condition::{self, types};
-use flink_savepoint_operator::api::{FlinkSavepoint, JobPhase, SavepointPhase, UpgradeResult, UpgradeStep};
+use flink_savepoint_operator::api::{FlinkSavepoint, JobPhase, SavepointPhase, UpgradeResult, UpgradeStep, labels};
 use flink_savepoint_operator::naming;
 use flink_savepoint_operator::reconcile::passes;
 use flink_savepoint_operator::savepoint::Savepoints;
@@ -18,6 +18,7 @@ use crate::common::NAMESPACE;
 use crate::common::faults::{faults_at, is_read, run};
 use crate::images;
 use crate::operator;
+use crate::session;
 use crate::world::{NAME, SAVEPOINTS, UPGRADES, World};
 
 /// What somebody does.
@@ -244,8 +245,11 @@ fn compare(end: &End, world: &World) -> Result<(), String> {
         let process = world.job_manager_instance(active.revision);
         same("JobManager", &active.submission.job_manager_instance, &process, &status)?;
     }
-    let found: Vec<String> = world.kube.objects("pods").iter().map(image_of).collect();
-    let expected: Vec<String> = end.runs.map_or(Vec::new(), |tag| vec![images::image(tag); 3]);
+    let session = world.session_cluster();
+    let own = |pod: &&serde_json::Value| pod["metadata"]["labels"].get(labels::JOB_UID).is_some();
+    let found: Vec<String> = world.kube.objects("pods").iter().filter(own).map(image_of).collect();
+    let tag = end.runs.filter(|_| session.is_none());
+    let expected: Vec<String> = tag.map_or(Vec::new(), |tag| vec![images::image(tag); 3]);
     same("images of pods", &found, &expected, &status)?;
     let mut whole = world.files("sp");
     whole.retain(|file| file.ends_with("/_metadata"));
@@ -257,6 +261,19 @@ fn compare(end: &End, world: &World) -> Result<(), String> {
     let still =
         [types::DRIFTED, types::FOREIGN_JOBS].iter().find(|type_| condition::find(&status.conditions, type_).is_some());
     same("told of hands", &still, &None, &status)?;
+    if let Some(cluster) = session {
+        session::other_is_untouched(world)?;
+        let uid = world.upgrade().and_then(|upgrade| upgrade.metadata.uid).unwrap_or_default();
+        let active = status.active.as_ref().filter(|_| end.runs.is_some());
+        let prefixes: Vec<String> = active.map(|a| naming::session_jar(&uid, a.revision)).into_iter().collect();
+        let jars = cluster.uploaded_jars();
+        let right = jars.len() == prefixes.len() && jars.iter().zip(&prefixes).all(|(jar, own)| jar.starts_with(own));
+        return if right {
+            Ok(())
+        } else {
+            Err(format!("jars on the session cluster: {jars:?}, {prefixes:?} expected"))
+        };
+    }
     match status.active.as_ref().filter(|_| end.runs.is_some()) {
         Some(active) => as_recorded(world, active.revision),
         None => Ok(()),
@@ -286,22 +303,27 @@ pub fn as_recorded(world: &World, revision: i64) -> Result<(), String> {
 /// Nothing is left of what is not in use.
 fn left(end: &End, world: &World) -> Result<(), String> {
     let expected = usize::from(end.runs.is_some());
+    let session = world.session_cluster().is_some();
     let of_flink = |name: &String| name.ends_with("-config-map");
     let maps: Vec<String> = world.names("configmaps").into_iter().filter(of_flink).collect();
     same("ConfigMaps of high availability", &maps.len(), &end.maps, &maps)?;
     for (resource, of_each) in [("statefulsets.apps", 1), ("deployments.apps", 1), ("configmaps", 2), ("services", 2)] {
         let mut found = world.names(resource);
-        found.retain(|name| !of_flink(name));
+        found.retain(|name| !(of_flink(name) || session && name.starts_with(session::SERVICE)));
         // The stable Service of a suspended job stays.
         let stable = usize::from(resource == "services" && world.status().suspension.is_some());
-        same(resource, &found.len(), &(of_each * expected + stable), &found)?;
+        let expected = if session { 0 } else { of_each * expected + stable };
+        same(resource, &found.len(), &expected, &found)?;
     }
     let accounts = usize::from(end.maps > 0);
     for resource in ["serviceaccounts", "roles.rbac.authorization.k8s.io", "rolebindings.rbac.authorization.k8s.io"] {
         let found = world.names(resource);
         same(resource, &found.len(), &accounts, &found)?;
     }
-    let records = world.names("controllerrevisions.apps");
+    let mut records = world.names("controllerrevisions.apps");
+    // A StatefulSet has one of its own: the session cluster's as well.
+    records.retain(|name| !(session && name.starts_with(session::SERVICE)));
+    let expected = if session { 0 } else { expected };
     let revisions: std::collections::BTreeSet<i64> = end.history.iter().map(|(number, _)| *number).collect();
     let expected = if end.ready.is_some() { revisions.len() + expected } else { 0 };
     same("records of revisions", &records.len(), &expected, &records)

@@ -10,7 +10,7 @@ use fakes::workload::Workload;
 use flink_savepoint_operator::api::condition::{self, types};
 use flink_savepoint_operator::api::{
     DeletionJob, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, JobState, OperationKind,
-    RestoreFrom, SavepointPhase, UpgradeProgress, UpgradeResult, UpgradeStep, UpgradeStrategy,
+    RestoreFrom, SavepointPhase, UpgradeProgress, UpgradeResult, UpgradeStep, UpgradeStrategy, labels,
 };
 use flink_savepoint_operator::naming;
 use futures::FutureExt as _;
@@ -41,6 +41,8 @@ struct Seen {
     empty: BTreeSet<String>,
     /// The ids of the jobs that somebody else has on its clusters.
     foreign: BTreeSet<String>,
+    /// Those of them that somebody else has lost.
+    lost: BTreeSet<String>,
     /// Its last status.
     status: FlinkJobUpgradeStatus,
 }
@@ -71,6 +73,21 @@ impl Truth {
 
     pub fn know_foreign(&self, job: &str) {
         self.seen.lock().unwrap().foreign.insert(job.to_owned());
+    }
+
+    /// It may be lost from now on.
+    pub fn forget_foreign(&self, job: &str) {
+        self.seen.lock().unwrap().lost.insert(job.to_owned());
+    }
+
+    /// Whether a job of somebody else may be lost.
+    pub fn may_be_lost(&self, job: &str) -> bool {
+        self.seen.lock().unwrap().lost.contains(job)
+    }
+
+    /// What all tasks did, those of other jobs too.
+    pub fn all_runs(&self) -> Vec<Run> {
+        self.records.runs()
     }
 
     /// Whether a job is one of those that warm a cluster.
@@ -130,7 +147,9 @@ impl Truth {
         let body = || serde_json::from_slice::<Value>(request.body()).unwrap_or_default();
         let Some(upgrade) = self.upgrade() else { return };
         match parts.as_slice() {
-            ["jars", jar, "run"] if *jar == naming::JOB_JAR => self.before_submit(&upgrade, &body()),
+            ["jars", jar, "run"] if *jar == naming::JOB_JAR || jar.contains("_fju-") => {
+                self.before_submit(&upgrade, &body());
+            }
             ["jobs", job] => self.before_cancel(&upgrade, job),
             ["jobs", job, "stop"] => self.before_stop(&upgrade, job, &body()),
             _ => {}
@@ -273,7 +292,9 @@ impl Truth {
         let of_active = own == service || own.starts_with(&format!("{service}-"));
         let alive = self.alive().contains(&active.submission.job_id);
         let fenced = status.upgrade.as_ref().is_some_and(|progress| progress.step == UpgradeStep::Fencing);
-        let ok = !of_active || !alive || fenced || may_be_lost(&upgrade);
+        // On a session cluster it runs elsewhere.
+        let elsewhere = upgrade.spec.flink_cluster.is_some();
+        let ok = elsewhere || !of_active || !alive || fenced || may_be_lost(&upgrade);
         self.must(ok, || format!("{path} is deleted, and the active job runs there"));
     }
 
@@ -317,18 +338,14 @@ impl Truth {
 
     /// Where there is no room for two of a job, there are never TaskManagers of two revisions.
     pub fn pod_made(&self, change: &Change<'_>) {
-        let recreates = self.upgrade_in(change).is_some_and(|u| u.spec.strategy() == UpgradeStrategy::Recreate);
-        if !recreates {
+        let read = |object: &Value| serde_json::from_value::<FlinkJobUpgrade>(object.clone()).unwrap();
+        if !change.objects(UPGRADES).any(|object| read(object).spec.strategy() == UpgradeStrategy::Recreate) {
             return;
         }
         let names: Vec<&str> = change.objects("pods").filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
         let revision = |name: &&str| name.split_once("-taskmanager").map(|(revision, _)| revision.to_owned());
         let revisions: BTreeSet<String> = names.iter().filter_map(revision).collect();
         self.must(revisions.len() <= 1, || format!("TaskManagers of two revisions at once: {names:?}"));
-    }
-
-    fn upgrade_in(&self, change: &Change<'_>) -> Option<FlinkJobUpgrade> {
-        change.objects(UPGRADES).next().map(|object| serde_json::from_value(object.clone()).unwrap())
     }
 
     /// A status never claims more than there is.
@@ -346,7 +363,8 @@ impl Truth {
         };
         self.conditions(&status, &before);
         if status.phase == Some(JobPhase::Suspended) {
-            let (alive, pods) = (self.alive(), change.objects("pods").count());
+            let own = |pod: &&Value| pod.pointer("/metadata/labels").is_some_and(|l| l.get(labels::JOB_UID).is_some());
+            let (alive, pods) = (self.alive(), change.objects("pods").filter(own).count());
             self.must(alive.is_empty() && pods == 0, || format!("suspended: {alive:?} in {pods} pods: {status:?}"));
         }
         let Some(active) = status.active.as_ref().filter(|active| before.active.as_ref() != Some(active)) else {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::DateTime;
 use fakes::clock::Clock;
 use fakes::faults::Faults;
-use fakes::flink::{Down, Settings, Version};
+use fakes::flink::{Cluster, Down, Settings, Version};
 use fakes::kube::{ApiServer, Change};
 use fakes::workload::{self, Workload};
 use flink_savepoint_operator::api::condition::{self, types};
@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use crate::common::invariants::Invariants;
 use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, delivered, kinds, merge, objects};
 use crate::images;
+use crate::session;
 use crate::truth::Truth;
 
 pub const NAME: &str = "orders";
@@ -145,11 +146,15 @@ impl World {
         let kube = ApiServer::new(clock.clone(), kinds());
         let flink = Settings {
             lease: Duration::from_secs(15),
+            uploaded: images::uploaded,
             ..Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone())
         };
         let records = flink.records.clone();
-        let settings =
-            workload::Settings { init: Arc::new(images::init), ..workload::Settings::new(flink, images::jars) };
+        let settings = workload::Settings {
+            init: Arc::new(images::init),
+            fetched: Arc::new(images::fetched),
+            ..workload::Settings::new(flink, images::jars)
+        };
         let workload = Workload::new(&kube, settings);
         let truth = Truth::new(kube.clone(), workload.clone(), records, storage.clone());
         let world = Self {
@@ -265,9 +270,16 @@ impl World {
         ready.is_some_and(|ready| ready.status == "False" && ready.reason == reason)
     }
 
-    /// The process of a revision's JobManager.
+    /// The session cluster, if somebody has brought one up.
+    pub fn session_cluster(&self) -> Option<Cluster> {
+        self.workload.clusters().into_iter().find(|cluster| cluster.id().1 == session::SERVICE)
+    }
+
+    /// The process of the JobManager that has a revision's job.
     pub fn job_manager_instance(&self, revision: i64) -> Option<String> {
-        let pod = self.kube.object("pods", NAMESPACE, &naming::job_manager_pod_name(NAME, revision))?;
+        let own = naming::job_manager_pod_name(NAME, revision);
+        let name = if self.session_cluster().is_some() { session::POD } else { own.as_str() };
+        let pod = self.kube.object("pods", NAMESPACE, name)?;
         let restarts = &pod["status"]["containerStatuses"][0]["restartCount"];
         Some(format!("{}/{restarts}", pod["metadata"]["uid"].as_str()?))
     }

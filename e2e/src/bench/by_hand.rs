@@ -115,6 +115,7 @@ async fn cluster(
         helper_jar,
         // The jar is in the image.
         fetch: &workload::Fetch::default(),
+        carrier: None,
     };
     let rendered = workload::render(&revision, &spec)?;
     create(sandbox, &rendered.config_map).await?;

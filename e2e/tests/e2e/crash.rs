@@ -77,6 +77,9 @@ const OVER_FAKES_ONLY: &[&str] = &[
     // What a person did is put back once more.
     "upgrade.heal.before",
     "upgrade.heal.after",
+    // Only of a job on a session cluster.
+    "upgrade.delete-jars.before",
+    "upgrade.delete-jars.after",
     // Nothing was done yet: as if it had died a little earlier.
     "upgrade.status.before",
     "upgrade.store-revision.before",

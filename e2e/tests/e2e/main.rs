@@ -23,6 +23,7 @@ mod recovery;
 mod recreate;
 mod restore_modes;
 mod savepoint;
+mod session;
 mod silent;
 mod start;
 mod store;

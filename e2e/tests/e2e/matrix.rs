@@ -12,7 +12,7 @@ use e2e::{
 
 use crate::{
     conformance_flink, crash, deletion, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed,
-    outage, preflight, recovery, recreate, restore_modes, silent, start, store, suspend, two_operators,
+    outage, preflight, recovery, recreate, restore_modes, session, silent, start, store, suspend, two_operators,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -60,6 +60,7 @@ scenarios! {
     programs_that_harm in_full: failed_upgrade::programs_that_harm;
     restore_modes on V1_20: restore_modes::one_after_the_other;
     s3_stopped on V1_20: outage::stopped;
+    session_cluster in_full: session::on_a_session_cluster;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;
     suspended on V1_20: suspend::suspended;

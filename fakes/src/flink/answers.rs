@@ -81,6 +81,9 @@ impl State {
             Call::CheckpointResult { job, trigger } => self.checkpoint_result(&job, &trigger),
             Call::Run { jar, body } => self.run_jar(&jar, body, snapshot),
             Call::Plan { jar, body } => self.plan(&jar, &body),
+            Call::Jars => self.jars(),
+            Call::UploadJar { name, content } => self.upload_jar(&name, &content),
+            Call::DeleteJar(id) => self.delete_jar(&id),
         }
     }
 
@@ -153,13 +156,13 @@ impl State {
     }
 
     fn plan(&self, jar: &str, body: &PlanBody) -> Answer {
-        let Some((_, script)) = self.settings.jars.iter().find(|(name, _)| name == jar) else {
+        let Some(script) = self.job_in(jar) else {
             return recorded::RUN_UNKNOWN_JAR.of(self.settings.version, &[("nope.jar", jar)]).into();
         };
         let name = if body.entry_class.as_deref() == Some(preflight::CLASS) {
             preflight::answer(&self.settings.jars, &body.args)
         } else {
-            script.name.clone()
+            script.name
         };
         Answer::ok(
             json!({"plan": {"jid": "00000000000000000000000000000000", "name": name, "type": "STREAMING", "nodes": []}}),
@@ -168,15 +171,14 @@ impl State {
 
     fn run_jar(&mut self, jar: &str, body: RunBody, snapshot: Option<i64>) -> Answer {
         let version = self.settings.version;
-        let Some(mut script) =
-            self.settings.jars.iter().find(|(name, _)| name == jar).map(|(_, script)| script.clone())
-        else {
+        let Some(mut script) = self.job_in(jar) else {
             return recorded::RUN_UNKNOWN_JAR.of(version, &[("nope.jar", jar)]).into();
         };
         if let Some(parallelism) = body.parallelism {
             // The first is the source.
             script.vertices.iter_mut().skip(1).for_each(|vertex| vertex.parallelism = parallelism);
         }
+        script.checkpoint_directory = body.checkpoint_directory;
         if let Main::Throws(message) | Main::Hangs(message) = &script.main {
             return recorded::RUN_MAIN_THROWS.of(version, &[("boom in user main()", message)]).into();
         }

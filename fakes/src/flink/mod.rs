@@ -14,6 +14,7 @@ mod cluster;
 mod files;
 mod high_availability;
 mod http_answer;
+mod jars;
 mod job;
 mod lifecycle;
 mod preflight;

@@ -59,6 +59,7 @@ impl State {
         self.graphs.clear();
         self.checkpoints.clear();
         self.submitted.clear();
+        self.uploads.clear();
         self.phase = Phase::Dead;
         if self.settings.high_availability {
             self.led_until = self.now + self.settings.lease;

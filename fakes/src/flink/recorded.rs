@@ -73,6 +73,7 @@ recordings! {
     CHECKPOINTS_RESTORED = "checkpoints-restored-no-claim";
     EXCEPTIONS_FAILING = "exceptions-failing";
     EXCEPTIONS_NONE = "exceptions-none";
+    JARS_UPLOAD = "jars-upload";
     JOB_RUNNING = "job-running";
     JOB_UNKNOWN = "job-unknown";
     JOBS_OVERVIEW = "jobs-overview";

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::http_answer::Answer;
+use super::jars::file_of;
 use super::settings::Format;
 
 /// What is asked of a JobManager.
@@ -28,6 +29,9 @@ pub(super) enum Call {
     CheckpointResult { job: String, trigger: String },
     Run { jar: String, body: RunBody },
     Plan { jar: String, body: PlanBody },
+    Jars,
+    UploadJar { name: String, content: String },
+    DeleteJar(String),
 }
 
 /// The body of a plan.
@@ -56,6 +60,8 @@ pub(super) struct RunBody {
     pub claims: bool,
     pub allows_non_restored: bool,
     pub parallelism: Option<u32>,
+    /// `execution.checkpointing.dir` of its `flinkConfiguration`.
+    pub checkpoint_directory: Option<String>,
 }
 
 /// A body of the wrong form.
@@ -73,6 +79,13 @@ impl Call {
             ("GET", ["jobmanager", "config"]) => Ok(Self::JobManagerConfig),
             ("GET", ["jobs"]) => Ok(Self::Jobs),
             ("GET", ["jobs", "overview"]) => Ok(Self::JobsOverview),
+            ("GET", ["jars"]) => Ok(Self::Jars),
+            ("POST", ["jars", "upload"]) => {
+                let (name, content) =
+                    file_of(request).ok_or_else(|| Answer::refused(400, "Exactly 1 file must be sent, received 0."))?;
+                Ok(Self::UploadJar { name, content })
+            }
+            ("DELETE", ["jars", jar]) => Ok(Self::DeleteJar((*jar).to_owned())),
             ("POST", ["jars", jar, "run"]) => {
                 let body = RunBody::read(request.body()).map_err(|Mismatch| mismatch("JarRunRequestBody"))?;
                 Ok(Self::Run { jar: (*jar).to_owned(), body })
@@ -235,6 +248,10 @@ impl RunBody {
             claims,
             allows_non_restored: flag(&body, "allowNonRestoredState")?,
             parallelism,
+            checkpoint_directory: match body.get("flinkConfiguration") {
+                Some(Value::Object(given)) => text(given, "execution.checkpointing.dir")?,
+                _ => None,
+            },
         })
     }
 }

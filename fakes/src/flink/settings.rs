@@ -90,6 +90,8 @@ pub struct Settings {
     pub slots: usize,
     /// The jars that `/jars/:id/run` knows, and the jobs in them.
     pub jars: Vec<(String, JobScript)>,
+    /// The job in a jar that is uploaded, by its content.
+    pub uploaded: fn(&str) -> Option<JobScript>,
     /// What its tasks do; shared by the clusters whose jobs follow each other.
     pub records: Records,
 }
@@ -123,6 +125,7 @@ impl Settings {
             task_managers: 2,
             slots: 1,
             jars: Vec::new(),
+            uploaded: |_| None,
             records: Records::default(),
         }
     }
@@ -197,6 +200,8 @@ pub struct JobScript {
     pub checkpoint_interval: Option<Duration>,
     /// `execution.checkpointing.num-retained`.
     pub retained: usize,
+    /// `execution.checkpointing.dir`, if it has one of its own.
+    pub checkpoint_directory: Option<String>,
     /// Whether a cancelled job's checkpoints stay.
     pub retain_on_cancellation: bool,
     /// How long it runs; for ever if this is left out.
@@ -228,6 +233,7 @@ impl JobScript {
             restart: RestartStrategy::After(Duration::from_secs(1)),
             checkpoint_interval: Some(Duration::from_secs(2)),
             retained: 2,
+            checkpoint_directory: None,
             retain_on_cancellation: true,
             bounded: None,
             fails_after: None,

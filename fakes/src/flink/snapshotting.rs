@@ -117,7 +117,8 @@ impl State {
 
     fn begin_checkpoint(&mut self, id: &str, operation: Option<OperationKey>) {
         let next = self.job(id).map(|job| job.durable.next).unwrap_or_default();
-        let base = self.settings.checkpoint_directory.as_deref();
+        let own = self.job(id).and_then(|job| job.script().checkpoint_directory.as_deref());
+        let base = own.or(self.settings.checkpoint_directory.as_deref());
         let location = base.map(|base| format!("{}/{id}/chk-{next}", normal(base)));
         self.begin(id, Kind::Checkpoint, location, operation, false, None);
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::cause::Cause;
 use super::files::Outbox;
+use super::jars::Upload;
 use super::job::{Durable, Job, OperationKey, Snapshots};
 use super::process::{Phase, TaskManager};
 use super::settings::Settings;
@@ -148,6 +149,8 @@ pub(super) struct State {
     pub checkpoints: BTreeMap<String, Cached<Snapshots>>,
     /// The ids that were submitted to this process.
     pub submitted: BTreeSet<String>,
+    /// The jars that were uploaded to this process.
+    pub uploads: Vec<Upload>,
 
     // What does not.
     pub task_managers: Vec<TaskManager>,
@@ -179,6 +182,7 @@ impl State {
             graphs: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             submitted: BTreeSet::new(),
+            uploads: Vec::new(),
             task_managers,
             led_until: Instant::now(),
             durable: Arc::default(),

@@ -1,6 +1,7 @@
 //! The node: pods become containers, and containers Flink's processes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -8,8 +9,11 @@ use super::controllers::{owner_of, pods};
 use super::high_availability::is_high_availability;
 use super::settings::Ended;
 use super::state::{Event, State, text};
-use crate::flink::{self, Cluster, Down};
+use crate::flink::{self, Cluster, Down, JobScript};
 use crate::kube::Key;
+
+/// An init container that has failed is started again after this time.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// What a container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,30 @@ pub(super) enum Node {
     GoneUnheard,
 }
 
+/// A jar that an init container uploads to another cluster.
+#[derive(Debug, Clone)]
+struct Upload {
+    /// The Service of that cluster's JobManager.
+    service: String,
+    /// What the file's name begins with.
+    prefix: String,
+    /// Where the jar comes from, which stands for its content.
+    content: String,
+}
+
+impl Upload {
+    fn of(init: &Value) -> Option<Self> {
+        let args: Vec<&str> = init.get("args")?.as_array()?.iter().filter_map(Value::as_str).collect();
+        let flag = |name: &str| args.iter().find_map(|arg| arg.strip_prefix(name)?.strip_prefix('='));
+        let host = flag("--upload-to")?.strip_prefix("http://")?;
+        Some(Self {
+            service: host.split('.').next()?.to_owned(),
+            prefix: flag("--upload-as")?.to_owned(),
+            content: (*args.get(2)?).to_owned(),
+        })
+    }
+}
+
 /// A pod on the node.
 #[derive(Debug, Clone)]
 pub(super) struct Pod {
@@ -43,6 +71,8 @@ pub(super) struct Pod {
     image: String,
     /// Of the init containers, the first: its name, and how it ends.
     init: Option<(String, Ended)>,
+    /// The jar that it uploads elsewhere, until it has.
+    uploads: Option<Upload>,
     pub process: Option<Process>,
     /// The cluster that its process is of.
     pub cluster: Option<Cluster>,
@@ -74,6 +104,7 @@ impl State {
         let uid = text(pod, "/metadata/uid");
         let first = |pointer: &str| text(pod, &format!("/spec/containers/0{pointer}"));
         let namespace = text(pod, "/metadata/namespace");
+        let init = pod.pointer("/spec/initContainers/0");
         let cluster = self.cluster_of(pod, &namespace, &first("/image"));
         let number = self.draw();
         let process = match first("/args/0").as_str() {
@@ -86,7 +117,8 @@ impl State {
             name: text(pod, "/metadata/name"),
             container: first("/name"),
             image: first("/image"),
-            init: pod.pointer("/spec/initContainers/0").map(|init| (text(init, "/name"), (self.settings.init)(init))),
+            init: init.map(|init| (text(init, "/name"), (self.settings.init)(init))),
+            uploads: init.and_then(Upload::of),
             process,
             cluster,
             address: format!("10.0.{}.{}", number / 250, number % 250 + 1),
@@ -111,19 +143,26 @@ impl State {
             Some((text(&map, "/metadata/uid"), configuration))
         };
         let (uid, configuration) = maps.filter(|map| !map.is_empty()).find_map(read)?;
-        let new = || self.new_cluster(namespace, image, &configuration);
+        let fetched = pod.pointer("/spec/initContainers/0").and_then(|init| (self.settings.fetched)(init));
+        let jars = fetched.or_else(|| (self.settings.images)(image)).unwrap_or_default();
+        let new = || self.new_cluster(namespace, jars, &configuration);
         let cluster = self.clusters.get(&uid).cloned().unwrap_or_else(new);
         self.clusters.insert(uid, cluster.clone());
         Some(cluster)
     }
 
-    fn new_cluster(&self, namespace: &str, image: &str, configuration: &BTreeMap<String, String>) -> Cluster {
+    fn new_cluster(
+        &self,
+        namespace: &str,
+        jars: Vec<(String, JobScript)>,
+        configuration: &BTreeMap<String, String>,
+    ) -> Cluster {
         let common = self.settings.flink.clone();
         let value = |key: &str| configuration.get(key).cloned();
         let address = value("jobmanager.rpc.address").unwrap_or_default();
         let high_availability = is_high_availability(configuration);
         let number = |key: &str| configuration.get(key).and_then(|value| value.parse().ok());
-        let refresh = number("web.refresh-interval").map(std::time::Duration::from_millis);
+        let refresh = number("web.refresh-interval").map(Duration::from_millis);
         let cluster = Cluster::without_processes(flink::Settings {
             high_availability,
             // Without, the Service of its JobManager names it as well.
@@ -134,7 +173,7 @@ impl State {
             checkpoint_directory: value("execution.checkpointing.dir"),
             refresh_interval: refresh.unwrap_or(common.refresh_interval),
             slots: number("taskmanager.numberOfTaskSlots").and_then(|n| n.try_into().ok()).unwrap_or(1),
-            jars: (self.settings.images)(image).unwrap_or_default(),
+            jars,
             ..common
         });
         // Who has the same id shares what is left.
@@ -151,6 +190,10 @@ impl State {
             return self.show(uid);
         }
         let (process, cluster) = (pod.process, pod.cluster.clone());
+        if !self.uploads(uid) {
+            // The kubelet starts the init container again.
+            return self.after(AGAIN, Event::Container(uid.to_owned()));
+        }
         if let Some(pod) = self.pods.get_mut(uid) {
             pod.runs = true;
         }
@@ -162,6 +205,23 @@ impl State {
             _ => {}
         }
         self.show(uid);
+    }
+
+    /// Whether the pod has uploaded what it is to upload.
+    fn uploads(&mut self, uid: &str) -> bool {
+        let Some(pod) = self.pods.get(uid) else { return false };
+        let (Some(upload), Some((_, Ok(sha256)))) = (&pod.uploads, &pod.init) else { return true };
+        let begins = format!("{}-jobmanager", upload.service);
+        let is_there = |pod: &&Pod| pod.name.starts_with(&begins) && pod.runs && !pod.cut_off;
+        let target = self.pods.values().find(is_there).and_then(|pod| pod.cluster.clone());
+        let name = format!("{}{sha256}.jar", upload.prefix);
+        if target.is_none_or(|target| target.upload_jar(&name, &upload.content).is_err()) {
+            return false;
+        }
+        if let Some(pod) = self.pods.get_mut(uid) {
+            pod.uploads = None;
+        }
+        true
     }
 
     pub(super) fn registers(&mut self, uid: &str) {

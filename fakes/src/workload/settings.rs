@@ -29,6 +29,8 @@ pub struct Settings {
     pub farewell: Duration,
     /// What is in an image.
     pub images: Arc<dyn Fn(&str) -> Jars + Send + Sync>,
+    /// The jars that an init container puts where Flink looks for them, where they are not the image's.
+    pub fetched: Arc<dyn Fn(&Value) -> Jars + Send + Sync>,
     /// How an init container ends, as its pod has it.
     pub init: Arc<dyn Fn(&Value) -> Ended + Send + Sync>,
     /// What the Flink clusters have in common; their own configuration goes before.
@@ -52,6 +54,7 @@ impl Settings {
             task_manager: Duration::from_millis(150),
             farewell: Duration::from_millis(250),
             images: Arc::new(images),
+            fetched: Arc::new(|_| None),
             init: Arc::new(|_| Ok(String::new())),
             flink,
         }

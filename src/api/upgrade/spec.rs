@@ -136,6 +136,10 @@ string_enum! {
     validation = Rule::new("has(self.flinkCluster) == has(oldSelf.flinkCluster)")
         .message("a job cannot be moved between a cluster of its own (image) and flinkCluster: create another \
             FlinkJobUpgrade with job.restoreFrom.fromJob"),
+    validation = Rule::new("!has(self.flinkCluster) || !has(oldSelf.flinkCluster) || \
+        self.flinkCluster.service == oldSelf.flinkCluster.service")
+        .message("flinkCluster.service cannot be changed: a job's state moves to another cluster by another \
+            FlinkJobUpgrade with job.restoreFrom"),
     validation = Rule::new("!has(self.image) || has(self.flinkVersion)")
         .message("flinkVersion is needed with image: the version of Flink in that image, such as v1_20"),
     validation = Rule::new("!has(self.flinkCluster) || !(has(self.imagePullPolicy) || has(self.imagePullSecrets) || \
@@ -147,6 +151,10 @@ string_enum! {
         has(self.flinkCluster.jobName))")
         .message("flinkCluster.jobId and flinkCluster.jobName cannot be chosen here: the job that runs is this \
             resource's own"),
+    validation = Rule::new("!has(self.flinkCluster) || !(has(self.upgrade) && has(self.upgrade.strategy) && \
+        self.upgrade.strategy == 'Recreate')")
+        .message("upgrade.strategy Recreate replaces TaskManagers, and those of an existing cluster (flinkCluster) stay: \
+            leave it out"),
     validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.rollback) && has(self.upgrade.rollback.policy) && \
         self.upgrade.rollback.policy == 'Automatic' && has(self.job.restoreMode) && self.job.restoreMode == 'CLAIM')")
         .message("job.restoreMode CLAIM lets Flink delete the savepoint that upgrade.rollback.policy Automatic would \
@@ -211,7 +219,8 @@ pub struct FlinkJobUpgradeSpec {
     /// The TaskManager pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_manager: Option<TaskManagerSpec>,
-    /// An existing session cluster to run the job in, instead of a cluster of its own. Cannot be switched later.
+    /// An existing session cluster to run the job in, instead of a cluster of its own. Cannot be switched later. Without
+    /// high availability, and exactly one JobManager behind its Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flink_cluster: Option<FlinkClusterRef>,
     /// The job.

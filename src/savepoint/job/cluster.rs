@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
@@ -13,8 +11,10 @@ use kube::{Api, ResourceExt};
 
 use super::{JobManager, not_ready, reasons_against};
 use crate::api::condition::{self, Reason, types};
-use crate::api::{FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels};
-use crate::flink::{self, JobId, JobOverview, config};
+use crate::api::{
+    FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels,
+};
+use crate::flink::{self, JobId, JobOverview, config, credentials};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -49,7 +49,7 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
     if let Some(job) = service.labels().get(labels::JOB) {
         let message = format!(
             "spec.flinkCluster.service: Service {name} belongs to the FlinkJobUpgrade {job}, whose lock would be passed \
-             by; name it by spec.jobRef"
+             by: its savepoints are taken by spec.jobRef, and no other job may run there"
         );
         return Ok(Found::Blocked(Reason::InvalidSpec, message));
     }
@@ -67,7 +67,8 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
         );
         return Ok(Found::Blocked(Reason::InvalidSpec, message));
     };
-    let by_name = JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, authorization };
+    let by_name =
+        JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, pod: None, authorization };
     let slices: Api<EndpointSlice> = Api::namespaced(ctx.client.clone(), namespace);
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
     let slices = match within("list EndpointSlices", slices.list(&of_service)).await {
@@ -94,6 +95,7 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
         (Some(instance), Some(address)) => JobManager {
             url: format!("http://{}", SocketAddr::new(address, port)),
             instance: Some(instance),
+            pod: pod.as_ref().map(ResourceExt::name_any),
             ..by_name
         },
         _ => by_name,
@@ -151,26 +153,12 @@ async fn authorization(
         )));
     }
     let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-    Ok(header(&data).ok_or_else(|| {
+    Ok(credentials::header(&data).ok_or_else(|| {
         format!(
             "spec.flinkCluster.authSecretRef.name: Secret {name} must hold username and password, or token, as plain \
              text without a line break"
         )
     }))
-}
-
-fn header(data: &BTreeMap<String, Vec<u8>>) -> Option<HeaderValue> {
-    let text = |key: &str| data.get(key).and_then(|bytes| std::str::from_utf8(bytes).ok());
-    let value = match (text("token"), text("username"), text("password")) {
-        (Some(token), _, _) => format!("Bearer {token}"),
-        (None, Some(user), Some(password)) => {
-            format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
-        }
-        _ => return None,
-    };
-    let mut header = HeaderValue::from_str(&value).ok()?;
-    header.set_sensitive(true);
-    Some(header)
 }
 
 /// The job as it is, for a savepoint that is about to be taken.
@@ -199,6 +187,14 @@ pub async fn job(
         Ok(job) => job,
         Err(other) => return Ok((other, None)),
     };
+    if let Some(name) = managed_by(ctx, &namespace, &job.id).await? {
+        let message = format!(
+            "spec.flinkCluster: job {} is that of the FlinkJobUpgrade {name}, whose lock would be passed by; name it by \
+             spec.jobRef",
+            job.id
+        );
+        return Ok((Job::Blocked { reason: Reason::InvalidSpec, message }, None));
+    }
     if savepoint.spec.then() != Then::Continue
         && let Err(kind) = high_availability(&configuration)
     {
@@ -216,6 +212,7 @@ pub async fn job(
     let submitted = Submitted {
         turn: queue(ctx, savepoint, cluster, &job.id).await?,
         revision: None,
+        flink_cluster: None,
         job_id: job.id.clone(),
         savepoint_directory,
         flink_version: overview.flink_version,
@@ -225,6 +222,19 @@ pub async fn job(
         harmed,
     };
     Ok((Job::Submitted(Box::new(submitted)), Some(job_manager)))
+}
+
+/// The FlinkJobUpgrade that runs a job on a session cluster.
+async fn managed_by(ctx: &Context, namespace: &str, job: &JobId) -> Result<Option<String>, Error> {
+    let api: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), namespace);
+    let all = within("list FlinkJobUpgrades", api.list(&ListParams::default())).await?.items;
+    let runs = |upgrade: &&FlinkJobUpgrade| {
+        let status = upgrade.status.as_ref();
+        let active = status.and_then(|s| s.active.as_ref()).map(|active| &active.submission);
+        let next = status.and_then(|s| s.upgrade.as_ref()?.submission.as_ref());
+        upgrade.spec.flink_cluster.is_some() && active.into_iter().chain(next).any(|s| s.job_id == job.as_str())
+    };
+    Ok(all.iter().find(runs).map(ResourceExt::name_any))
 }
 
 /// The one job that the spec means.

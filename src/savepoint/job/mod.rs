@@ -21,6 +21,8 @@ pub struct JobManager {
     /// The process: its pod's UID and the container's restart count. `None`: that can't be seen, and so nothing is
     /// repeated.
     pub instance: Option<String>,
+    /// Its pod's name, where that is known by the instance.
+    pub pod: Option<String>,
     /// What is sent with every request.
     pub authorization: Option<HeaderValue>,
 }

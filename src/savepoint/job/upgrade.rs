@@ -4,9 +4,9 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
-use super::{JobManager, not_ready, reasons_against};
+use super::{JobManager, cluster, not_ready, reasons_against};
 use crate::api::condition::Reason;
-use crate::api::{self, FlinkJobUpgrade, FlinkSavepoint};
+use crate::api::{self, FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{self, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
@@ -16,15 +16,35 @@ use crate::savepoint::observed::{Job, Submitted, Turn};
 use crate::upgrade::jobmanager;
 use crate::upgrade::workload::{self, Rendered};
 
+const NOT_RUNNING: &str = "its JobManager's pod is not running";
+
 /// Where a revision's JobManager is.
 #[derive(Debug, Clone)]
 pub enum Found {
     /// There.
     Here(JobManager),
-    /// Its container does not run now.
-    NotRunning,
+    /// It does not run now, or can't be found: why.
+    NotRunning(String),
     /// It was removed, with all that could bring it back.
     Removed,
+}
+
+/// The JobManager that has a revision's job: the revision's own, or that of a session cluster.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn of_job(
+    ctx: &Context,
+    namespace: &str,
+    job: &str,
+    cluster: Option<&FlinkClusterRef>,
+    revision: i64,
+) -> Result<Found, Error> {
+    let Some(cluster) = cluster else { return job_manager(ctx, namespace, job, revision).await };
+    Ok(match cluster::job_manager(ctx, namespace, cluster).await? {
+        cluster::Found::Here(found) => Found::Here(found),
+        cluster::Found::NotNow(why) | cluster::Found::Blocked(_, why) => Found::NotRunning(why),
+    })
 }
 
 /// A revision's JobManager, found by the name that its pod has for ever. By GET: a list would wait until the API
@@ -32,17 +52,22 @@ pub enum Found {
 ///
 /// # Errors
 /// If Kubernetes can't be asked.
-pub async fn job_manager(ctx: &Context, namespace: &str, job: &str, revision: i64) -> Result<Found, Error> {
+async fn job_manager(ctx: &Context, namespace: &str, job: &str, revision: i64) -> Result<Found, Error> {
     let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
     let pod = within("get Pod", pods.get_opt(&naming::job_manager_pod_name(job, revision))).await?;
     if let Some(pod) = &pod {
         let process = jobmanager::process(pod);
-        let here = process.map(|p| JobManager { url: p.url, instance: Some(p.instance), authorization: None });
-        return Ok(here.map_or(Found::NotRunning, Found::Here));
+        let here = process.map(|p| JobManager {
+            url: p.url,
+            instance: Some(p.instance),
+            pod: Some(pod.name_any()),
+            authorization: p.authorization,
+        });
+        return Ok(here.map_or_else(|| Found::NotRunning(NOT_RUNNING.to_owned()), Found::Here));
     }
     let sets: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), namespace);
     let set = within("get StatefulSet", sets.get_opt(&naming::job_manager_name(job, revision))).await?;
-    Ok(if set.is_some() { Found::NotRunning } else { Found::Removed })
+    Ok(if set.is_some() { Found::NotRunning(NOT_RUNNING.to_owned()) } else { Found::Removed })
 }
 
 /// The job as it is, for a savepoint that is about to be taken.
@@ -83,12 +108,14 @@ pub async fn job(ctx: &Context, savepoint: &FlinkSavepoint, name: &str) -> Resul
         }
     };
     let (job_manager, running, next) = tokio::try_join!(
-        job_manager(ctx, &namespace, name, active.revision),
+        of_job(ctx, &namespace, name, upgrade.spec.flink_cluster.as_ref(), active.revision),
         record(ctx, &namespace, name, active.revision),
         next,
     )?;
-    let Found::Here(job_manager) = job_manager else {
-        return waiting(Reason::JobNotRunning, "its JobManager's pod is not running".to_owned());
+    let job_manager = match job_manager {
+        Found::Here(job_manager) => job_manager,
+        Found::NotRunning(why) => return waiting(Reason::JobNotRunning, why),
+        Found::Removed => return waiting(Reason::JobNotRunning, NOT_RUNNING.to_owned()),
     };
     let flink = job_manager.client(ctx);
     let (not_ready, flink_version) = readiness(&flink, &job_id).await;
@@ -106,6 +133,7 @@ pub async fn job(ctx: &Context, savepoint: &FlinkSavepoint, name: &str) -> Resul
     let submitted = Submitted {
         turn: Turn::Lock { uid, operation: status.operation },
         revision: Some(active.revision),
+        flink_cluster: upgrade.spec.flink_cluster,
         job_id,
         savepoint_directory,
         flink_version,

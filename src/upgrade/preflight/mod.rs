@@ -78,7 +78,7 @@ fn go_on(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgr
 
 /// Writes down that the question is asked, and of which JobManager; then it is asked.
 fn ask(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, attempt: i32) -> Decision {
-    let (Some(up), Some(record)) = (o.up(upgrade.to), o.record(upgrade.to)) else {
+    let (Some(up), Some(record)) = (o.preflight_at(upgrade.to), o.record(upgrade.to)) else {
         if progress::stuck_for(o, upgrade) > o.upgrade.spec.progress_deadline() {
             finish::failed_before_the_stop(o, draft, upgrade, Reason::PodsNotReady, "its JobManager gives no answer");
         }
@@ -134,7 +134,9 @@ fn asked_before(
     asked: &PreflightResult,
 ) -> Decision {
     let since = asked.since.as_ref().map_or(Duration::MAX, |t| o.since(time::from_k8s(t)));
-    let died = o.up(upgrade.to).is_some_and(|up| asked.job_manager_instance.as_deref() != Some(up.instance.as_str()));
+    let died = o
+        .preflight_at(upgrade.to)
+        .is_some_and(|up| asked.job_manager_instance.as_deref() != Some(up.instance.as_str()));
     if !died && since < ASKED {
         set_message(draft, "the job's main() is being called on the new JobManager");
         return (None, Next::After(SLOW));

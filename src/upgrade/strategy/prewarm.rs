@@ -12,7 +12,7 @@ use crate::naming;
 use crate::reconcile::Next;
 use crate::upgrade::observed::{Cluster, Observed};
 use crate::upgrade::plan::{AT_REST, Decision, Effect, SLOW, run_request, slots_ready};
-use crate::upgrade::{finish, high_availability, jar, preflight, progress, status, workload};
+use crate::upgrade::{finish, high_availability, jar, preflight, progress, session, status, workload};
 use crate::{flink, time};
 
 /// Pods that start are looked at this often.
@@ -80,6 +80,9 @@ fn before_the_stop(draft: &FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> 
 
 fn preparing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
     if o.record(upgrade.to).is_none() {
+        if let Some(decision) = session::before_it_is_made(o, draft, upgrade) {
+            return decision;
+        }
         if let Some(why) = jar::refused(o) {
             set_message(draft, why);
             status::stalled(o, draft, Reason::InvalidSpec, why);
@@ -118,7 +121,12 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     };
     // `Recreate`: its TaskManagers start when the old ones have left.
     let slots = if recreate::applies(upgrade) { 0 } else { record.rendered.slots };
+    let mut effect = None;
     let missing = match &revision.cluster {
+        _ if o.session.is_some() => session::lacks(o, upgrade).map(|(missing, brings)| {
+            effect = brings;
+            missing
+        }),
         Cluster::Up(up) if slots_ready(up, slots) => None,
         Cluster::Up(up) => Some(format!("{} of {slots} slots are free", up.free_slots.unwrap_or_default())),
         Cluster::Down(message) => Some(message.clone()),
@@ -164,12 +172,13 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
     }
     set_message(draft, &message);
     status::reconciling(o, draft, status::under_way(draft), &format!("revision {}: {message}", upgrade.to));
-    (None, Next::After(if stuck { SLOW } else { STARTING }))
+    (effect, Next::After(if stuck { SLOW } else { STARTING }))
 }
 
-/// The new revision's cluster is there: it is warmed up, if it has TaskManagers, and then the old job is stopped.
+/// The new revision's cluster is there: it is warmed up, if it has TaskManagers, and then the old job is stopped. A session
+/// cluster is warm, and its slots are others' as well.
 pub fn step_to_the_stop(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
-    if recreate::applies(upgrade) {
+    if recreate::applies(upgrade) || o.session.is_some() {
         step(o, draft, UpgradeStep::Savepoint, STOP);
     } else {
         step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");
@@ -264,10 +273,13 @@ pub fn new_submission(
     let number = draft.last_submission.unwrap_or_default() + 1;
     draft.last_submission = Some(number);
     let process = o.revisions.get(&revision).and_then(|r| r.pods.iter().find(|pod| pod.job_manager));
+    // On a session cluster the pod is not where the job runs.
+    let process = process.filter(|_| o.session.is_none());
+    let uploaded = session::jar(o, revision).map(|jar| jar.sha256.clone());
     Submission {
         high_availability: o.record(revision).is_some_and(|r| r.rendered.high_availability),
         image_digest: process.and_then(|pod| pod.image_digest.clone()),
-        jar_sha256: process.and_then(|pod| pod.jar_sha256.clone()),
+        jar_sha256: process.and_then(|pod| pod.jar_sha256.clone()).or(uploaded),
         job_id: naming::job_id(status::uid(o), revision, number),
         revision,
         restore_mode: path.as_ref().map(|_| mode),
@@ -301,6 +313,9 @@ pub fn send(
 ) -> Decision {
     let Ok(job_id) = JobId::new(&submission.job_id) else { return (None, Next::After(AT_REST)) };
     let revision = submission.revision;
+    if let Some(decision) = session::brings_the_jar(o, draft, revision) {
+        return decision;
+    }
     let Some(request) = run_request(o, revision, job_id, submission.restored_from.as_deref(), upgrade) else {
         let name = naming::revision_name(status::name(o), revision);
         let message = format!("ControllerRevision {name} is gone; restore it, and the job is submitted");

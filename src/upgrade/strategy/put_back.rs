@@ -11,7 +11,7 @@ use crate::upgrade::fence::{self, Fence};
 use crate::upgrade::observed::{Observed, Pod, Retained};
 use crate::upgrade::plan::{AT_REST, Decision, FAST, SLOW};
 use crate::upgrade::state_source::{self, Answer, Now, Question};
-use crate::upgrade::{finish, status};
+use crate::upgrade::{finish, session, status};
 
 /// Carries the way back one step on.
 pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
@@ -96,12 +96,15 @@ fn changed_since(o: &Observed, draft: &FlinkJobUpgradeStatus, from: i64) -> Opti
     let differs = |was: &Option<String>, is: &Option<String>| {
         was.as_ref().zip(is.as_ref()).filter(|(was, is)| was != is).map(|(was, is)| format!("{is}, it ran with {was}"))
     };
+    let uploaded = session::jar(o, from).map(|jar| jar.sha256.clone());
+    let of_session =
+        differs(&ran.jar_sha256, &uploaded).map(|differs| ("the session cluster".to_owned(), ("jar", differs)));
     let image = |pod: &Pod| Some(("image", differs(&ran.image_digest, &pod.image_digest)?));
     let jar = |pod: &Pod| Some(("jar", differs(&ran.jar_sha256, &pod.jar_sha256)?));
-    let mut changed = pods.filter_map(|pod| Some((pod.name.as_str(), image(pod).or_else(|| jar(pod))?)));
-    let (pod, (what, differs)) = changed.next()?;
+    let mut changed = pods.filter_map(|pod| Some((format!("pod {}", pod.name), image(pod).or_else(|| jar(pod))?)));
+    let (holder, (what, differs)) = changed.next().or(of_session)?;
     Some(format!(
-        "revision {from} can't be put back: its {what} is not what it was (pod {pod} has {differs}); use an image by its \
+        "revision {from} can't be put back: its {what} is not what it was ({holder} has {differs}); use an image by its \
          digest, and change the spec to go on from {}",
         draft.upgrade.as_ref().and_then(|u| u.savepoint_location.as_deref()).unwrap_or("the savepoint")
     ))

@@ -18,7 +18,7 @@ use crate::upgrade::heal::{self, Healing};
 use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{self, Decision, LEAVING};
 use crate::upgrade::state_source::{self, Now};
-use crate::upgrade::{finish, status, workload};
+use crate::upgrade::{finish, session, status, workload};
 
 /// Submissions of one revision in an upgrade, each lost with its JobManager, after which the upgrade goes back.
 const ATTEMPTS: i32 = 3;
@@ -123,6 +123,9 @@ pub fn elsewhere(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
 /// The objects of the revision that is submitted to are made again if some are gone; then its JobManager is waited for.
 #[must_use]
 pub fn cluster_is_missing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, revision: i64) -> Option<Decision> {
+    if o.session.is_some() {
+        return session::brings_the_jar(o, draft, revision);
+    }
     let soon = match heal::decide(o, draft, revision) {
         Healing::Nothing => LEAVING,
         Healing::Now(decision) => return Some(decision),

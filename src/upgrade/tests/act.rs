@@ -112,6 +112,8 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
                 job.cancelled.get_or_insert(now);
             }
         }
+        // Here each job has a cluster of its own.
+        Effect::DeleteJars(ids) => assert!(ids.is_empty(), "{ids:?}"),
         Effect::DeleteHaConfigMaps(n) => world.revisions.entry(*n).or_default().config_maps.clear(),
         Effect::RemoveHaStorage(n) => {
             let record = world.revisions.entry(*n).or_default().record.as_mut().unwrap();
@@ -152,6 +154,7 @@ fn store(world: &mut World, o: &Observed, number: i64) {
         color: "blue",
         helper_jar: &[],
         fetch: &workload::Fetch::default(),
+        carrier: None,
     };
     let rendered = workload::render(&revision, &o.upgrade.spec).unwrap();
     let record = workload::to_controller_revision(&rendered).unwrap();

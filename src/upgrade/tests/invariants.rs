@@ -163,6 +163,7 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             assert!(said || world.revisions.is_empty() && !world.account, "something is left, and not said");
         }
         Effect::AddFinalizer => assert!(!deleted),
+        Effect::DeleteJars(ids) => assert!(o.session.is_some(), "{ids:?}: there is no session cluster"),
         Effect::WarmUp(n, request) => {
             assert_eq!(request.job_id.as_str(), naming::warm_up_job_id(UID, *n));
             assert_eq!(request.savepoint_path, None);

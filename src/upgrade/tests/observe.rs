@@ -65,6 +65,7 @@ pub fn observe(world: &World) -> Option<Observed> {
         account_is_left: world.account && upgrade.metadata.deletion_timestamp.is_some(),
         jar: Fetching::By(Fetch::default()),
         checkpoints_config: checkpoints_config(world, &upgrade),
+        session: None,
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
     };

@@ -15,6 +15,7 @@ fn revision() -> Revision<'static> {
         color: "blue",
         helper_jar: b"jar",
         fetch: &super::super::render::ANY_FETCH,
+        carrier: None,
     }
 }
 

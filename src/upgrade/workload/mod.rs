@@ -4,6 +4,7 @@
 //! passes read that, so that a newer operator restarts no job.
 
 mod account;
+mod carrier;
 mod config;
 mod error;
 mod hash;
@@ -19,6 +20,7 @@ mod render;
 mod template;
 
 pub use account::Account;
+pub use carrier::{Carrier, directories};
 pub use config::{Configuration, flatten};
 pub use error::SpecError;
 pub use hash::{attempt_hash, revision_hash};

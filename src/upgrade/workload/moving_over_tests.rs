@@ -76,6 +76,7 @@ fn rendered(object: &Value) -> Rendered {
         color: "blue",
         helper_jar: &[],
         fetch: &ANY_FETCH,
+        carrier: None,
     };
     render(&revision, &spec).unwrap()
 }

@@ -295,6 +295,15 @@ impl Pods<'_> {
         let mounts = given_main(template).and_then(|given| given.volume_mounts.as_deref()).unwrap_or_default();
         let sha256 = self.spec.job.jar_sha256.as_deref();
         let mut container = jar.container(sha256, self.revision.fetch, of_image, mounts);
+        if let Some(carrier) = self.revision.carrier {
+            let prefix = naming::session_jar(self.revision.owner_uid, self.revision.number);
+            let flags = carrier.args(&prefix).map(|(flag, value)| format!("{flag}={value}"));
+            container.args.get_or_insert_default().extend(flags);
+            let variables = carrier.env();
+            if !variables.is_empty() {
+                container.env.get_or_insert_default().extend(variables);
+            }
+        }
         template::secure_container(&mut container);
         container
     }

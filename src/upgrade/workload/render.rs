@@ -1,10 +1,13 @@
 //! From a spec to everything that a revision consists of.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
+use super::carrier::{self, ANY_CARRIER, Carrier};
 use super::config::{self, Configuration};
 use super::error::SpecError;
 use super::hash::revision_hash;
@@ -37,6 +40,8 @@ pub struct Revision<'a> {
     pub helper_jar: &'a [u8],
     /// How the job's jar is fetched, if it is not in the image.
     pub fetch: &'a Fetch,
+    /// What its pod is made of, if its job runs on a session cluster.
+    pub carrier: Option<&'a Carrier>,
 }
 
 impl Revision<'_> {
@@ -171,6 +176,9 @@ pub struct Submission {
     pub args: Vec<String>,
     /// Parallelism of the job.
     pub parallelism: i32,
+    /// Flink's configuration of the job alone, on a session cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flink_configuration: BTreeMap<String, String>,
 }
 
 /// Whether the spec of a FlinkJobUpgrade can be rendered.
@@ -195,6 +203,7 @@ fn any_revision(upgrade: &FlinkJobUpgrade) -> Revision<'_> {
         color: "blue",
         helper_jar: &[],
         fetch: &ANY_FETCH,
+        carrier: upgrade.spec.flink_cluster.as_ref().map(|_| &ANY_CARRIER),
     }
 }
 
@@ -213,19 +222,20 @@ pub fn state_directories(upgrade: &FlinkJobUpgrade) -> Result<Vec<String>, SpecE
 ///
 /// # Errors
 /// If a value of the spec does not work or is not implemented yet; the message names field, value and cure.
-pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Rendered, SpecError> {
+pub fn render(revision: &Revision<'_>, given: &FlinkJobUpgradeSpec) -> Result<Rendered, SpecError> {
+    let of_carrier = revision.carrier.map(|carrier| carrier.spec(given));
+    let spec = of_carrier.as_ref().unwrap_or(given);
     let Some(image) = spec.image.as_deref() else {
-        let value = spec.flink_cluster.as_ref().map_or("", |cluster| cluster.service.as_str());
-        return Err(SpecError::NotImplemented {
-            field: "spec.flinkCluster".to_owned(),
-            value: value.to_owned(),
-            cure: "give spec.image, and the job gets a Flink cluster of its own".to_owned(),
-        });
+        let cure = "give the image of a Flink cluster of its own, or name a session cluster in spec.flinkCluster";
+        return Err(SpecError::invalid("spec.image", "", "is missing", cure));
     };
     let jar = Jar::of(&spec.job)?;
+    if revision.carrier.is_some() {
+        carrier::check(given, jar)?;
+    }
     let nothing = crate::api::FlinkConfiguration::new();
-    let given = spec.flink_configuration.as_ref().unwrap_or(&nothing);
-    let mut configuration = config::build(revision, spec.flink_version, given)?;
+    let flink_configuration = spec.flink_configuration.as_ref().unwrap_or(&nothing);
+    let mut configuration = config::build(revision, spec.flink_version, flink_configuration)?;
 
     let job_manager = spec.job_manager.as_ref();
     let task_manager = spec.task_manager.as_ref();
@@ -246,7 +256,8 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
         None => Ok(common.clone()),
     });
 
-    let replicas = replicas(spec, configuration.slots)?;
+    // A carrier has no TaskManagers: its job's slots are the session cluster's.
+    let replicas = if revision.carrier.is_some() { 0 } else { replicas(spec, configuration.slots)? };
     let slots = replicas.saturating_mul(configuration.slots);
     let pods = Pods {
         revision,
@@ -257,6 +268,13 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
     };
     let stateful_set = pods.stateful_set(of_job_manager?, job_manager_resources, jar);
     let deployment = pods.deployment(of_task_manager?, task_manager_resources, replicas);
+    let of_cluster = |own: Option<String>, of_carrier: fn(&Carrier) -> &Option<String>| {
+        own.or_else(|| revision.carrier.and_then(|carrier| of_carrier(carrier).clone()))
+    };
+    let flink_configuration = match revision.carrier {
+        Some(_) => carrier::of_the_job(&configuration.entries),
+        None => BTreeMap::new(),
+    };
     let specs = [
         stateful_set.spec.as_ref().and_then(|set| set.template.spec.as_ref()),
         deployment.spec.as_ref().and_then(|deployment| deployment.template.spec.as_ref()),
@@ -271,12 +289,13 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
         revision_name: spec.revision_name.clone(),
         upgrade_id: revision.upgrade_id.to_owned(),
         color: revision.color.to_owned(),
-        revision_hash: revision_hash(spec),
+        revision_hash: revision_hash(given),
         submission: Submission {
             jar_id: naming::JOB_JAR.to_owned(),
             entry_class: spec.job.entry_class.clone(),
             args: spec.job.args.iter().flatten().map(|arg| revision.substitute(arg)).collect(),
             parallelism: spec.job.parallelism,
+            flink_configuration,
         },
         slots,
         config_map: objects::config_map(revision, &configuration, spec.log_configuration.as_ref())?,
@@ -285,8 +304,8 @@ pub fn render(revision: &Revision<'_>, spec: &FlinkJobUpgradeSpec) -> Result<Ren
         stateful_set,
         deployment,
         account,
-        savepoint_directory: configuration.savepoint_directory,
-        checkpoint_directory: configuration.checkpoint_directory,
+        savepoint_directory: of_cluster(configuration.savepoint_directory, |carrier| &carrier.savepoint_directory),
+        checkpoint_directory: of_cluster(configuration.checkpoint_directory, |carrier| &carrier.checkpoint_directory),
         warm_up_directory: configuration.warm_up_directory,
         high_availability: configuration.high_availability,
         high_availability_directories: configuration.high_availability_directories,

@@ -19,6 +19,7 @@ pub(super) const CASES: &[Case] = &[
     case!(cancel_unknown_job),
     case!(slots),
     case!(run_unknown_jar),
+    case!(uploaded_jars),
 ];
 
 async fn overview_of_the_cluster(world: &dyn World) -> Result<()> {
@@ -139,5 +140,25 @@ async fn run_unknown_jar(world: &dyn World) -> Result<()> {
         Hands(world).jobs().await?.is_some_and(|jobs| jobs.iter().all(|(_, state)| state != "RUNNING")),
         "a job runs"
     );
+    Ok(())
+}
+
+async fn uploaded_jars(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let uploaded = world.upload("fju-0a-1-0b.jar", "PK").await?.of(200)?;
+    shape::same(&recorded::JARS_UPLOAD.of(world.version(), &[]).body, &uploaded)?;
+    let path = uploaded.get("filename").and_then(Value::as_str).context("no filename")?;
+    let id = path.rsplit('/').next().unwrap_or_default().to_owned();
+    ensure!(id.ends_with("_fju-0a-1-0b.jar"), "{uploaded}");
+    let listed = hands.get("/jars").await?.of(200)?;
+    let files = listed.get("files").and_then(Value::as_array).context("no files")?;
+    let mine = files.iter().find(|file| file.get("id") == Some(&json!(id))).context("not listed")?;
+    ensure!(mine.get("name") == Some(&json!("fju-0a-1-0b.jar")), "{mine}");
+    ensure!(mine.get("uploaded").is_some_and(Value::is_i64), "{mine}");
+    world.request("DELETE", &format!("/jars/{id}"), None).await?.of(200)?;
+    let listed = hands.get("/jars").await?.of(200)?;
+    ensure!(!listed.to_string().contains(&id), "{listed}");
+    let gone = world.request("DELETE", &format!("/jars/{id}"), None).await?;
+    ensure!(gone.status == 400, "{gone:?}");
     Ok(())
 }

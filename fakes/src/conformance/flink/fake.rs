@@ -56,6 +56,12 @@ impl Fake {
         }
     }
 
+    async fn send(&self, request: http::Request<Bytes>) -> Result<Answer, NoAnswer> {
+        let response = self.cluster.handle(request).await.map_err(|_| NoAnswer)?;
+        let status = response.status().as_u16();
+        Ok(Answer { status, body: serde_json::from_slice(response.body()).map_err(|_| NoAnswer)? })
+    }
+
     async fn below(&self, location: &str) -> Result<Vec<String>> {
         self.cluster.settle().await?;
         let key = Path::from(location.strip_prefix(ROOT).with_context(|| format!("{location} is not below {ROOT}"))?);
@@ -65,6 +71,14 @@ impl Fake {
         };
         Ok(files.iter().filter_map(|file| relative(&file.location)).collect())
     }
+}
+
+/// A form with one file, and what separates its parts.
+#[must_use]
+pub fn multipart(name: &str, content: &str) -> (&'static str, String) {
+    let boundary = "----x32e2210d52e34d7eb028aaff93740e0b";
+    let head = format!("Content-Disposition: form-data; name=\"jarfile\"; filename=\"{name}\"");
+    (boundary, format!("--{boundary}\r\n{head}\r\n\r\n{content}\r\n--{boundary}--\r\n"))
 }
 
 fn kill(cluster: &Cluster, target: Target, job: &str) -> bool {
@@ -99,9 +113,16 @@ impl World for Fake {
         let body = body.map(|body| body.to_string()).unwrap_or_default();
         let request =
             http::Request::builder().method(method).uri(path).body(Bytes::from(body)).map_err(|_| NoAnswer)?;
-        let response = self.cluster.handle(request).await.map_err(|_| NoAnswer)?;
-        let status = response.status().as_u16();
-        Ok(Answer { status, body: serde_json::from_slice(response.body()).map_err(|_| NoAnswer)? })
+        self.send(request).await
+    }
+
+    async fn upload(&self, name: &str, content: &str) -> Result<Answer, NoAnswer> {
+        let (boundary, body) = multipart(name, content);
+        let request = http::Request::post("/jars/upload")
+            .header("content-type", format!("multipart/form-data; boundary={boundary}"))
+            .body(Bytes::from(body))
+            .map_err(|_| NoAnswer)?;
+        self.send(request).await
     }
 
     async fn start_job(&self, wish: &JobWish) -> Result<String> {

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 pub use crate::flink::Version;
-pub use fake::Fake;
+pub use fake::{Fake, multipart};
 pub use run::{Case, Needs, Report, cases, run};
 
 /// An HTTP answer.
@@ -98,6 +98,9 @@ pub trait World: Send + Sync {
 
     /// Sends a request to the JobManager; `path` with its leading slash.
     async fn request(&self, method: &str, path: &str, body: Option<Value>) -> Result<Answer, NoAnswer>;
+
+    /// Uploads a file by this name as a jar.
+    async fn upload(&self, name: &str, content: &str) -> Result<Answer, NoAnswer>;
 
     /// Submits a job without a savepoint and returns its id as soon as the JobManager has taken it.
     async fn start_job(&self, wish: &JobWish) -> Result<String>;
