@@ -1,7 +1,7 @@
 //! FlinkSavepoints in a simulated world: real reconcilers over the fakes, in virtual time, with a crash, a lost answer or a
 //! refused connection at every single call that leaves the process.
 //!
-//! A scenario is told once undisturbed, and then once for each call and each fault. It must come to the same end, and the
+//! A scenario is told once undisturbed, with caches that are late, and then once for each call and each fault. It must come to the same end, and the
 //! invariants hold after every write.
 
 #![allow(
@@ -19,15 +19,22 @@ mod scenarios;
 mod sweep;
 mod world;
 
-use sweep::{check, sweep};
+use sweep::{check, late, sweep};
 
-/// A scenario, undisturbed and with every fault at every call.
+/// A scenario, undisturbed, with what the operator knows being late, and with every fault at every call.
 macro_rules! scenarios {
     ($($name:ident),+ $(,)?) => {
         mod undisturbed {
             $(#[test]
             fn $name() {
                 super::check(super::scenarios::$name);
+            })+
+        }
+
+        mod with_stale_reads {
+            $(#[test]
+            fn $name() {
+                super::late(super::scenarios::$name);
             })+
         }
 

@@ -77,7 +77,8 @@ struct Told {
     calls: Vec<String>,
 }
 
-async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Told, String> {
+/// Tells it to its end. `late`: so much later the controller's cache has what was written.
+async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duration) -> Result<Told, String> {
     let world = World::new(&scenario.wish).await;
     (scenario.begin)(world.clone()).await;
     let begin = Instant::now();
@@ -114,18 +115,25 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Tol
                 all.iter().map(|s| &s.status).collect::<Vec<_>>()
             ));
         }
-        // A change is seen at once, as by a watch.
+        // A change is seen as by a watch.
         for savepoint in &all {
             let name = savepoint.name_any();
             if seen.get(&name) != Some(&savepoint.resource_version()) {
-                due.insert(name, Instant::now());
+                due.entry(name)
+                    .and_modify(|at| *at = (*at).min(Instant::now() + late))
+                    .or_insert(Instant::now() + late);
             }
         }
         due.retain(|name, _| all.iter().any(|s| &s.name_any() == name));
         let next = due.values().copied().chain(next_act).min().unwrap_or_else(|| Instant::now() + OFTEN);
         sleep_until(next).await;
-        let now: Vec<_> =
-            all.iter().filter(|s| due.get(&s.name_any()).is_some_and(|at| *at <= Instant::now())).collect();
+        let is_due = |name: &String| due.get(name).is_some_and(|at| *at <= Instant::now());
+        let names: Vec<String> = all.iter().map(ResourceExt::name_any).filter(is_due).collect();
+        let now: Vec<_> = names.iter().filter_map(|name| world.cached(name, late)).collect();
+        if now.is_empty() {
+            // The cache has none of them yet.
+            due.retain(|name, _| !names.contains(name));
+        }
         let ctx = &operator;
         let each = now.iter().map(|s| async move { (s.name_any(), passes::<Savepoints>(s, ctx).await) });
         let done = tokio::select! {
@@ -261,7 +269,8 @@ async fn compare(scenario: &Scenario, told: &Told) -> Result<(), String> {
 pub fn check(scenario: fn() -> Scenario) {
     let scenario = scenario();
     run(async {
-        let told = tell(&scenario, Faults::none(), Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
+        let told =
+            tell(&scenario, Faults::none(), Duration::ZERO, Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
         let outcome = compare(&scenario, &told).await;
         assert!(outcome.is_ok(), "{}\ncalls: {:#?}", outcome.unwrap_err(), told.calls);
         // How far it is with the files is written here only: in virtual time nobody waits for another thread.
@@ -275,14 +284,14 @@ pub fn check(scenario: fn() -> Scenario) {
 pub fn sweep(name: &str, scenario: fn() -> Scenario) {
     let began = std::time::Instant::now();
     let scenario = scenario();
-    let told = run(tell(&scenario, Faults::none(), Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
+    let told = run(tell(&scenario, Faults::none(), Duration::ZERO, Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
     let calls = told.calls;
     let every = |n: &usize| *n < ALL_OF || n.is_multiple_of(1 + calls.len() / ALL_OF);
     let mut told = 0;
     for (at, call) in calls.iter().enumerate().filter(|(n, _)| every(n)) {
         for (fault, down) in faults_at(at, call) {
             let outcome = run(async {
-                let told = tell(&scenario, Faults::at(at, fault), Duration::from_secs(down)).await?;
+                let told = tell(&scenario, Faults::at(at, fault), Duration::from_secs(down), Duration::ZERO).await?;
                 compare(&scenario, &told).await
             });
             let what = format!("{name}: {fault:?} at call {at}, {call}, down for {down} s");
@@ -292,4 +301,19 @@ pub fn sweep(name: &str, scenario: fn() -> Scenario) {
     }
     println!("{name}: {} calls, told {told} times in {:?}", calls.len(), began.elapsed());
     assert!(told > 40, "a scenario without calls");
+}
+
+/// What a cache is late by: less than a call takes, more than that, and more than an attempt takes.
+const LATE: [Duration; 3] = [Duration::from_millis(5), Duration::from_millis(300), Duration::from_secs(20)];
+
+/// Tells a scenario with a cache that is late: the same end, whatever was read before what was written is known.
+pub fn late(scenario: fn() -> Scenario) {
+    let scenario = scenario();
+    for late in LATE {
+        let outcome = run(async {
+            let told = tell(&scenario, Faults::none(), Duration::ZERO, late).await?;
+            compare(&scenario, &told).await
+        });
+        assert!(outcome.is_ok(), "late by {late:?}: {}", outcome.unwrap_err());
+    }
 }

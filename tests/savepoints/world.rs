@@ -18,11 +18,13 @@ use kube::{Api, Client};
 use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::common::invariants::Invariants;
 use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, delivered, kinds, merge, objects};
 
 pub const JOB: &str = "000000000000000000000000000000aa";
+const SAVEPOINTS: &str = "flinksavepoints.savepoints.dev";
 const POD: &str = "flink-jobmanager-0";
 const MANAGED_POD: &str = "orders-1-jobmanager-0";
 const ADDRESS: &str = "10.0.0.1:8081";
@@ -35,6 +37,8 @@ pub struct World {
     pub flink: Cluster,
     pub storage: Arc<InMemory>,
     pub invariants: Invariants,
+    /// What the FlinkSavepoints were, each since when; `None`: it is gone.
+    versions: Arc<Mutex<Vec<(Instant, String, Option<Value>)>>>,
     /// The process of the JobManager and the ConfigMaps that Kubernetes shows.
     shown: Arc<Mutex<(u32, Vec<String>)>>,
 }
@@ -71,12 +75,19 @@ impl World {
             flink: Cluster::new(settings),
             storage,
             invariants: Invariants::default(),
+            versions: Arc::default(),
             shown: Arc::default(),
             clock,
         };
         world.furnish(wish).await;
-        let invariants = world.invariants.clone();
-        world.kube.on_change(Box::new(move |change| invariants.after_write(change)));
+        let (invariants, versions) = (world.invariants.clone(), world.versions.clone());
+        world.kube.on_change(Box::new(move |change| {
+            invariants.after_write(change);
+            if change.key.resource == SAVEPOINTS {
+                let version = (Instant::now(), change.key.name.clone(), change.new.cloned());
+                versions.lock().unwrap().push(version);
+            }
+        }));
         world
     }
 
@@ -157,12 +168,20 @@ impl World {
     }
 
     pub fn savepoint_now(&self, name: &str) -> Option<FlinkSavepoint> {
-        let object = self.kube.object("flinksavepoints.savepoints.dev", NAMESPACE, name)?;
+        let object = self.kube.object(SAVEPOINTS, NAMESPACE, name)?;
         Some(serde_json::from_value(object).unwrap())
     }
 
+    /// A FlinkSavepoint as a cache has it that is so late.
+    pub fn cached(&self, name: &str, late: Duration) -> Option<FlinkSavepoint> {
+        let seen = Instant::now().checked_sub(late)?;
+        let versions = self.versions.lock().unwrap();
+        let (_, _, version) = versions.iter().rfind(|(from, of, _)| of == name && *from <= seen)?;
+        Some(serde_json::from_value(version.clone()?).unwrap())
+    }
+
     pub fn all_savepoints(&self) -> Vec<FlinkSavepoint> {
-        let all = self.kube.objects("flinksavepoints.savepoints.dev");
+        let all = self.kube.objects(SAVEPOINTS);
         all.into_iter().map(|object| serde_json::from_value(object).unwrap()).collect()
     }
 

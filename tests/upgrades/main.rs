@@ -33,15 +33,22 @@ mod sweep;
 mod truth;
 mod world;
 
-use sweep::{check, sweep};
+use sweep::{check, late, sweep};
 
-/// A scenario, undisturbed and with faults.
+/// A scenario, undisturbed, with caches that are late, and with faults.
 macro_rules! scenarios {
     ($($file:ident: $($name:ident),+;)+) => {
         mod undisturbed {
             $($(#[test]
             fn $name() {
                 super::check(super::$file::$name);
+            })+)+
+        }
+
+        mod with_stale_reads {
+            $($(#[test]
+            fn $name() {
+                super::late(super::$file::$name);
             })+)+
         }
 
@@ -93,7 +100,6 @@ scenarios! {
     a_silent_node,
     a_silent_node_without_power,
     a_silent_node_without_power_in_a_recovery,
-    an_upgrade_with_stale_reads,
     cancelled_by_hand,
     cut_off_and_changed,
     deleted_and_made_again,

@@ -225,16 +225,3 @@ pub fn deleted_and_made_again_from_a_path() -> Scenario {
     };
     made_again(vec![(STATE_EXISTS, named)])
 }
-
-/// What the controllers know of their objects is late.
-pub fn an_upgrade_with_stale_reads() -> Scenario {
-    let mut it = job(vec![(RUNS, to_v2)], "v2", &[Succeeded, Succeeded]);
-    it.begin = |w| {
-        async move {
-            *w.stale.lock().unwrap() = Duration::from_millis(300);
-            w.apply("v1", json!({})).await;
-        }
-        .boxed()
-    };
-    it
-}

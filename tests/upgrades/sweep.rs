@@ -87,9 +87,10 @@ struct Told {
     first_act: usize,
 }
 
-/// Tells a scenario to its end.
-async fn tell(scenario: &Scenario, faults: Faults, down: Duration) -> Result<Told, String> {
+/// Tells a scenario to its end. `late`: so much later the controllers' caches have what was written.
+async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duration) -> Result<Told, String> {
     let world = World::new().await;
+    *world.stale.lock().unwrap() = late;
     (scenario.begin)(world.clone()).await;
     let acts = Acts { left: Mutex::new(VecDeque::from(scenario.acts.clone())), last: Mutex::new(Instant::now()) };
     let first_act = Mutex::new(None);
@@ -178,6 +179,8 @@ impl Acts {
 async fn at_rest(world: &World, acts: &Acts) -> Result<(), String> {
     let began = Instant::now();
     let (mut writes, mut since) = (0, began);
+    // What happens is known that much later.
+    let quiet = QUIET + *world.stale.lock().unwrap();
     loop {
         sleep(LOOK).await;
         let before = std::mem::replace(&mut writes, world.invariants.writes().len());
@@ -190,7 +193,7 @@ async fn at_rest(world: &World, acts: &Acts) -> Result<(), String> {
         if writes > before {
             since = Instant::now();
         }
-        if since.elapsed() < QUIET || acts.since_last() < QUIET {
+        if since.elapsed() < quiet || acts.since_last() < quiet {
             continue;
         }
         let status = world.status();
@@ -346,13 +349,29 @@ fn image_of(pod: &serde_json::Value) -> String {
 pub fn check(scenario: fn() -> Scenario) {
     let scenario = scenario();
     run(async {
-        let told = tell(&scenario, Faults::none(), Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
+        let told =
+            tell(&scenario, Faults::none(), Duration::ZERO, Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
         let outcome = compare(&scenario.end, &told.world);
         assert!(outcome.is_ok(), "{}\ncalls: {:#?}", outcome.unwrap_err(), told.calls);
         if let Some((name, attempts)) = scenario.attempts {
             assert_eq!(told.world.attempts(name), attempts, "attempts of {name}");
         }
     });
+}
+
+/// What a cache is late by: more than a pass takes, and more than many a step takes.
+const LATE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(5)];
+
+/// Tells a scenario with caches that are late: the same end, whatever was decided before what was written is known.
+pub fn late(scenario: fn() -> Scenario) {
+    let scenario = scenario();
+    for late in LATE {
+        let outcome = run(async {
+            let told = tell(&scenario, Faults::none(), Duration::ZERO, late).await?;
+            compare(&scenario.end, &told.world)
+        });
+        assert!(outcome.is_ok(), "late by {late:?}: {}", outcome.unwrap_err());
+    }
 }
 
 /// What strikes: a call, how it goes wrong, and for how many seconds the operator is down then.
@@ -379,12 +398,12 @@ fn strikes<'a>(name: &str, calls: &'a [String], from: usize) -> Vec<Strike<'a>> 
 pub fn sweep(name: &str, scenario: fn() -> Scenario) {
     let began = std::time::Instant::now();
     let scenario = scenario();
-    let told = run(tell(&scenario, Faults::none(), Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
+    let told = run(tell(&scenario, Faults::none(), Duration::ZERO, Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
     let strikes = strikes(name, &told.calls, told.first_act);
     let mut broken = Vec::new();
     for (at, call, fault, down) in &strikes {
         let outcome = run(async {
-            let told = tell(&scenario, Faults::at(*at, *fault), Duration::from_secs(*down)).await?;
+            let told = tell(&scenario, Faults::at(*at, *fault), Duration::from_secs(*down), Duration::ZERO).await?;
             compare(&scenario.end, &told.world)
         });
         let what = format!("{name}: {fault:?} at call {at}, {call}, down for {down} s");
