@@ -37,11 +37,14 @@ pub struct World {
     pub flink: Cluster,
     pub storage: Arc<InMemory>,
     pub invariants: Invariants,
-    /// What the FlinkSavepoints were, each since when; `None`: it is gone.
-    versions: Arc<Mutex<Vec<(Instant, String, Option<Value>)>>>,
+    /// What the FlinkSavepoints were.
+    versions: Arc<Mutex<Vec<Kept>>>,
     /// The process of the JobManager and the ConfigMaps that Kubernetes shows.
     shown: Arc<Mutex<(u32, Vec<String>)>>,
 }
+
+/// A FlinkSavepoint as it was written: since when, its name, and what it was; `None`: it was removed.
+type Kept = (Instant, String, Option<Value>);
 
 /// What is different in a scenario's world.
 #[derive(Clone)]
