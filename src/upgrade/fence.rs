@@ -73,11 +73,10 @@ fn process_is_gone(o: &Observed, submission: &Submission) -> bool {
     }
 }
 
-/// The TaskManager pods that a revision has now.
+/// The UIDs of the TaskManager pods that a revision has now.
 #[must_use]
 pub fn task_managers(o: &Observed, revision: i64) -> Vec<String> {
-    let pods = o.revisions.get(&revision).map(|r| r.pods.as_slice()).unwrap_or_default();
-    pods.iter().filter(|pod| !pod.job_manager).map(|pod| pod.uid.clone()).collect()
+    o.task_managers(revision).map(|pod| pod.uid.clone()).collect()
 }
 
 /// Fences a submission whose revision's objects stay: its JobManager's process is gone, and the TaskManager pods that

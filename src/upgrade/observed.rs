@@ -390,6 +390,11 @@ impl Observed {
         self.revisions.get(&revision)?.record.as_deref()
     }
 
+    /// The TaskManager pods that a revision has now.
+    pub fn task_managers(&self, revision: i64) -> impl Iterator<Item = &Pod> {
+        self.revisions.get(&revision).into_iter().flat_map(|r| &r.pods).filter(|pod| !pod.job_manager)
+    }
+
     /// Time since a moment that status recorded.
     #[must_use]
     pub fn since(&self, moment: DateTime<Utc>) -> Duration {

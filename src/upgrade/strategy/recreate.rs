@@ -7,7 +7,7 @@ use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgradeStatus, StateSource, UpgradeProgress, UpgradeStep, UpgradeStrategy};
 use crate::reconcile::Next;
 use crate::time;
-use crate::upgrade::observed::{Observed, Pod};
+use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{AT_REST, Decision, Effect, LEAVING, SLOW, slots_ready};
 use crate::upgrade::{progress, status};
 
@@ -58,7 +58,7 @@ pub fn change_places(o: &Observed, draft: &mut FlinkJobUpgradeStatus, leaves: i6
     if o.revisions.get(&leaves).and_then(|r| r.task_managers).is_some_and(|wanted| wanted > 0) {
         return Some((Some(Effect::Scale(leaves, 0)), Next::Again));
     }
-    let staying: Vec<&str> = task_managers(o, leaves).map(|pod| pod.name.as_str()).collect();
+    let staying: Vec<&str> = o.task_managers(leaves).map(|pod| pod.name.as_str()).collect();
     if !staying.is_empty() {
         say(o, draft, &format!("TaskManagers of revision {leaves} leave: {}", staying.join(", ")));
         return Some((None, Next::After(LEAVING)));
@@ -78,16 +78,12 @@ pub fn change_places(o: &Observed, draft: &mut FlinkJobUpgradeStatus, leaves: i6
     if slots_ready(up, rendered.slots) {
         return None;
     }
-    let trouble = task_managers(o, starts).find_map(|p| p.trouble.as_ref().map(|t| format!("pod {}: {t}", p.name)));
+    let trouble = o.task_managers(starts).find_map(|p| p.trouble.as_ref().map(|t| format!("pod {}: {t}", p.name)));
     let refusal = || o.revisions.get(&starts).and_then(|r| r.refusal.clone());
     let slots = || format!("{} of {} slots are free", up.free_slots.unwrap_or_default(), rendered.slots);
     let message = trouble.or_else(refusal).unwrap_or_else(slots);
     say(o, draft, &format!("TaskManagers of revision {starts} start: {message}"));
     Some((None, Next::After(STARTING)))
-}
-
-fn task_managers(o: &Observed, revision: i64) -> impl Iterator<Item = &Pod> {
-    o.revisions.get(&revision).into_iter().flat_map(|r| &r.pods).filter(|pod| !pod.job_manager)
 }
 
 fn say(o: &Observed, draft: &mut FlinkJobUpgradeStatus, message: &str) {
