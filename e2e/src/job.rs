@@ -125,6 +125,18 @@ impl Job {
         self
     }
 
+    /// Adds an item to a list, `pointer` a JSON pointer; what it leads through must be there, the list need not.
+    #[must_use]
+    pub fn push(mut self, pointer: &str, item: Value) -> Self {
+        if let Some((parent, key)) = pointer.rsplit_once('/')
+            && let Some(fields) = self.manifest.pointer_mut(parent).and_then(Value::as_object_mut)
+            && let Value::Array(items) = fields.entry(key).or_insert_with(|| json!([]))
+        {
+            items.push(item);
+        }
+        self
+    }
+
     /// Leaves one field out.
     #[must_use]
     pub fn unset(mut self, pointer: &str) -> Self {

@@ -3,11 +3,16 @@
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use anyhow::{Context as _, Result, ensure};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
 use crate::s3::S3;
@@ -140,6 +145,59 @@ impl Stoppable {
             }
         });
     }
+}
+
+/// The S3 server behind TLS, with a certificate of an authority that nobody knows. It ends when it is dropped.
+#[derive(Debug)]
+pub struct BehindTls {
+    /// The server, as it is reached through this.
+    pub s3: S3,
+    /// The authority's certificate, as PEM.
+    pub authority: String,
+    _server: JoinSet<()>,
+}
+
+impl BehindTls {
+    /// Starts one, as [`Proxy::start`] does.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn start(s3: &S3) -> Result<Self> {
+        let (listener, upstream) = before(s3).await?;
+        let address = listener.local_addr()?;
+        let (authority, acceptor) = certified(address)?;
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            let mut clients = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
+                clients.spawn(async move {
+                    // A client that does not trust it goes away.
+                    let Ok(mut client) = acceptor.accept(client).await else { return };
+                    if let Ok(mut server) = TcpStream::connect(upstream).await {
+                        let _ = copy_bidirectional(&mut client, &mut server).await;
+                    }
+                });
+            }
+        });
+        let s3 = S3 { endpoint: format!("https://{address}"), ..s3.clone() };
+        Ok(Self { s3, authority, _server: server })
+    }
+}
+
+/// A new authority's certificate, and the server's side of TLS for an address, certified by it.
+fn certified(address: SocketAddr) -> Result<(String, TlsAcceptor)> {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new([address.ip().to_string()])?.signed_by(&key, &authority)?;
+    let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+    let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
+    Ok((authority.pem(), Arc::new(server).into()))
 }
 
 struct Way {

@@ -37,6 +37,14 @@ pub enum Error {
         /// Why not.
         problem: &'static str,
     },
+    /// Nobody is there who could vouch for a server.
+    #[error(
+        "the certificates to trust can't be read: {source}; correct SSL_CERT_FILE and SSL_CERT_DIR, or leave them out"
+    )]
+    Authorities {
+        /// What is wrong with them.
+        source: io::Error,
+    },
     /// The address can't be understood.
     #[error("{place}: is not the address of a jar: {problem}; correct job.jarURI")]
     Address {
@@ -82,7 +90,7 @@ impl Error {
             Self::Web { fault, .. } => match fault {
                 Fault::NoConnection(_) | Fault::Silent | Fault::Cut | Fault::Short => true,
                 Fault::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
-                Fault::Garbled => false,
+                Fault::Garbled | Fault::Untrusted(_) => false,
             },
             _ => false,
         }

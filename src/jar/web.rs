@@ -1,4 +1,5 @@
-//! A jar on a web server. Certificates are checked by the root certificates of the image; no proxy is used.
+//! A jar on a web server. Certificates are checked by the root certificates of the image, or those that `SSL_CERT_FILE`
+//! and `SSL_CERT_DIR` name; no proxy is used.
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -31,7 +32,7 @@ pub async fn open(address: &str, patience: &Patience) -> Result<BoxStream<'stati
     }
     for _ in 0..=REDIRECTS {
         let place = shown(&at.to_string());
-        let http = Http::new(&at, patience).map_err(|source| Error::Io { path: "/etc/ssl/certs".into(), source })?;
+        let http = Http::new(&at, patience).map_err(|source| Error::Authorities { source })?;
         let of_web = |fault| Error::Web { place: place.clone(), fault };
         let answer = http.get(at.clone()).await.map_err(of_web)?;
         let status = answer.status();

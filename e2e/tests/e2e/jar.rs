@@ -4,13 +4,14 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{
     job::{Job, MAIN_CONTAINER, Version},
     namespace::Sandbox,
+    proxy::BehindTls,
     session::Process,
 };
 use flink_savepoint_operator::{
     api::{FlinkJobUpgrade, UpgradeResult},
     naming,
 };
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use serde_json::json;
 
 use crate::{
@@ -23,9 +24,11 @@ use crate::{
 const JARS: &str = "jars";
 const JAR: &str = "/spec/job/jarURI";
 const SHA256: &str = "/spec/job/jarSHA256";
+/// Name of the ConfigMap and of the volume with the certificate of a platform's own authority.
+const AUTHORITIES: &str = "authorities";
 
 /// A job with high availability by an account that the operator makes, from the image's jar to the same one in the
-/// bucket, and on the web. Each wrong hash is refused with both hashes named.
+/// bucket, and on the web, at last by TLS. Each wrong hash is refused with both hashes named.
 pub async fn from_s3(sandbox: &Sandbox, version: Version) -> Result<()> {
     sandbox.create_store(store::RIGHT).await?;
     let job = highly_available(&sandbox.env, version).unset("/spec/serviceAccount").never_empty();
@@ -63,7 +66,29 @@ pub async fn from_s3(sandbox: &Sandbox, version: Version) -> Result<()> {
     let on_the_web = in_s3.set(JAR, json!(sandbox.env.s3.signed_url(&key)));
     let web = story::upgraded(sandbox, &after.job, &on_the_web).await?;
     ensure!(hash_of(&web.job)? == hash, "{:?}", story::submission(&web.job)?);
-    story::handed_over(sandbox, &after.job, &web).await.map(drop)
+    story::handed_over(sandbox, &after.job, &web).await?;
+    by_a_platforms_authority(sandbox, &web.job, &job, &key).await
+}
+
+/// By `https`, from a server whose certificate only the platform's own authority vouches for.
+async fn by_a_platforms_authority(sandbox: &Sandbox, before: &FlinkJobUpgrade, job: &Job, key: &str) -> Result<()> {
+    let server = BehindTls::start(&sandbox.env.s3).await?;
+    let job = job.clone().set(JAR, json!(server.s3.signed_url(key))).unset(SHA256);
+    let hasty = job.clone().set("/spec/upgrade/progressDeadline", json!("20s"));
+    sandbox.apply(&hasty).await?;
+    refused(sandbox, before, UpgradeResult::Failed, "SSL_CERT_FILE").await?;
+
+    let certificates = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": server.authority}});
+    sandbox.put::<ConfigMap>(AUTHORITIES, certificates).await?;
+    let pod = "/spec/podTemplate/spec";
+    let volume = json!({"name": AUTHORITIES, "configMap": {"name": AUTHORITIES}});
+    let mount = json!({"name": AUTHORITIES, "mountPath": "/etc/authorities"});
+    let trusting = job
+        .push(&format!("{pod}/volumes"), volume)
+        .push(&format!("{pod}/containers/0/volumeMounts"), mount)
+        .push(&format!("{pod}/containers/0/env"), json!({"name": "SSL_CERT_FILE", "value": "/etc/authorities/ca.crt"}));
+    let after = story::upgraded(sandbox, before, &trusting).await?;
+    story::handed_over(sandbox, before, &after).await.map(drop)
 }
 
 fn hash_of(job: &FlinkJobUpgrade) -> Result<String> {

@@ -19,6 +19,7 @@ impl Store {
                 let endpoint = endpoint.clone();
                 match Fault::of(error) {
                     Some(Fault::NoConnection(cause)) => StoreError::Unreachable { endpoint, cause: cause.clone() },
+                    Some(fault @ Fault::Untrusted(_)) => StoreError::Unreachable { endpoint, cause: fault.to_string() },
                     Some(Fault::Silent) => self.timed_out(&place, self.patience().answer),
                     Some(Fault::Cut | Fault::Short) => StoreError::ConnectionCut { place, endpoint },
                     Some(Fault::Refused { status, code, region }) => refused(

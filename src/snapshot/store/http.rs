@@ -43,6 +43,8 @@ const PROLOGUE: usize = 1024;
 pub(crate) enum Fault {
     #[error("no connection: {0}")]
     NoConnection(String),
+    #[error("no connection: {0}; an authority of your own is named by SSL_CERT_FILE")]
+    Untrusted(String),
     #[error("no answer in time")]
     Silent,
     #[error("the connection was closed")]
@@ -70,7 +72,7 @@ impl Fault {
     /// As `object_store` wants it, which decides by the kind whether to repeat: all that is asked for here may be.
     fn into_error(self) -> HttpError {
         let kind = match &self {
-            Self::NoConnection(_) => HttpErrorKind::Connect,
+            Self::NoConnection(_) | Self::Untrusted(_) => HttpErrorKind::Connect,
             Self::Cut | Self::Short | Self::Refused { status: 429 | 500.., .. } => HttpErrorKind::Request,
             _ => HttpErrorKind::Unknown,
         };
@@ -195,8 +197,16 @@ impl Http {
         if sources(error).any(timed_out) {
             return Fault::NoConnection(format!("no connection within {}s", self.connect.as_secs_f32()));
         }
-        Fault::NoConnection(error.source().map_or_else(String::new, chain))
+        let told = error.source().map_or_else(String::new, chain);
+        if sources(error).any(is_of_certificate) { Fault::Untrusted(told) } else { Fault::NoConnection(told) }
     }
+}
+
+/// Whether this says what is wrong with the server's certificate.
+fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
+    let of_tls = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let of_tls = of_tls.and_then(|of_tls| of_tls.downcast_ref::<rustls::Error>());
+    matches!(of_tls, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A page of a listing. `object_store` would take any other page for one without files, a portal's HTML too, and a whole

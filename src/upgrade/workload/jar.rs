@@ -1,6 +1,8 @@
 //! The init container of a JobManager's pod that puts the job's jar where Flink looks for uploaded jars, checks its
 //! SHA-256, and leaves that as its message.
 
+use std::path::Path;
+
 use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, SecretKeySelector, VolumeMount};
 
 use super::error::SpecError;
@@ -10,6 +12,9 @@ use crate::naming::{HELPER_JAR, JAR_CONTAINER, JAR_DIRECTORY, UPLOAD_DIRECTORY};
 use crate::store::open::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN};
 
 const FIELD: &str = "spec.job.jarURI";
+
+/// The variables by which OpenSSL, and `jar fetch`, are told whose certificates to trust: a file, and a folder.
+const TRUST: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// Where the init container finds the helper jar.
 pub(super) const HELPER_DIRECTORY: &str = "/flink-helper";
@@ -86,17 +91,18 @@ impl<'a> Jar<'a> {
         }
     }
 
-    /// The init container. `of_image`: a container of the job's image; `mounts`: those of Flink's container.
+    /// The init container. `of_image`: a container of the job's image; `given`: Flink's container, as the user's pod
+    /// template has it.
     pub(super) fn container(
         self,
         sha256: Option<&str>,
         fetch: &Fetch,
         of_image: Container,
-        mounts: &[VolumeMount],
+        given: Option<&Container>,
     ) -> Container {
         let container = match self {
-            Self::InImage(path) => copied(path, sha256, of_image, mounts),
-            Self::S3(uri) | Self::Web(uri) => fetched(uri, sha256, fetch, of_image),
+            Self::InImage(path) => copied(path, sha256, of_image, given),
+            Self::S3(uri) | Self::Web(uri) => fetched(uri, sha256, fetch, of_image, given),
         };
         let own = |name: &str, path: &str, read_only: Option<bool>| VolumeMount {
             name: name.to_owned(),
@@ -111,19 +117,32 @@ impl<'a> Jar<'a> {
 }
 
 /// Also from a volume of the user's, in which another init container may have put the jar.
-fn copied(path: &str, sha256: Option<&str>, of_image: Container, mounts: &[VolumeMount]) -> Container {
+fn copied(path: &str, sha256: Option<&str>, of_image: Container, given: Option<&Container>) -> Container {
     let helper = format!("{HELPER_DIRECTORY}/{HELPER_JAR}");
     let sha256 = sha256.unwrap_or_default().to_ascii_lowercase();
-    let above = |mount: &&VolumeMount| std::path::Path::new(path).starts_with(&mount.mount_path);
     let command = ["sh", "-c", COPY, "sh", &as_it_is(path), &helper, JAR_DIRECTORY, &sha256];
     Container {
         command: Some(command.map(str::to_owned).into()),
-        volume_mounts: Some(mounts.iter().filter(above).cloned().collect()),
+        volume_mounts: Some(mounts_above(&[path], given)),
         ..of_image
     }
 }
 
-fn fetched(uri: &str, sha256: Option<&str>, fetch: &Fetch, of_image: Container) -> Container {
+/// The volumes of Flink's container in which the paths lie.
+fn mounts_above(paths: &[&str], given: Option<&Container>) -> Vec<VolumeMount> {
+    let mounts = given.and_then(|given| given.volume_mounts.as_deref()).unwrap_or_default();
+    let above = |mount: &&VolumeMount| paths.iter().any(|path| Path::new(path).starts_with(&mount.mount_path));
+    mounts.iter().filter(above).cloned().collect()
+}
+
+/// By the authorities that Flink's container is to trust, if it names its own.
+fn fetched(
+    uri: &str,
+    sha256: Option<&str>,
+    fetch: &Fetch,
+    of_image: Container,
+    given: Option<&Container>,
+) -> Container {
     let helper = format!("{HELPER_DIRECTORY}/{HELPER_JAR}");
     let mut args = vec!["jar".to_owned(), "fetch".to_owned(), as_it_is(uri)];
     let flags = [
@@ -142,6 +161,10 @@ fn fetched(uri: &str, sha256: Option<&str>, fetch: &Fetch, of_image: Container) 
         let source = EnvVarSource { secret_key_ref: Some(key), ..EnvVarSource::default() };
         Some(EnvVar { name: name.to_owned(), value_from: Some(source), ..EnvVar::default() })
     };
+    let variables = given.and_then(|given| given.env.as_deref()).unwrap_or_default();
+    let trust: Vec<&EnvVar> = variables.iter().filter(|variable| TRUST.contains(&variable.name.as_str())).collect();
+    let places: Vec<&str> = trust.iter().filter_map(|variable| variable.value.as_deref()).collect();
+    let mounts = mounts_above(&places, given);
     let env: Vec<EnvVar> = [
         variable("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID, None),
         variable("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY, None),
@@ -149,12 +172,14 @@ fn fetched(uri: &str, sha256: Option<&str>, fetch: &Fetch, of_image: Container) 
     ]
     .into_iter()
     .flatten()
+    .chain(trust.into_iter().cloned())
     .collect();
     Container {
         image: Some(fetch.image.clone()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         args: Some(args),
         env: (!env.is_empty()).then_some(env),
+        volume_mounts: (!mounts.is_empty()).then_some(mounts),
         ..of_image
     }
 }

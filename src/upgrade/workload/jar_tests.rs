@@ -42,7 +42,7 @@ fn of_image() -> Container {
 }
 
 fn rendered(jar: Jar<'_>, sha256: Option<&str>, fetch: &Fetch) -> Value {
-    serde_json::to_value(jar.container(sha256, fetch, of_image(), &[])).unwrap()
+    serde_json::to_value(jar.container(sha256, fetch, of_image(), None)).unwrap()
 }
 
 #[test]
@@ -93,15 +93,39 @@ fn a_jar_of_the_web_is_fetched_without_keys() {
     );
 }
 
+/// A platform's own authority is given to Flink's container, as to any program.
+#[test]
+fn a_jar_is_fetched_by_the_authorities_of_the_pod_template() {
+    let given: Container = serde_json::from_value(json!({
+        "name": "flink-main-container",
+        "env": [
+            {"name": "SSL_CERT_FILE", "value": "/etc/authorities/ca.crt"},
+            {"name": "SSL_CERT_DIR", "valueFrom": {"configMapKeyRef": {"name": "authorities", "key": "folder"}}},
+            {"name": "HTTPS_PROXY", "value": "http://proxy"},
+        ],
+        "volumeMounts": [
+            {"name": "authorities", "mountPath": "/etc/authorities", "readOnly": true},
+            {"name": "logs", "mountPath": "/opt/flink/log"},
+        ],
+    }))
+    .unwrap();
+    let fetch = Fetch { image: "operator:1".to_owned(), ..Fetch::default() };
+    let container = Jar::Web("https://host/a.jar").container(None, &fetch, of_image(), Some(&given));
+    assert_eq!(container.env.unwrap(), given.env.unwrap()[..2]);
+    let names: Vec<String> = container.volume_mounts.unwrap().into_iter().map(|mount| mount.name).collect();
+    assert_eq!(names, ["flink-jars", "flink-helper", "authorities"]);
+}
+
 /// Another init container may have put it there, as in Apache's sample of pod templates.
 #[test]
 fn a_jar_in_a_volume_is_found() {
-    let mounts: Vec<VolumeMount> = serde_json::from_value(json!([
+    let given: Container = serde_json::from_value(json!({"name": "flink-main-container", "volumeMounts": [
         {"name": "downloads", "mountPath": "/opt/flink/downloads"},
         {"name": "logs", "mountPath": "/opt/flink/log"},
-    ]))
+    ]}))
     .unwrap();
-    let jar = Jar::InImage("/opt/flink/downloads/a.jar").container(None, &Fetch::default(), of_image(), &mounts);
+    let jar = Jar::InImage("/opt/flink/downloads/a.jar");
+    let jar = jar.container(None, &Fetch::default(), of_image(), Some(&given));
     let names: Vec<String> = jar.volume_mounts.unwrap().into_iter().map(|mount| mount.name).collect();
     assert_eq!(names, ["flink-jars", "flink-helper", "downloads"]);
 }

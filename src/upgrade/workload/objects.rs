@@ -292,9 +292,8 @@ impl Pods<'_> {
     /// It asks for as much as Flink's container: together that is no more, and a quota wants each to say.
     fn jar_container(&self, jar: Jar<'_>, template: &PodTemplateSpec, main: &Container) -> Container {
         let of_image = Container { resources: main.resources.clone(), ..self.container() };
-        let mounts = given_main(template).and_then(|given| given.volume_mounts.as_deref()).unwrap_or_default();
         let sha256 = self.spec.job.jar_sha256.as_deref();
-        let mut container = jar.container(sha256, self.revision.fetch, of_image, mounts);
+        let mut container = jar.container(sha256, self.revision.fetch, of_image, given_main(template));
         if let Some(carrier) = self.revision.carrier {
             let prefix = naming::session_jar(self.revision.owner_uid, self.revision.number);
             let flags = carrier.args(&prefix).map(|(flag, value)| format!("{flag}={value}"));
