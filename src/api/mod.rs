@@ -82,8 +82,11 @@ pub mod annotations {
     /// FlinkJobUpgrade: the Flink job IDs, with commas between them, of jobs on its cluster that are somebody else's and may
     /// end with it.
     pub const DISCARD: &str = "savepoints.dev/discard";
-    /// ControllerRevision: what became of the revision's high availability storage, `removed` or `left`.
+    /// ControllerRevision: how it stands with the revision's high availability storage, if it has any:
+    /// [`STORAGE_USED`], `removed` or `left`.
     pub const HIGH_AVAILABILITY_STORAGE: &str = "savepoints.dev/high-availability-storage";
+    /// From the birth of a revision until its storage was looked after.
+    pub const STORAGE_USED: &str = "used";
     /// Label of a Secret: the Service of a foreign Flink cluster that its content may be sent to.
     pub const FLINK_SERVICE: &str = "savepoints.dev/flink-service";
 }

@@ -15,7 +15,7 @@ use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::preflight::judge::Said;
 use super::{account, drift, heal, high_availability, session, status, workload};
-use crate::api::{FlinkSavepoint, labels};
+use crate::api::{FlinkSavepoint, annotations, labels};
 use crate::flink::{self, CheckpointOperation, JobId, RunRequest};
 use crate::naming;
 use crate::reconcile::{Error, must_lead, set_finalizer, within};
@@ -218,7 +218,7 @@ async fn create_objects(
     let rendered = &record.rendered;
     let uid = status::uid(o);
     if record.high_availability_storage_settled {
-        high_availability::mark(ctx, o, number, None).await?;
+        high_availability::mark(ctx, o, number, annotations::STORAGE_USED).await?;
     }
     if let Some(account) = &rendered.account {
         account::make(ctx, &o.upgrade, account).await?;

@@ -320,7 +320,7 @@ fn tear_down(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         leave_behind(draft, &format!("high availability storage {}", directories.unwrap_or_default()));
     }
     say(o, draft, "the revisions' records are removed");
-    if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.record.is_some()) {
+    if let Some((n, _)) = o.revisions.iter().find(|(_, r)| r.recorded) {
         return (Some(Effect::DeleteRecord(*n)), Next::Again);
     }
     if o.stable_service.is_some() {

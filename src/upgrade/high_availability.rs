@@ -54,7 +54,7 @@ pub async fn add(
         }
         return Ok(());
     }
-    let recorded = revisions.iter().filter(|(_, r)| r.record.as_ref().is_some_and(|r| r.rendered.high_availability));
+    let recorded = revisions.iter().filter(|(_, r)| r.high_availability.is_some());
     let submitted = scope::submissions(upgrade).filter(|s| s.high_availability).map(|s| s.revision);
     let numbers: BTreeSet<i64> = recorded.map(|(number, _)| *number).chain(submitted).collect();
     if numbers.is_empty() {
@@ -145,21 +145,18 @@ pub async fn remove_storage(ctx: &Context, o: &Observed, revision: i64) -> Resul
         tracing::warn!(job = status::name(o), note);
         ctx.events.warning(o.upgrade.object_ref(&()), "HighAvailabilityStorageLeft", "RemoveRevision", &note);
     }
-    mark(ctx, o, revision, Some(if left.is_empty() { "removed" } else { "left" })).await
+    mark(ctx, o, revision, if left.is_empty() { "removed" } else { "left" }).await
 }
 
-/// Notes what became of a revision's high availability storage; `None`: it is in use again.
+/// Notes how it stands with a revision's high availability storage.
 ///
 /// # Errors
 /// If Kubernetes can't be asked.
-pub async fn mark(ctx: &Context, o: &Observed, revision: i64, note: Option<&str>) -> Result<(), Error> {
+pub async fn mark(ctx: &Context, o: &Observed, revision: i64, note: &str) -> Result<(), Error> {
     let api: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), &o.upgrade.namespace().unwrap_or_default());
     let name = naming::revision_name(status::name(o), revision);
     let Some(mut record) = within("get ControllerRevision", api.get_opt(&name)).await? else { return Ok(()) };
-    match note {
-        Some(note) => record.annotations_mut().insert(HIGH_AVAILABILITY_STORAGE.to_owned(), note.to_owned()),
-        None => record.annotations_mut().remove(HIGH_AVAILABILITY_STORAGE),
-    };
+    record.annotations_mut().insert(HIGH_AVAILABILITY_STORAGE.to_owned(), note.to_owned());
     within("replace ControllerRevision", api.replace(&name, &PostParams::default(), &record)).await.map(drop)
 }
 

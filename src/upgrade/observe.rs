@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 
 use super::heal::Live;
 use super::jobmanager::Process;
-use super::observed::{self, Cluster, Existing, JobFacts, Newest, Observed, Record, Restore, Retained, Revision, Up};
+use super::observed::{
+    self, Cluster, Existing, HighAvailability, JobFacts, Newest, Observed, Record, Restore, Retained, Revision, Up,
+};
 use super::plan::FAST;
 use super::scope::{self, Scope};
 use super::{account, child, high_availability, jar, jobmanager, recoverable, refusals, session, snapshots, workload};
@@ -141,7 +143,8 @@ impl Objects {
 
     fn record(&mut self, record: &ControllerRevision) -> Result<(), Error> {
         let (number, record) = read_record(record)?;
-        self.revisions.entry(number).or_default().record = Some(Box::new(record));
+        let revision = self.revisions.entry(number).or_default();
+        (revision.recorded, revision.record) = (true, Some(Box::new(record)));
         Ok(())
     }
 }
@@ -156,15 +159,19 @@ async fn objects(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> R
             count_objects(ctx, namespace, &of_job).await.map(|counts| (counts, None))
         }
     };
+    let mut objects = Objects::default();
     let (records, services, pods, (counts, live)) = tokio::try_join!(
-        list::<ControllerRevision>(ctx, namespace, &of_job),
+        records(ctx, namespace, upgrade, &of_job),
         list::<Service>(ctx, namespace, &of_job),
         list::<Pod>(ctx, namespace, &of_job),
         others,
     )?;
-    let mut objects = Objects::default();
-    // A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
-    for record in records.iter().filter(|r| r.owner_references().is_empty()) {
+    for (number, high_availability) in records.numbers {
+        let revision = objects.revisions.entry(number).or_default();
+        revision.recorded = true;
+        revision.high_availability = high_availability.then(HighAvailability::default);
+    }
+    for record in &records.whole {
         objects.record(record)?;
     }
     for number in counts {
@@ -187,6 +194,38 @@ async fn objects(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> R
         objects.revisions.values_mut().for_each(|revision| live.compare(revision, namespace));
     }
     Ok(objects)
+}
+
+/// The ControllerRevisions of a job.
+struct Records {
+    /// The revisions that have one, and whether with high availability.
+    numbers: Vec<(i64, bool)>,
+    /// Those that matter.
+    whole: Vec<ControllerRevision>,
+}
+
+/// Each holds all objects of its revision, and there are many: only those that matter are read whole.
+async fn records(
+    ctx: &Context,
+    namespace: &str,
+    upgrade: &FlinkJobUpgrade,
+    of_job: &ListParams,
+) -> Result<Records, Error> {
+    let api: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), namespace);
+    let listed = within("list", api.list_metadata(of_job)).await?;
+    let (mut numbers, mut names) = (Vec::new(), Vec::new());
+    // A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
+    for record in listed.items.iter().filter(|r| r.owner_references().is_empty()) {
+        let Some(number) = revision_of(record) else { continue };
+        let storage = record.annotations().get(annotations::HIGH_AVAILABILITY_STORAGE);
+        if scope::record_matters(upgrade, number) || storage.is_some_and(|s| s == annotations::STORAGE_USED) {
+            names.push(record.name_any());
+        }
+        numbers.push((number, storage.is_some()));
+    }
+    let whole = names.iter().map(|name| within("get", api.get_opt(name)));
+    let whole = try_join_all(whole).await?;
+    Ok(Records { numbers, whole: whole.into_iter().flatten().collect() })
 }
 
 /// The revisions of what was listed, Services and pods aside: one for each object.
@@ -278,7 +317,8 @@ fn read_record(record: &ControllerRevision) -> Result<(i64, Record), Error> {
     let unreadable = |message: String| Error::Record { name: record.name_any(), message };
     let rendered = workload::from_controller_revision(record).map_err(|e| unreadable(e.to_string()))?;
     let revision_hash = rendered.revision_hash.clone();
-    let high_availability_storage_settled = record.annotations().contains_key(annotations::HIGH_AVAILABILITY_STORAGE);
+    let storage = record.annotations().get(annotations::HIGH_AVAILABILITY_STORAGE);
+    let high_availability_storage_settled = storage.is_some_and(|storage| storage != annotations::STORAGE_USED);
     Ok((record.revision, Record { rendered, revision_hash, high_availability_storage_settled }))
 }
 

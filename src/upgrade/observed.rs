@@ -176,7 +176,9 @@ pub enum Restore {
 /// One revision as it stands in the cluster.
 #[derive(Debug, Clone, Default)]
 pub struct Revision {
-    /// What was stored at its birth.
+    /// Something was stored at its birth; looked for under [`Scope::Whole`](super::scope::Scope) only.
+    pub recorded: bool,
+    /// That, where it [matters](super::scope::record_matters), or while its high availability has storage.
     pub record: Option<Box<Record>>,
     /// How many of its workload objects exist; counted under [`Scope::Whole`](super::scope::Scope) only.
     pub objects: usize,

@@ -480,7 +480,7 @@ pub fn sweep(o: &Observed, draft: &FlinkJobUpgradeStatus, keep: Option<i64>) -> 
     let limit = o.upgrade.spec.revision_history_limit();
     let suspended = draft.suspension.as_ref().map(|s| s.revision);
     let settled = |(n, r): &(&i64, &Revision)| {
-        !in_use(**n) && suspended != Some(**n) && r.record.is_some() && !high_availability::storage_is_left(r)
+        !in_use(**n) && suspended != Some(**n) && r.recorded && !high_availability::storage_is_left(r)
     };
     let mut old = o.revisions.iter().filter(settled).map(|(n, _)| *n);
     let surplus = old.clone().count().saturating_sub(limit);

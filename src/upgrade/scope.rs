@@ -62,11 +62,21 @@ pub fn slots_matter(upgrade: &FlinkJobUpgrade) -> bool {
     })
 }
 
-/// Whether a revision's record matters: it says what is submitted.
+/// Whether a revision's record matters: it says what is submitted, and how its objects were made. Of a former revision it
+/// is enough that there is one.
 #[must_use]
 pub fn record_matters(upgrade: &FlinkJobUpgrade, revision: i64) -> bool {
-    let submits = |u: &UpgradeProgress| !matches!(u.step, UpgradeStep::Restoring | UpgradeStep::Stabilizing);
-    of(upgrade) == Scope::Whole || under_way(upgrade).is_some_and(|u| u.to == revision && submits(u))
+    let under_way = under_way(upgrade);
+    if of(upgrade) == Scope::Revisions {
+        let submits = |u: &UpgradeProgress| !matches!(u.step, UpgradeStep::Restoring | UpgradeStep::Stabilizing);
+        return under_way.is_some_and(|u| u.to == revision && submits(u));
+    }
+    let status = upgrade.status.as_ref();
+    let active = status.and_then(|s| s.active.as_ref()).map(|active| active.revision);
+    let suspended = status.and_then(|s| s.suspension.as_ref()).map(|suspension| suspension.revision);
+    let moves = under_way.into_iter().flat_map(|u| [Some(u.to), u.from]).flatten();
+    let submitted = submissions(upgrade).map(|submission| submission.revision);
+    active.into_iter().chain(suspended).chain(moves).chain(submitted).any(|number| number == revision)
 }
 
 /// Whether a JobManager is asked for a moment until the job's tasks run: the job is down, and nothing else that a pass

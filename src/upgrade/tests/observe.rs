@@ -8,7 +8,7 @@ use crate::naming;
 use crate::store::check::{Again, Failure};
 use crate::upgrade::jar::Fetching;
 use crate::upgrade::observed::{
-    Cluster, Container, Existing, JobFacts, Newest, Observed, Pod, Restore, Retained, Revision, Up,
+    Cluster, Container, Existing, JobFacts, Newest, Observed, Pod, Record, Restore, Retained, Revision, Up,
 };
 use crate::upgrade::scope::{self, Scope};
 use crate::upgrade::workload::{self, Fetch};
@@ -29,7 +29,9 @@ pub fn observe(world: &World) -> Option<Observed> {
             Some(job) if r.objects > 0 => cluster(world, *n, job.as_ref(), scope::slots_matter(&upgrade)),
             _ => Cluster::NotAsked,
         };
-        let record = r.record.clone().filter(|_| scope::record_matters(&upgrade, *n)).map(Box::new);
+        let used = |r: &Record| r.rendered.high_availability && !r.high_availability_storage_settled && whole;
+        let record = r.record.clone().filter(|r| scope::record_matters(&upgrade, *n) || used(r)).map(Box::new);
+        let recorded = record.is_some() || whole && r.record.is_some();
         let objects = if whole { r.objects } else { 0 };
         let high_availability = world.high_availability(*n);
         let compared = scope::drift_matters(&upgrade);
@@ -39,7 +41,17 @@ pub fn observe(world: &World) -> Option<Observed> {
         let task_managers = (compared && r.objects == workload::OBJECTS).then_some(r.replicas);
         (
             *n,
-            Revision { record, objects, drift, pods, cluster, task_managers, high_availability, ..Revision::default() },
+            Revision {
+                recorded,
+                record,
+                objects,
+                drift,
+                pods,
+                cluster,
+                task_managers,
+                high_availability,
+                ..Revision::default()
+            },
         )
     });
     let spec = serde_json::to_value(&upgrade.spec).unwrap();

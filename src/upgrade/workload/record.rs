@@ -1,12 +1,16 @@
 //! A revision's rendering, stored in a ControllerRevision.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::error::SpecError;
 use super::render::{RENDER_VERSION, Rendered};
+use crate::api::annotations;
 use crate::naming;
 
 /// Kubernetes stores 1.5 MB an object; the rest is for metadata.
@@ -49,8 +53,11 @@ pub fn to_controller_revision(rendered: &Rendered) -> Result<ControllerRevision,
     if bytes > LIMIT {
         return Err(SpecError::TooLarge { bytes, limit: LIMIT });
     }
+    let has_storage = !rendered.high_availability_directories.is_empty();
+    let storage = (annotations::HIGH_AVAILABILITY_STORAGE.to_owned(), annotations::STORAGE_USED.to_owned());
     Ok(ControllerRevision {
         metadata: ObjectMeta {
+            annotations: has_storage.then(|| BTreeMap::from([storage])),
             name: Some(naming::revision_name(&rendered.name, rendered.revision)),
             namespace: Some(rendered.namespace.clone()),
             labels: Some(naming::revision_labels(&rendered.name, &rendered.owner_uid, rendered.revision)),
@@ -74,5 +81,5 @@ pub fn from_controller_revision(revision: &ControllerRevision) -> Result<Rendere
     if version > u64::from(RENDER_VERSION) {
         return Err(RecordError::Newer { name, version });
     }
-    serde_json::from_value(data.clone()).map_err(|e| unreadable(e.to_string()))
+    Rendered::deserialize(data).map_err(|e| unreadable(e.to_string()))
 }
