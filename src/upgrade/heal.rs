@@ -6,12 +6,13 @@ use std::time::Duration;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::act::{adopt, api, helper_config_map};
+use super::objects::Lists;
 use super::observed::{Observed, Record, Revision};
 use super::plan::{Decision, Effect};
 use super::{drift, status, workload};
@@ -43,25 +44,13 @@ pub struct Live {
 }
 
 impl Live {
-    /// Lists what carries the job's labels; Services were listed before.
+    /// Services were listed before.
     ///
     /// # Errors
     /// When the Kubernetes API can't be read.
-    pub async fn list(ctx: &Context, namespace: &str, of_job: &ListParams) -> Result<Self, Error> {
-        let config_maps: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
-        let stateful_sets: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), namespace);
-        let deployments: Api<Deployment> = Api::namespaced(ctx.client.clone(), namespace);
-        let (config_maps, stateful_sets, deployments) = tokio::try_join!(
-            within("list", config_maps.list(of_job)),
-            within("list", stateful_sets.list(of_job)),
-            within("list", deployments.list(of_job)),
-        )?;
-        Ok(Self {
-            config_maps: config_maps.items,
-            services: Vec::new(),
-            stateful_sets: stateful_sets.items,
-            deployments: deployments.items,
-        })
+    pub async fn list(lists: &Lists<'_>) -> Result<Self, Error> {
+        let (config_maps, stateful_sets, deployments) = tokio::try_join!(lists.whole(), lists.whole(), lists.whole())?;
+        Ok(Self { config_maps, services: Vec::new(), stateful_sets, deployments })
     }
 
     /// Notes how many of a revision's objects are there, by their names, and how they differ from its record.

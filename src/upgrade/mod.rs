@@ -13,6 +13,7 @@ mod heal;
 mod high_availability;
 mod jar;
 pub mod jobmanager;
+mod objects;
 mod observe;
 mod observed;
 pub mod ownership;

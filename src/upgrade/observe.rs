@@ -4,23 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
-use futures::future::{join_all, try_join_all};
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
-use kube::api::{ListParams, PartialObjectMeta};
-use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{Api, ResourceExt};
 
-use super::heal::Live;
 use super::jobmanager::Process;
-use super::observed::{
-    self, Cluster, Existing, HighAvailability, JobFacts, Newest, Observed, Record, Restore, Retained, Revision, Up,
-};
+use super::objects::{self, Objects};
+use super::observed::{Cluster, Existing, JobFacts, Newest, Observed, Restore, Retained, Revision, Up};
 use super::plan::FAST;
-use super::scope::{self, Scope};
-use super::{account, child, high_availability, jar, jobmanager, recoverable, refusals, session, snapshots, workload};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, annotations, coverage, labels};
+use super::{account, child, high_availability, jar, recoverable, refusals, scope, session, snapshots};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage};
 use crate::flink::{self, CheckpointStatus, CheckpointsConfig, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
@@ -38,14 +31,8 @@ const BEGINNING: TimeDelta = TimeDelta::seconds(3);
 /// When the Kubernetes API can't be read. A JobManager that gives no answer is an observation, not an error.
 pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed, Error> {
     let namespace = upgrade.namespace().unwrap_or_default();
-    let objects = async {
-        match scope::of(&upgrade) {
-            Scope::Whole => Box::pin(objects(ctx, &namespace, &upgrade)).await,
-            Scope::Revisions => Box::pin(objects_by_name(ctx, &namespace, &upgrade)).await,
-        }
-    };
     let (objects, savepoint, terminating, account_is_left) = tokio::try_join!(
-        objects,
+        Box::pin(objects::read(ctx, &namespace, &upgrade)),
         child_savepoint(ctx, &namespace, &upgrade),
         terminating(ctx, &namespace, &upgrade),
         account::is_left(ctx, &upgrade),
@@ -112,214 +99,9 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     Ok(observed)
 }
 
-/// What Kubernetes has of a job.
-#[derive(Default)]
-struct Objects {
-    revisions: BTreeMap<i64, Revision>,
-    stable_service: Option<i64>,
-}
-
-impl Objects {
-    fn pod(&mut self, number: i64, pod: &Pod) {
-        let revision = self.revisions.entry(number).or_default();
-        let job_manager = pod.labels().get(labels::COMPONENT).is_some_and(|c| c == labels::JOBMANAGER);
-        if job_manager {
-            revision.job_manager = jobmanager::process(pod).or(revision.job_manager.take());
-        }
-        let (restarts, container) = jobmanager::container(pod);
-        revision.pods.push(observed::Pod {
-            name: pod.name_any(),
-            uid: pod.uid().unwrap_or_default(),
-            job_manager,
-            restarts,
-            container,
-            image_digest: jobmanager::image_digest(pod),
-            jar_sha256: jobmanager::jar_sha256(pod),
-            leaving: pod.metadata.deletion_timestamp.is_some(),
-            node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-            trouble: jobmanager::trouble(pod),
-        });
-    }
-
-    fn record(&mut self, record: &ControllerRevision) -> Result<(), Error> {
-        let (number, record) = read_record(record)?;
-        let revision = self.revisions.entry(number).or_default();
-        (revision.recorded, revision.record) = (true, Some(Box::new(record)));
-        Ok(())
-    }
-}
-
-/// All of them.
-async fn objects(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> Result<Objects, Error> {
-    let of_job = ListParams::default().labels(&naming::job_selector(&upgrade.uid().unwrap_or_default()));
-    let others = async {
-        if scope::drift_matters(upgrade) {
-            Live::list(ctx, namespace, &of_job).await.map(|live| (numbers(&live), Some(live)))
-        } else {
-            count_objects(ctx, namespace, &of_job).await.map(|counts| (counts, None))
-        }
-    };
-    let mut objects = Objects::default();
-    let (records, services, pods, (counts, live)) = tokio::try_join!(
-        records(ctx, namespace, upgrade, &of_job),
-        list::<Service>(ctx, namespace, &of_job),
-        list::<Pod>(ctx, namespace, &of_job),
-        others,
-    )?;
-    for (number, high_availability) in records.numbers {
-        let revision = objects.revisions.entry(number).or_default();
-        revision.recorded = true;
-        revision.high_availability = high_availability.then(HighAvailability::default);
-    }
-    for record in &records.whole {
-        objects.record(record)?;
-    }
-    for number in counts {
-        objects.revisions.entry(number).or_default().objects += 1;
-    }
-    for service in &services {
-        if service.name_any() == naming::stable_service_name(&upgrade.name_any()) {
-            objects.stable_service = Some(selected_revision(service).unwrap_or_default());
-        } else if let Some(number) = revision_of(service) {
-            objects.revisions.entry(number).or_default().objects += 1;
-        }
-    }
-    for pod in &pods {
-        if let Some(number) = revision_of(pod) {
-            objects.pod(number, pod);
-        }
-    }
-    if let Some(live) = live {
-        let live = Live { services, ..live };
-        objects.revisions.values_mut().for_each(|revision| live.compare(revision, namespace));
-    }
-    Ok(objects)
-}
-
-/// The ControllerRevisions of a job.
-struct Records {
-    /// The revisions that have one, and whether with high availability.
-    numbers: Vec<(i64, bool)>,
-    /// Those that matter.
-    whole: Vec<ControllerRevision>,
-}
-
-/// Each holds all objects of its revision, and there are many: only those that matter are read whole.
-async fn records(
-    ctx: &Context,
-    namespace: &str,
-    upgrade: &FlinkJobUpgrade,
-    of_job: &ListParams,
-) -> Result<Records, Error> {
-    let api: Api<ControllerRevision> = Api::namespaced(ctx.client.clone(), namespace);
-    let listed = within("list", api.list_metadata(of_job)).await?;
-    let (mut numbers, mut names) = (Vec::new(), Vec::new());
-    // A StatefulSet keeps ControllerRevisions of its own, with its pods' labels.
-    for record in listed.items.iter().filter(|r| r.owner_references().is_empty()) {
-        let Some(number) = revision_of(record) else { continue };
-        let storage = record.annotations().get(annotations::HIGH_AVAILABILITY_STORAGE);
-        if scope::record_matters(upgrade, number) || storage.is_some_and(|s| s == annotations::STORAGE_USED) {
-            names.push(record.name_any());
-        }
-        numbers.push((number, storage.is_some()));
-    }
-    let whole = names.iter().map(|name| within("get", api.get_opt(name)));
-    let whole = try_join_all(whole).await?;
-    Ok(Records { numbers, whole: whole.into_iter().flatten().collect() })
-}
-
-/// The revisions of what was listed, Services and pods aside: one for each object.
-fn numbers(live: &Live) -> Vec<i64> {
-    let config_maps = live.config_maps.iter().filter_map(revision_of);
-    let stateful_sets = live.stateful_sets.iter().filter_map(revision_of);
-    config_maps.chain(stateful_sets).chain(live.deployments.iter().filter_map(revision_of)).collect()
-}
-
-/// Those that lead to the JobManagers that are asked.
-async fn objects_by_name(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) -> Result<Objects, Error> {
-    let (name, uid) = (upgrade.name_any(), upgrade.uid().unwrap_or_default());
-    let each = scope::jobs_of_interest(upgrade).into_keys().map(async |number| {
-        let revision = naming::revision_name(&name, number);
-        let pod = naming::job_manager_pod_name(&name, number);
-        let record = async {
-            if scope::record_matters(upgrade, number) {
-                named::<ControllerRevision>(ctx, namespace, &revision, &uid).await
-            } else {
-                Ok(None)
-            }
-        };
-        let found = tokio::try_join!(record, named::<Pod>(ctx, namespace, &pod, &uid))?;
-        Ok::<_, Error>((number, found))
-    });
-    let mut objects = Objects::default();
-    for (number, (record, pod)) in try_join_all(each).await? {
-        if let Some(record) = record {
-            objects.record(&record)?;
-        }
-        if let Some(pod) = pod {
-            objects.pod(number, &pod);
-        }
-    }
-    Ok(objects)
-}
-
-/// An object of this job by its name; somebody else's of that name is none.
-async fn named<K>(ctx: &Context, namespace: &str, name: &str, uid: &str) -> Result<Option<K>, Error>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(ctx.client.clone(), namespace);
-    let found = within("get", api.get_opt(name)).await?;
-    Ok(found.filter(|k| k.labels().get(labels::JOB_UID).is_some_and(|owner| owner == uid)))
-}
-
 fn not_yet(upgrade: &FlinkJobUpgrade) -> Vec<String> {
     let spec = serde_json::to_value(&upgrade.spec).unwrap_or_default();
     coverage::not_yet("FlinkJobUpgrade", &spec)
-}
-
-async fn list<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<K>, Error>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(ctx.client.clone(), namespace);
-    Ok(within("list", api.list(params)).await?.items)
-}
-
-/// The same, where no more of the objects matters than how many there are.
-async fn count_objects(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<i64>, Error> {
-    let (config_maps, stateful_sets, deployments) = tokio::try_join!(
-        metadata::<ConfigMap>(ctx, namespace, params),
-        metadata::<StatefulSet>(ctx, namespace, params),
-        metadata::<Deployment>(ctx, namespace, params),
-    )?;
-    Ok([config_maps, stateful_sets, deployments].concat())
-}
-
-async fn metadata<K>(ctx: &Context, namespace: &str, params: &ListParams) -> Result<Vec<i64>, Error>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let api: Api<K> = Api::namespaced(ctx.client.clone(), namespace);
-    let list = within("list", api.list_metadata(params)).await?;
-    Ok(list.items.iter().filter_map(revision_of::<PartialObjectMeta<K>>).collect())
-}
-
-fn revision_of<K: ResourceExt>(object: &K) -> Option<i64> {
-    object.labels().get(labels::REVISION)?.parse().ok()
-}
-
-fn selected_revision(service: &Service) -> Option<i64> {
-    service.spec.as_ref()?.selector.as_ref()?.get(labels::REVISION)?.parse().ok()
-}
-
-fn read_record(record: &ControllerRevision) -> Result<(i64, Record), Error> {
-    let unreadable = |message: String| Error::Record { name: record.name_any(), message };
-    let rendered = workload::from_controller_revision(record).map_err(|e| unreadable(e.to_string()))?;
-    let revision_hash = rendered.revision_hash.clone();
-    let storage = record.annotations().get(annotations::HIGH_AVAILABILITY_STORAGE);
-    let high_availability_storage_settled = storage.is_some_and(|storage| storage != annotations::STORAGE_USED);
-    Ok((record.revision, Record { rendered, revision_hash, high_availability_storage_settled }))
 }
 
 /// The FlinkSavepoint that the operation names, or is about to name.

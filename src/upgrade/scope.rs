@@ -62,6 +62,14 @@ pub fn slots_matter(upgrade: &FlinkJobUpgrade) -> bool {
     })
 }
 
+/// Whether nothing is under way or asked for.
+#[must_use]
+pub fn at_rest(upgrade: &FlinkJobUpgrade) -> bool {
+    let status = upgrade.status.as_ref();
+    let seen = status.and_then(|s| s.observed_generation) == upgrade.metadata.generation;
+    seen && upgrade.metadata.deletion_timestamp.is_none() && status.is_some_and(|s| s.upgrade.is_none())
+}
+
 /// Whether a revision's record matters: it says what is submitted, and how its objects were made. Of a former revision it
 /// is enough that there is one.
 #[must_use]
