@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod controllers;
+mod cron;
 pub mod flink;
 mod jar;
 pub mod naming;

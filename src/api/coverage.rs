@@ -57,6 +57,8 @@ mod shown_by {
     pub(super) const JAR: &str = "a_jar_comes_from_its_place";
     /// A jar with other bytes.
     pub(super) const JAR_HASH: &str = "a_jar_with_other_bytes_is_none";
+    /// When a change of a running job may start.
+    pub(super) const WINDOWS: &str = "a_change_waits_for_the_next_window";
     /// Savepoints of a job, into a given directory and into the configured one.
     pub(super) const SAVEPOINT: &str = "canonical_and_native";
     /// An upgrade into a given directory, by a named revision.
@@ -121,7 +123,7 @@ use shown_by::{
     ATTEMPTS, BY_HAND, CARRIER, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY,
     DROP, FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, RECREATE,
     REGISTERED, RENDER, REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SESSION, SOURCE, START, STORE, STORE_REF,
-    SUSPEND, TIMEOUT, VERIFICATION,
+    SUSPEND, TIMEOUT, VERIFICATION, WINDOWS,
 };
 
 /// The fields that this version acts upon.
@@ -177,6 +179,9 @@ pub const USED: &[Used] = &[
     only("fju.spec.upgrade.rollback.policy", &["Automatic", "Manual"], BY_HAND),
     used("fju.spec.upgrade.rollback.allowRewind", REWIND),
     used("fju.spec.upgrade.progressDeadline", DEADLINE),
+    used("fju.spec.upgrade.windows[].schedule", WINDOWS),
+    used("fju.spec.upgrade.windows[].timeZone", WINDOWS),
+    used("fju.spec.upgrade.windows[].duration", WINDOWS),
     only("fju.spec.deletion.job", &["Savepoint", "Cancel", "Drain"], DELETE_DRAINS),
     used("fju.spec.deletion.timeout", DELETE_LATE),
     used("fju.spec.revisionHistoryLimit", HISTORY),
@@ -218,9 +223,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.upgrade.blueGreen.promotion",
     "fju.spec.upgrade.blueGreen.promotedRevision",
     "fju.spec.upgrade.blueGreen.abortAfter",
-    "fju.spec.upgrade.windows[].schedule",
-    "fju.spec.upgrade.windows[].timeZone",
-    "fju.spec.upgrade.windows[].duration",
     "fsp.spec.flinkCluster.tls.secretRef.name",
     "fsp.spec.flinkCluster.tls.serverName",
     "fsp.spec.copyOf.name",

@@ -79,6 +79,8 @@ pub mod annotations {
     pub const FENCED: &str = "savepoints.dev/fenced";
     /// FlinkJobUpgrade: the ID of the upgrade that shall go back.
     pub const ROLLBACK: &str = "savepoints.dev/rollback";
+    /// FlinkJobUpgrade: the generation of the spec that may start outside of the windows, too.
+    pub const OPEN_WINDOW: &str = "savepoints.dev/open-window";
     /// FlinkJobUpgrade: the Flink job IDs, with commas between them, of jobs on its cluster that are somebody else's and may
     /// end with it.
     pub const DISCARD: &str = "savepoints.dev/discard";

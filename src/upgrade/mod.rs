@@ -6,6 +6,7 @@ pub mod changes;
 mod child;
 mod deletion;
 mod drift;
+mod effect;
 mod fence;
 mod finish;
 mod foreign;
@@ -31,6 +32,7 @@ mod strategy;
 mod suspend;
 #[cfg(test)]
 mod tests;
+mod windows;
 pub mod workload;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use crate::api::{JobPhase, StateSource, Submission, UpgradeFrom};
 use crate::flink::JobState;
 
 /// Restarts without a completed checkpoint in between, after which no savepoint is waited for any more.
-const RESTARTS: usize = 3;
+pub const RESTARTS: usize = 3;
 
 /// What a submission does now.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,4 +38,5 @@ mod run;
 mod story_tests;
 mod suspend_tests;
 mod table_tests;
+mod window_tests;
 mod world;

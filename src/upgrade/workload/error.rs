@@ -45,7 +45,7 @@ pub enum SpecError {
 
 impl SpecError {
     /// A value that does not work.
-    pub(super) fn invalid(
+    pub(in crate::upgrade) fn invalid(
         field: impl Into<String>,
         value: impl Into<String>,
         problem: impl Into<String>,
