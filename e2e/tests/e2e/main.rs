@@ -30,3 +30,4 @@ mod store;
 mod story;
 mod suspend;
 mod two_operators;
+mod windows;

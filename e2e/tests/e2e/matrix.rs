@@ -12,7 +12,7 @@ use e2e::{
 
 use crate::{
     conformance_flink, crash, deletion, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed,
-    outage, preflight, recovery, recreate, restore_modes, session, silent, start, store, suspend, two_operators,
+    outage, preflight, recovery, recreate, restore_modes, session, silent, start, store, suspend, two_operators, windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -66,6 +66,7 @@ scenarios! {
     suspended on V1_20: suspend::suspended;
     two_operators on V1_20: two_operators::by_mistake;
     whole_way_on_2_3 on V2_3: life::whole_way;
+    windows_open in_full: windows::opened;
     without_room in_full: recreate::without_room;
 }
 
