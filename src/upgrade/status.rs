@@ -148,7 +148,9 @@ pub fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveR
         Some((reason, message, false)) => reconciling(o, draft, reason, &message),
         None if refused => refusal(o, draft),
         None => {
-            let message = format!("revision {} runs job {}", active.revision, active.submission.job_id);
+            let pending = condition::find(&draft.conditions, types::UPGRADE_PENDING);
+            let pending = pending.map(|c| format!("; {}", c.message)).unwrap_or_default();
+            let message = format!("revision {} runs job {}{pending}", active.revision, active.submission.job_id);
             conditions(o, draft).ready(Reason::Running, message).remove(types::ROLLED_BACK);
         }
     }

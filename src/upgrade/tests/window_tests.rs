@@ -30,6 +30,8 @@ fn waits(world: &World) {
     runs(world, 1, "v1");
     assert_eq!(ready(world), (true, "Running".to_owned()), "{}", ready_message(world));
     assert!(is(world, types::UPGRADE_PENDING));
+    let told = "; generation 2 waits until a window opens at 2027-01-15T12:00:00Z; to start it now: kubectl annotate ";
+    assert!(ready_message(world).contains(told), "{}", ready_message(world));
     let status = world.status();
     assert_eq!(status.observed_generation, world.upgrade.as_ref().unwrap().metadata.generation);
     assert_eq!(status.next, status.observed_generation);
