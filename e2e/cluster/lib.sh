@@ -38,12 +38,14 @@ other_cluster() {
 
 need_root() { [[ $(id -u) == 0 ]] || die "must run as root: it makes network interfaces, mounts and containers"; }
 
-# lock NAME: waits until no other script holds the lock; it is held until this script ends.
+# lock NAME: waits until no other script holds the lock; it is held until this script ends, which may ask for it once more.
 # Its descriptor is $lock_fd: what is started in the background must not inherit it.
 lock() {
+  [[ " ${locks-} " != *" $1 "* ]] || return 0
   mkdir -p "$cache"
   exec {lock_fd}>>"$cache/$1.lock"
   export lock_fd
+  locks+=" $1"
   flock -n "$lock_fd" && return
   say "waiting: another script holds $cache/$1.lock"
   flock -w 1800 "$lock_fd" || die "gave up after 30 minutes: $cache/$1.lock is still held"
