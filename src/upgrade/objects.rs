@@ -65,7 +65,9 @@ impl<'a> Lists<'a> {
         let _turn = self.turn.acquire().await;
         let mut items = within("list", self.api::<K>().list(&self.of_job)).await?.items;
         // Nobody asks who set what, and it is most of an object.
-        items.iter_mut().for_each(|item| item.managed_fields_mut().clear());
+        for item in &mut items {
+            item.managed_fields_mut().clear();
+        }
         Ok(items)
     }
 

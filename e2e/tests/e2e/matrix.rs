@@ -12,7 +12,8 @@ use e2e::{
 
 use crate::{
     conformance_flink, crash, deletion, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed,
-    outage, preflight, recovery, recreate, restore_modes, session, silent, start, store, suspend, two_operators, windows,
+    outage, preflight, recovery, recreate, restore_modes, session, silent, start, store, suspend, two_operators,
+    windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
