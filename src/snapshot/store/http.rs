@@ -202,11 +202,12 @@ impl Http {
     }
 }
 
-/// Whether this says what is wrong with the server's certificate.
+/// Whether this says what is wrong with the server's certificate. Each layer below wraps what it gets in an
+/// [`io::Error`], whose sources begin behind what it wraps.
 fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
-    let of_tls = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    let of_tls = of_tls.and_then(|of_tls| of_tls.downcast_ref::<rustls::Error>());
-    matches!(of_tls, Some(rustls::Error::InvalidCertificate(_)))
+    let wrapped = |error: &io::Error| error.get_ref().is_some_and(|error| is_of_certificate(error));
+    matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
+        || error.downcast_ref::<io::Error>().is_some_and(wrapped)
 }
 
 /// A page of a listing. `object_store` would take any other page for one without files, a portal's HTML too, and a whole

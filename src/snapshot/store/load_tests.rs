@@ -3,6 +3,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rstest::rstest;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::super::stub_s3::{Fault, Stub};
 use super::super::testing::{
@@ -212,6 +217,32 @@ async fn a_server_that_speaks_no_tls_is_unreachable() {
     let patience = Patience { retries: 0, ..impatient() };
     let settings = Settings { endpoint: Some(endpoint), patience, ..settings("s3://flink") };
     assert_eq!(error_of(&stores(&settings), LOCATION).await.reason(), "Unreachable");
+}
+
+/// Whatever is wrong with it: here nobody has signed it.
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_told_with_the_cure() {
+    let certified = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
+    let server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let (acceptor, listener) = (TlsAcceptor::from(Arc::new(server)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            // The client goes away.
+            let _ = acceptor.accept(client).await;
+        }
+    });
+    let patience = Patience { retries: 0, ..impatient() };
+    let settings = Settings { endpoint: Some(endpoint), patience, ..settings("s3://flink") };
+    let error = error_of(&stores(&settings), LOCATION).await;
+    assert_eq!(error.reason(), "Unreachable");
+    assert!(error.to_string().contains("SSL_CERT_FILE"), "{error}");
 }
 
 #[tokio::test]
