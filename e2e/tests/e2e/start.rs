@@ -128,13 +128,13 @@ async fn columns_tell_the_story(sandbox: &Sandbox, job: &str) -> Result<()> {
 
 /// A field of the schema that this version does not act on is never ignored.
 pub async fn not_implemented_is_said(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let window = json!([{"schedule": "0 2 * * *", "duration": "1h"}]);
-    let job = Job::counting(&sandbox.env, "orders", version).set("/spec/upgrade/windows", window);
+    let job = Job::counting(&sandbox.env, "orders", version);
+    let job = job.set("/spec/upgrade/savepoint/deletionPolicy", json!("Delete"));
     sandbox.apply(&job).await?;
     let stalled = wait::stalled(&sandbox.jobs(), &job.name, story::SOON).await?;
     ensure!(stalled.reason == "NotImplemented", "{stalled:?}");
     wait::kubectl(&sandbox.env, &sandbox.namespace, "fju/orders", "Stalled")?;
-    ensure!(stalled.message.contains("upgrade.windows"), "{stalled:?}");
+    ensure!(stalled.message.contains("upgrade.savepoint.deletionPolicy"), "{stalled:?}");
     let objects = story::objects(sandbox, &job.name, None).await?;
     ensure!(objects.is_empty(), "objects were made: {:?}", objects.iter().map(|object| &object.0).collect::<Vec<_>>());
     Ok(())

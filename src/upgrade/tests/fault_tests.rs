@@ -7,21 +7,27 @@ use super::run::{Act, Story, When};
 use super::story_tests::{is, ready, ready_message, runs, story};
 use super::world::{World, spec};
 use crate::api::condition::types;
-use crate::api::{JobPhase, RestoreMode, UpgradeResult, UpgradeStep, Window};
+use crate::api::{
+    DeletionPolicy, FlinkJobUpgradeSpec, JobPhase, RestoreMode, UpgradeResult, UpgradeSavepoint, UpgradeStep,
+};
 
 fn not_built(world: &mut World) {
-    world.change(|spec| spec.upgrade.as_mut().unwrap().windows = Some(vec![Window::default()]));
+    world.change(|spec| policy(spec).deletion_policy = Some(DeletionPolicy::Delete));
 }
 
 fn taken_back(world: &mut World) {
-    world.change(|spec| spec.upgrade.as_mut().unwrap().windows = None);
+    world.change(|spec| policy(spec).deletion_policy = None);
+}
+
+fn policy(spec: &mut FlinkJobUpgradeSpec) -> &mut UpgradeSavepoint {
+    spec.upgrade.as_mut().unwrap().savepoint.get_or_insert_default()
 }
 
 fn not_built_yet() -> Story {
     story(&[(When::Rest, not_built)], |w| {
         runs(w, 1, "v1");
         assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
-        assert!(is(w, types::STALLED) && ready_message(w).contains("spec.upgrade.windows"));
+        assert!(is(w, types::STALLED) && ready_message(w).contains("spec.upgrade.savepoint.deletionPolicy"));
     })
 }
 
