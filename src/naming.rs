@@ -183,6 +183,12 @@ pub fn is_suspend_id(operation: &str) -> bool {
     operation.starts_with(SUSPEND)
 }
 
+/// Id of the operation that forks another job: `fork-1a2b3c4d`, another one for each `job.restoreFrom.id`.
+#[must_use]
+pub fn fork_id(owner_uid: &str, request: &str) -> String {
+    format!("fork-{}", short_hash(&["fork", owner_uid, request]))
+}
+
 /// Id of the operation that ends a job because its resource is deleted: `deletion-1a2b3c4d`, another for every
 /// resource of the same name.
 #[must_use]

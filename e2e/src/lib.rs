@@ -11,6 +11,7 @@ mod dump;
 pub mod env;
 pub mod flink;
 pub mod job;
+pub mod kstatus;
 pub mod namespace;
 pub mod operator;
 pub mod pause;

@@ -146,6 +146,22 @@ impl Records {
         lines.map(|line| record(line.1).ok_or_else(|| malformed(line))).collect::<Result<_, _>>().map(Self)
     }
 
+    /// What led to the last of these jobs, each of which began with a savepoint of the one before it, that may have run
+    /// on: of each the records up to there.
+    #[must_use]
+    pub fn lineage(&self, jobs: &[&str]) -> Self {
+        let of = |job: &str| self.0.iter().filter(move |record| record.job == job).cloned().collect::<Vec<_>>();
+        let mut until = u64::MAX;
+        let mut lineage: Vec<Vec<Record>> = Vec::new();
+        for job in jobs.iter().rev() {
+            let mut own = of(job);
+            own.retain(|record| record.s < until);
+            until = own.first().map_or(until, |record| record.s);
+            lineage.push(own);
+        }
+        Self(lineage.into_iter().rev().flatten().collect())
+    }
+
     /// The ids of the jobs that wrote, each once, in the order of their first records.
     #[must_use]
     pub fn jobs(&self) -> Vec<String> {

@@ -29,6 +29,19 @@ fn a_good_run_is_green_and_measured() {
     assert_eq!((summary.longest_gap_ms, summary.repeated, summary.last), (600, 0, 19));
 }
 
+/// The old job goes on beside the new one, which began with its tenth record.
+#[test]
+fn a_fork_is_judged_by_what_led_to_it() {
+    let mut lines = good();
+    let beside = (10_i64..15).map(|s| format!("{} {s} {} {OLD}", 1_800_000_000_600 + s * 5, s + 1));
+    lines.splice(12..12, beside);
+    let all = Records::parse(&(lines.join("\n") + "\n")).unwrap();
+    assert!(check_exactly_once(&all).is_err());
+    assert_eq!(check_exactly_once(&all.lineage(&[OLD])).unwrap().last, 14);
+    let summary = check_exactly_once(&all.lineage(&[OLD, NEW])).unwrap();
+    assert_eq!((summary.jobs, summary.last), (vec![OLD.to_owned(), NEW.to_owned()], 19));
+}
+
 #[test]
 fn a_line_that_is_still_being_written_is_not_there_yet() {
     let text = good().join("\n") + "\n18000";

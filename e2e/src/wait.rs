@@ -135,15 +135,21 @@ pub struct Stalled {
 /// # Errors
 /// kubectl does not run, or the condition does not come to hold within a minute; with its own words.
 pub fn kubectl(env: &Env, namespace: &str, object: &str, condition: &str) -> Result<()> {
-    let kubectl = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kubectl");
     let condition = format!("--for=condition={condition}");
-    let mut command = Command::new(kubectl);
-    command.env("E2E_KUBECONFIG", &env.kubeconfig);
+    let mut command = kubectl_command(env);
     let said = command.args(["wait", "--namespace", namespace, "--timeout=60s", &condition, object]).output();
-    let said = said.with_context(|| kubectl.to_owned())?;
+    let said = said.context("kubectl")?;
     let words = String::from_utf8_lossy(&said.stderr);
     ensure!(said.status.success(), "kubectl wait {condition} {object}: {words}");
     Ok(())
+}
+
+/// kubectl, for the cluster of the tests.
+#[must_use]
+pub fn kubectl_command(env: &Env) -> Command {
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/kubectl"));
+    command.env("E2E_KUBECONFIG", &env.kubeconfig);
+    command
 }
 
 /// Waits until no resource of that name is left.

@@ -133,6 +133,7 @@ fn upgrade() -> Vec<Case> {
     let stay = "upgrade.strategy Recreate replaces TaskManagers, and those of an existing cluster (flinkCluster) stay: \
         leave it out";
     let recreates = json!({"upgrade": {"strategy": "Recreate"}});
+    let side_by_side = json!({"upgrade": {"strategy": "BlueGreen"}});
     let moved = "a job cannot be moved between a cluster of its own (image) and flinkCluster: create another \
         FlinkJobUpgrade with job.restoreFrom.fromJob";
     let elsewhere = "flinkCluster.service cannot be changed: a job's state moves to another cluster by another \
@@ -174,6 +175,13 @@ fn upgrade() -> Vec<Case> {
         spec(FJU, "spec", json!({"taskManager": {}}), in_cluster(json!({"taskManager": {}})), pods),
         spec(FJU, "spec", cluster.clone(), in_cluster(json!({"flinkCluster": {"jobName": "a"}})), own_job),
         spec(FJU, "spec", recreates.clone(), in_cluster(recreates), stay),
+        spec(
+            FJU,
+            "spec",
+            side_by_side.clone(),
+            in_cluster(side_by_side),
+            "upgrade.strategy BlueGreen runs two clusters side by side, and flinkCluster is one that exists: leave it out",
+        ),
     ]
 }
 
@@ -185,6 +193,7 @@ fn restore() -> Vec<Case> {
         |preflight: &str| json!({"upgrade": {"preflight": preflight}, "job": {"allowedDroppedOperators": ["totals"]}});
     let blue = |mode: &str| json!({"upgrade": {"strategy": "BlueGreen"}, "job": {"restoreMode": mode}});
     let fork = |mode: &str| json!({"job": {"restoreMode": mode, "restoreFrom": {"id": "1", "fromJob": {"name": "a"}}}});
+    let forks_from = |from: &str| json!({"upgrade": {"strategy": "BlueGreen", "from": from}});
     let promotion = json!({"strategy": "BlueGreen", "blueGreen": {"promotion": "Manual"}});
     let manual = |name| json!({"revisionName": name, "upgrade": promotion});
     let from = |patch: serde_json::Value| json!({"job": {"restoreFrom": super::merged(json!({"id": "1"}), &patch)}});
@@ -213,6 +222,14 @@ fn restore() -> Vec<Case> {
             blue("NO_CLAIM"),
             blue("CLAIM"),
             "upgrade.strategy BlueGreen runs two jobs from one savepoint: job.restoreMode must be NO_CLAIM",
+        ),
+        spec(
+            FJU,
+            "spec",
+            forks_from("SavepointOrCheckpoint"),
+            forks_from("Checkpoint"),
+            "upgrade.strategy BlueGreen forks the running job by a savepoint: upgrade.from must be Savepoint or \
+             SavepointOrCheckpoint (which counts for a job that does not run)",
         ),
         spec(
             FJU,

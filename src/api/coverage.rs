@@ -63,8 +63,8 @@ mod shown_by {
     pub(super) const SAVEPOINT: &str = "canonical_and_native";
     /// An upgrade into a given directory, by a named revision.
     pub(super) const DIRECTORY: &str = "without_a_directory";
-    /// Upgrades where there is no room for two of a job.
-    pub(super) const RECREATE: &str = "task_managers_change_places";
+    /// Upgrades where there is room for two of a job, and where there is none (`task_managers_change_places`).
+    pub(super) const BLUE_GREEN: &str = "two_run_side_by_side";
     /// Upgrades with each restore mode.
     pub(super) const MODES: &str = "restore_modes";
     /// An upgrade that drops state on purpose.
@@ -85,6 +85,8 @@ mod shown_by {
     pub(super) const REWIND: &str = "rewound";
     /// A job that is started from what the spec names.
     pub(super) const RESTORE: &str = "restored_on_purpose";
+    /// A job that starts from another one's snapshot.
+    pub(super) const FORK: &str = "a_fork_starts_from_what_the_other_job_has";
     /// A resource that is made again.
     pub(super) const NEVER_EMPTY: &str = "state_exists_and_is_taken";
     /// A job that is suspended, and started again.
@@ -120,10 +122,10 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, BY_HAND, CARRIER, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY,
-    DROP, FOREIGN, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PREFLIGHT, RECREATE,
-    REGISTERED, RENDER, REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SESSION, SOURCE, START, STORE, STORE_REF,
-    SUSPEND, TIMEOUT, VERIFICATION, WINDOWS,
+    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE,
+    DIRECTORY, DROP, FOREIGN, FORK, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB,
+    PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SESSION, SOURCE, START, STORE,
+    STORE_REF, SUSPEND, TIMEOUT, VERIFICATION, WINDOWS,
 };
 
 /// The fields that this version acts upon.
@@ -164,9 +166,11 @@ pub const USED: &[Used] = &[
     used("fju.spec.job.restoreFrom.id", RESTORE),
     used("fju.spec.job.restoreFrom.path", RESTORE),
     used("fju.spec.job.restoreFrom.savepointRef.name", RESTORE),
+    used("fju.spec.job.restoreFrom.fromJob.name", FORK),
+    only("fju.spec.job.restoreFrom.fromJob.snapshot", &["New", "Latest"], FORK),
     used("fju.spec.job.restoreFrom.latest", NEVER_EMPTY),
     used("fju.spec.job.restoreFrom.empty", NEVER_EMPTY),
-    only("fju.spec.upgrade.strategy", &["Prewarm", "Recreate"], RECREATE),
+    only("fju.spec.upgrade.strategy", &["Prewarm", "Recreate", "BlueGreen"], BLUE_GREEN),
     only("fju.spec.upgrade.from", &["Savepoint", "SavepointOrCheckpoint", "Checkpoint", "Empty"], SOURCE),
     only("fju.spec.upgrade.savepoint.formatType", &["CANONICAL", "NATIVE"], DIRECTORY),
     used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
@@ -179,6 +183,9 @@ pub const USED: &[Used] = &[
     only("fju.spec.upgrade.rollback.policy", &["Automatic", "Manual"], BY_HAND),
     used("fju.spec.upgrade.rollback.allowRewind", REWIND),
     used("fju.spec.upgrade.progressDeadline", DEADLINE),
+    only("fju.spec.upgrade.blueGreen.promotion", &["Automatic", "Manual"], BLUE_GREEN),
+    used("fju.spec.upgrade.blueGreen.promotedRevision", BLUE_GREEN),
+    used("fju.spec.upgrade.blueGreen.abortAfter", BLUE_GREEN),
     used("fju.spec.upgrade.windows[].schedule", WINDOWS),
     used("fju.spec.upgrade.windows[].timeZone", WINDOWS),
     used("fju.spec.upgrade.windows[].duration", WINDOWS),
@@ -216,13 +223,7 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.flinkCluster.jobName",
     "fju.spec.job.jarURI=gs://",
     "fju.spec.job.jarURI=abfs://",
-    "fju.spec.job.restoreFrom.fromJob.name",
-    "fju.spec.job.restoreFrom.fromJob.snapshot",
-    "fju.spec.upgrade.strategy=BlueGreen",
     "fju.spec.upgrade.savepoint.deletionPolicy",
-    "fju.spec.upgrade.blueGreen.promotion",
-    "fju.spec.upgrade.blueGreen.promotedRevision",
-    "fju.spec.upgrade.blueGreen.abortAfter",
     "fsp.spec.flinkCluster.tls.secretRef.name",
     "fsp.spec.flinkCluster.tls.serverName",
     "fsp.spec.copyOf.name",
@@ -273,7 +274,7 @@ fn short(kind: &str) -> &str {
 }
 
 /// The fields that `spec` of a resource of `kind` sets and that this version does not act upon, as
-/// `spec.upgrade.windows[0].schedule` or `spec.upgrade.strategy=BlueGreen`, in the order of their names.
+/// `spec.upgrade.windows[0].schedule` or `spec.deletionPolicy=Delete`, in the order of their names.
 #[must_use]
 pub fn not_yet(kind: &str, spec: &Value) -> Vec<String> {
     let mut found = Vec::new();

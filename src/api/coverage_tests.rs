@@ -118,9 +118,9 @@ fn what_is_used_is_not_reported() {
 
 #[test]
 fn numbers_unknown_values_and_unknown_fields_are_reported() {
-    let strategy = |strategy: &str| json!({"upgrade": {"strategy": strategy}});
-    assert_eq!(not_yet("FlinkJobUpgrade", &strategy("Prewarm")), Vec::<String>::new());
-    assert_eq!(not_yet("FlinkJobUpgrade", &strategy("BlueGreen")), ["spec.upgrade.strategy=BlueGreen"]);
+    let policy = |policy: &str| json!({"deletionPolicy": policy});
+    assert_eq!(not_yet("FlinkSavepoint", &policy("Retain")), Vec::<String>::new());
+    assert_eq!(not_yet("FlinkSavepoint", &policy("Delete")), ["spec.deletionPolicy=Delete"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"imagePullPolicy": "Unknown"})), ["spec.imagePullPolicy=Unknown"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"invented": {"here": 1}})), ["spec.invented.here"]);
     assert_eq!(not_yet("FlinkJobUpgrade", &json!({"flinkCluster": null, "upgrade": {}})), Vec::<String>::new());
@@ -128,14 +128,15 @@ fn numbers_unknown_values_and_unknown_fields_are_reported() {
 
 #[test]
 fn a_typed_spec_is_looked_into_as_it_is_written() {
-    use crate::api::{FlinkJobUpgradeSpec, JobSpec, UpgradeSpec, UpgradeStrategy};
+    use crate::api::{DeletionPolicy, FlinkJobUpgradeSpec, JobSpec, UpgradeSavepoint, UpgradeSpec};
+    let savepoint = UpgradeSavepoint { deletion_policy: Some(DeletionPolicy::Delete), ..UpgradeSavepoint::default() };
     let spec = FlinkJobUpgradeSpec {
         job: JobSpec { jar_uri: "local:///a.jar".to_owned(), parallelism: 1, ..JobSpec::default() },
-        upgrade: Some(UpgradeSpec { strategy: Some(UpgradeStrategy::BlueGreen), ..UpgradeSpec::default() }),
+        upgrade: Some(UpgradeSpec { savepoint: Some(savepoint), ..UpgradeSpec::default() }),
         ..FlinkJobUpgradeSpec::default()
     };
     let spec = serde_json::to_value(&spec).unwrap();
-    assert_eq!(not_yet("FlinkJobUpgrade", &spec), ["spec.upgrade.strategy=BlueGreen"]);
+    assert_eq!(not_yet("FlinkJobUpgrade", &spec), ["spec.upgrade.savepoint.deletionPolicy"]);
 }
 
 /// Whether a source below `folder` has a function of that name, or a row of that name in the table of scenarios.

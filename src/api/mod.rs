@@ -81,6 +81,10 @@ pub mod annotations {
     pub const ROLLBACK: &str = "savepoints.dev/rollback";
     /// FlinkJobUpgrade: the generation of the spec that may start outside of the windows, too.
     pub const OPEN_WINDOW: &str = "savepoints.dev/open-window";
+    /// FlinkJobUpgrade: the ID of the `BlueGreen` upgrade whose new revision is promoted.
+    pub const PROMOTE: &str = "savepoints.dev/promote";
+    /// FlinkJobUpgrade: the ID of the `BlueGreen` upgrade that is given up before its promotion.
+    pub const ABORT: &str = "savepoints.dev/abort";
     /// FlinkJobUpgrade: the Flink job IDs, with commas between them, of jobs on its cluster that are somebody else's and may
     /// end with it.
     pub const DISCARD: &str = "savepoints.dev/discard";

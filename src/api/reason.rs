@@ -129,6 +129,14 @@ super::string_enum! {
         WaitingForWindow = "WaitingForWindow",
         /// Somebody has to promote the new colour.
         WaitingForPromotion = "WaitingForPromotion",
+        /// The new colour was promoted.
+        Promoted = "Promoted",
+        /// Somebody has given the new colour up.
+        Aborted = "Aborted",
+        /// The new colour was not promoted within `upgrade.blueGreen.abortAfter`.
+        PromotionOverdue = "PromotionOverdue",
+        /// Nothing in the spec tells the two sides of a blue-green upgrade apart.
+        SidesNotApart = "SidesNotApart",
         /// A newer spec waits until the current upgrade is over.
         UpgradeInProgress = "UpgradeInProgress",
         /// The probe of the store succeeded.

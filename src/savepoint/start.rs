@@ -135,7 +135,7 @@ fn turn(o: &Observed, draft: &mut FlinkSavepointStatus, job: &Submitted) -> Resu
     };
     match operation {
         Some(Operation { savepoint: Some(named), .. }) if named.uid.is_some() && named.uid.as_deref() == uid => Ok(()),
-        Some(operation) if ends_the_job && naming::is_child_of(&o.savepoint.metadata, owner, &operation.id) => {
+        Some(operation) if naming::is_child_of(&o.savepoint.metadata, owner, &operation.id) => {
             let message = "the upgrade is about to name this savepoint as its operation";
             status::under_way(o, draft, Reason::InProgress, message);
             Err((None, Next::After(WAITING)))

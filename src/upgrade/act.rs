@@ -14,15 +14,13 @@ use super::jar::Fetching;
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::preflight::judge::Said;
+use super::strategy::blue_green;
 use super::{account, drift, heal, high_availability, session, status, workload};
 use crate::api::{FlinkSavepoint, annotations, labels};
 use crate::flink::{self, CheckpointOperation, JobId, RunRequest};
 use crate::naming;
 use crate::reconcile::{Error, must_lead, set_finalizer, within};
 use crate::runtime::Context;
-
-/// Without blue and green sides every revision has the same color.
-const COLOR: &str = "blue";
 
 /// For so long a pass waits for a checkpoint; one that takes longer is seen in the job's history.
 const CHECKPOINT_MOMENT: Duration = Duration::from_secs(2);
@@ -189,13 +187,14 @@ async fn store(ctx: &Context, o: &Observed, number: i64) -> Result<Outcome, Erro
         name: naming::revision_name(status::name(o), number),
         message: e.to_string(),
     };
+    let under_way = o.upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref());
     let revision = workload::Revision {
         namespace: &o.upgrade.namespace().unwrap_or_default(),
         name: status::name(o),
         owner_uid: status::uid(o),
         number,
         upgrade_id: &naming::upgrade_id(status::uid(o), number),
-        color: COLOR,
+        color: under_way.and_then(|u| u.color.as_deref()).unwrap_or(blue_green::BLUE),
         // It is the operator's, not the revision's: put in when the object is created.
         helper_jar: &[],
         fetch,

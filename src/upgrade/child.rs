@@ -22,13 +22,34 @@ pub fn upgrade_timeout(spec: &FlinkJobUpgradeSpec) -> std::time::Duration {
     FlinkSavepointSpec { timeout, ..FlinkSavepointSpec::default() }.timeout()
 }
 
-/// The savepoint that ends the old job of an upgrade.
+/// The name of the child that ends the old job of a blue-green upgrade.
 #[must_use]
-pub fn upgrade_savepoint(o: &Observed, upgrade: &UpgradeProgress) -> FlinkSavepoint {
-    savepoint(o, &upgrade.id, Then::Stop)
+pub fn final_name(job: &str, operation: &str) -> String {
+    format!("{}-final", naming::child_savepoint_name(job, operation))
 }
 
-/// A savepoint that ends the job, as an operation's child. It has no owner reference: it outlives the job.
+/// The child that a job's operation is about to name.
+#[must_use]
+pub fn next_name(job: &str, operation: &str, upgrade: Option<&UpgradeProgress>) -> String {
+    let last = upgrade.and_then(|upgrade| upgrade.final_savepoint.clone());
+    last.unwrap_or_else(|| name(job, operation))
+}
+
+/// The savepoint of an upgrade. `forks`: the old job runs on; else it ends with it.
+#[must_use]
+pub fn upgrade_savepoint(o: &Observed, upgrade: &UpgradeProgress, forks: bool) -> FlinkSavepoint {
+    savepoint(o, &upgrade.id, if forks { Then::Continue } else { Then::Stop })
+}
+
+/// The savepoint that ends the old job of a blue-green upgrade.
+#[must_use]
+pub fn final_savepoint(o: &Observed, upgrade: &UpgradeProgress) -> FlinkSavepoint {
+    let mut child = savepoint(o, &upgrade.id, Then::Stop);
+    child.metadata.name = Some(final_name(status::name(o), &upgrade.id));
+    child
+}
+
+/// A savepoint of the job, as an operation's child. It has no owner reference: it outlives the job.
 #[must_use]
 pub fn savepoint(o: &Observed, operation: &str, then: Then) -> FlinkSavepoint {
     let wish = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.clone()).unwrap_or_default();
@@ -48,7 +69,7 @@ pub fn savepoint(o: &Observed, operation: &str, then: Then) -> FlinkSavepoint {
     let mut labels: BTreeMap<String, String> = naming::job_labels(status::name(o), status::uid(o));
     labels.insert(naming::LABEL_OPERATION.to_owned(), operation.to_owned());
     child.metadata.labels = Some(labels);
-    // From its birth, as it ends the job: to put it on later would be a write while the job is still to be stopped.
+    // From its birth: to put it on later would be a write while the job is still to be stopped.
     child.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
     child
 }

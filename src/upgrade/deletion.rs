@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::observed::{JobFacts, Observed, Revision};
 use super::plan::{self, AT_REST, Decision, Effect, SLOW};
-use super::strategy::prewarm;
+use super::strategy::{blue_green, prewarm};
 use super::{child, high_availability, session, status, workload};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
@@ -36,6 +36,9 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     // Nobody may have been there when the resource was deleted.
     draft.deletion.get_or_insert_default().since.get_or_insert_with(|| time::to_k8s(o.now));
     if let Some(upgrade) = draft.upgrade.clone() {
+        if blue_green::runs_beside(&upgrade) && !o.namespace_terminating && !late(o, draft) {
+            return blue_green::discard(o, draft, None, "the resource is deleted");
+        }
         if leads_through(draft, &upgrade) && !o.namespace_terminating {
             // But not for ever: a way that leads nowhere must not keep the resource.
             if !late(o, draft) {
@@ -58,7 +61,11 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 /// Once the old job is being stopped the way leads through: to the new revision, or back; and a job that goes on from a
 /// suspended one's state is a job that has state.
 fn leads_through(draft: &FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> bool {
-    use UpgradeStep::{Checkpoint, Preflight, Preparing, Starting, WarmingUp};
+    use UpgradeStep::{Checkpoint, Preflight, Preparing, Savepoint, Starting, WarmingUp};
+    if blue_green::before_promotion(upgrade) {
+        // A savepoint that was asked for comes to its end, and nothing is made of it.
+        return upgrade.step == Savepoint && upgrade.savepoint.is_some();
+    }
     let harmless = matches!(upgrade.step, Preparing | Starting | Preflight | WarmingUp | Checkpoint);
     !harmless && (upgrade.from.is_some() || draft.suspension.is_some())
 }

@@ -3,31 +3,32 @@
 use super::observed::{JobFacts, Observed};
 use super::snapshots;
 use super::status;
-use super::strategy::prewarm;
+use super::strategy::{blue_green, prewarm};
 use super::suspend;
 use crate::api::annotations::ROLLBACK;
 use crate::api::condition::Reason;
 use crate::api::{
-    ActiveRevision, Automation, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, PreflightResult,
-    Submission, Suspension, UpgradeProgress, UpgradeResult, UpgradeStep,
+    ActiveRevision, Automation, CheckpointRef, FlinkJobUpgradeStatus, HistoryEntry, JobPhase, OperationKind,
+    PreflightResult, Submission, Suspension, UpgradeProgress, UpgradeResult, UpgradeStep,
 };
 use crate::time;
 
-/// The new revision is stable: it becomes the active one.
-pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, job: &JobFacts) {
+/// The new revision is stable: it becomes the active one. `job`: what its JobManager says of its job, if it does.
+pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, job: Option<&JobFacts>) {
     let Some(mut submission) = upgrade.submission.clone() else { return };
-    submission.checkpoint_directory = job.last_checkpoint.as_ref().and_then(|(_, path)| parent(path));
-    record(o, draft, upgrade, UpgradeResult::Succeeded, None, None);
+    let last_checkpoint = job.and_then(|job| job.last_checkpoint.clone());
+    submission.checkpoint_directory = last_checkpoint.as_ref().and_then(|(_, path)| parent(path));
+    record(o, draft, upgrade, UpgradeResult::Succeeded, None, upgrade.failure.as_deref());
     draft.active = Some(ActiveRevision {
         revision: upgrade.to,
         revision_name: o.upgrade.spec.revision_name.clone(),
+        color: upgrade.color.clone(),
         submission,
-        last_checkpoint: job.last_checkpoint.clone().map(|(id, path)| CheckpointRef {
+        last_checkpoint: last_checkpoint.map(|(id, path)| CheckpointRef {
             id,
             path: Some(path),
             time: Some(time::to_k8s(o.now)),
         }),
-        ..ActiveRevision::default()
     });
     draft.failed_spec_hash = None;
     draft.restore_from_id = upgrade.restore_from_id.clone().or(draft.restore_from_id.take());
@@ -64,7 +65,7 @@ pub fn given_up(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgra
 
 /// Flink refused the submit: nothing of it runs.
 pub fn refused(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, cause: &str) {
-    if goes_back(upgrade) {
+    if goes_back(upgrade) || blue_green::before_promotion(upgrade) {
         failed_after_the_stop(o, draft, upgrade, Reason::SubmitFailed, cause);
     } else {
         // What it was submitted from stays the state to start from.
@@ -146,6 +147,10 @@ pub fn failed_after_the_stop(
     reason: Reason,
     message: &str,
 ) {
+    if blue_green::before_promotion(upgrade) {
+        blue_green::discard(o, draft, Some(reason), message);
+        return;
+    }
     let ended =
         upgrade.submission.as_ref().and_then(|s| o.job(s.revision, &s.job_id)).is_none_or(|j| j.state.is_terminal());
     let submitted = matches!(upgrade.step, UpgradeStep::Restoring | UpgradeStep::Stabilizing);
@@ -188,6 +193,8 @@ fn failed_for_good(
         draft.active = Some(ActiveRevision {
             revision: submission.revision,
             revision_name: o.upgrade.spec.revision_name.clone().filter(|_| target),
+            // Of a recovery, which has none of its own, it is what it was.
+            color: upgrade.color.clone().filter(|_| target).or(draft.active.take().and_then(|active| active.color)),
             submission,
             ..ActiveRevision::default()
         });
@@ -219,7 +226,8 @@ fn runs_again(o: &Observed, draft: &mut FlinkJobUpgradeStatus, submission: Submi
 
 fn close(draft: &mut FlinkJobUpgradeStatus, phase: JobPhase) {
     draft.upgrade = None;
-    draft.operation = None;
+    // While a promotion is waited for the lock may be somebody else's.
+    draft.operation.take_if(|operation| operation.kind != OperationKind::Savepoint);
     draft.next = None;
     draft.phase = Some(phase);
 }
@@ -245,11 +253,14 @@ fn record(
             from: upgrade.from,
             to: upgrade.to,
             savepoint: upgrade.savepoint.clone(),
+            // One that came to nothing is told of in the message.
+            final_savepoint: upgrade.final_savepoint.clone().filter(|_| upgrade.failure.is_none()),
             restored_from: restored.as_ref().and_then(|s| s.restored_from.clone()),
             restore_mode: restored.as_ref().and_then(|s| s.restore_mode),
             result,
             reason,
-            downtime_seconds: stopped.zip(running).map(|(a, b)| time::seconds_between(a, b)),
+            // Of two that ran side by side the new one began before the old one ended.
+            downtime_seconds: stopped.zip(running).map(|(a, b)| time::seconds_between(a, b).max(0.0)),
             duration_seconds: upgrade.start_time.as_ref().map(|t| time::seconds_between(time::from_k8s(t), o.now)),
             message: message.map(str::to_owned),
             completion_time: Some(time::to_k8s(o.now)),

@@ -10,6 +10,7 @@ mod effect;
 mod fence;
 mod finish;
 mod foreign;
+mod fork;
 mod heal;
 mod high_availability;
 mod jar;
@@ -133,6 +134,11 @@ fn tell(ctx: &Context, before: &FlinkJobUpgrade, after: &FlinkJobUpgrade) {
         let message = new.upgrade.as_ref().and_then(|u| u.message.clone()).unwrap_or_default();
         tracing::info!(job = %key(after), revision = to, step = %now, message, "step");
         ctx.events.normal(about.clone(), now.as_str(), "Upgrade", &format!("revision {to}: {message}"));
+    }
+    let forks = |s: &FlinkJobUpgradeStatus| s.upgrade.as_ref().is_some_and(strategy::blue_green::applies);
+    if forks(&new) && !forks(&old) && !workload::tells_sides_apart(&after.spec) {
+        let note = strategy::blue_green::SIDES.trim_start_matches("; ");
+        ctx.events.warning(about.clone(), Reason::SidesNotApart.as_str(), "Upgrade", note);
     }
     let stalled = |s: &FlinkJobUpgradeStatus| condition::find(&s.conditions, types::STALLED).cloned();
     if let Some(now) = stalled(&new).filter(|now| stalled(&old).is_none_or(|was| was.message != now.message)) {

@@ -117,7 +117,7 @@ async fn child_savepoint(
     let Some(operation) = status.and_then(|s| s.operation.as_ref()) else { return Ok(None) };
     let name = match &operation.savepoint {
         Some(named) => named.name.clone(),
-        None => child::name(&upgrade.name_any(), &operation.id),
+        None => child::next_name(&upgrade.name_any(), &operation.id, status.and_then(|s| s.upgrade.as_ref())),
     };
     let api: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), namespace);
     let found = within("get FlinkSavepoint", api.get_opt(&name)).await?;

@@ -169,6 +169,8 @@ pub enum Restore {
     From(Option<String>),
     /// It is being looked at, or not there yet: what is waited for.
     Wait(String),
+    /// This savepoint of another job is to be taken.
+    Take(Box<FlinkSavepoint>),
     /// It can't be used: why, and the cure.
     Refused(Reason, String),
 }

@@ -6,13 +6,13 @@ pub use super::effect::Effect;
 use super::heal::{self, Healing};
 use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
-use super::strategy::{prewarm, recovery};
+use super::strategy::{blue_green, prewarm, recovery};
 use super::workload;
 use super::{deletion, finish, foreign, high_availability, jar, scope, session, status, suspend, windows};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
-    SavepointPhase, StateSource, UpgradeFrom, UpgradeProgress, UpgradeStep,
+    SavepointPhase, StateSource, UpgradeFrom, UpgradeProgress, UpgradeStep, UpgradeStrategy,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
@@ -181,7 +181,13 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     foreign::tell(o, draft, active.revision);
     let waits = if starts && !failed { windows::closed(o, &now) } else { None };
     windows::tell(o, draft, waits);
-    if changed && !failed && waits.is_none() {
+    // A job that is lost comes back before it is forked: what follows it has to be promoted.
+    let comes_back = starts
+        && o.upgrade.spec.strategy() == UpgradeStrategy::BlueGreen
+        && now == Now::Lost
+        && !over
+        && !recovery::was_refused(draft);
+    if changed && !failed && waits.is_none() && !comes_back {
         if let Some(operation) = draft.operation.as_ref().filter(|operation| !gives_way(o, operation)) {
             let message = format!("the change waits for {} {}", operation.kind, operation.id);
             status::reconciling(o, draft, Reason::WaitingForOperation, &message);
@@ -294,6 +300,11 @@ fn begin_or_wait(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i
             status::reconciling(o, draft, Reason::Starting, message);
             (None, Next::After(SLOW))
         }
+        Restore::Take(savepoint) => {
+            let of = savepoint.spec.job_ref.as_ref().map(|job| job.name.as_str()).unwrap_or_default();
+            status::reconciling(o, draft, Reason::Starting, &format!("a savepoint of job {of} is taken"));
+            (Some(Effect::CreateSavepoint(savepoint.clone())), Next::After(SLOW))
+        }
         Restore::NotAsked => (None, Next::Again),
     }
 }
@@ -317,13 +328,15 @@ pub fn begin(
         (None, Some(_)) => None,
     };
     let (restore_from_id, snapshot) = restore.unzip();
+    let strategy = from.map(|_| o.upgrade.spec.strategy());
     draft.upgrade = Some(UpgradeProgress {
         id,
         from,
         to,
         generation: o.upgrade.metadata.generation.unwrap_or_default(),
         step: UpgradeStep::Preparing,
-        strategy: from.map(|_| o.upgrade.spec.strategy()),
+        color: Some(blue_green::next_color(draft.active.as_ref(), strategy).to_owned()),
+        strategy,
         start_time: Some(time::to_k8s_precise(o.now)),
         step_since: Some(time::to_k8s_precise(o.now)),
         source,

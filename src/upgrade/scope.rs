@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::strategy::recreate;
+use super::strategy::{blue_green, recreate};
 use crate::api::{
     FlinkJobUpgrade, FlinkJobUpgradeStatus, JobState, PreflightResult, PreflightState, RestoreFrom, StateSource,
     Submission, UpgradeProgress, UpgradeStep,
@@ -26,7 +26,7 @@ pub enum Scope {
 pub fn of(upgrade: &FlinkJobUpgrade) -> Scope {
     let deleted = upgrade.metadata.deletion_timestamp.is_some();
     match under_way(upgrade) {
-        Some(u) if !deleted && by_name(u.step) => Scope::Revisions,
+        Some(u) if !deleted && by_name(u) => Scope::Revisions,
         _ => Scope::Whole,
     }
 }
@@ -37,7 +37,7 @@ pub fn jobs_of_interest(upgrade: &FlinkJobUpgrade) -> BTreeMap<i64, Option<JobId
     let mut jobs: BTreeMap<i64, Option<JobId>> = BTreeMap::new();
     let under_way = under_way(upgrade);
     // While the new revision comes up or takes over, nothing depends on the old one's JobManager.
-    let new_only = |u: &UpgradeProgress| by_name(u.step) && u.step != UpgradeStep::Savepoint;
+    let new_only = |u: &UpgradeProgress| by_name(u) && u.step != UpgradeStep::Savepoint;
     if !under_way.is_some_and(new_only) || of(upgrade) == Scope::Whole {
         let active = upgrade.status.as_ref().and_then(|s| s.active.as_ref());
         jobs.extend(active.map(|a| (a.revision, JobId::new(&a.submission.job_id).ok())));
@@ -140,13 +140,13 @@ pub fn submissions(upgrade: &FlinkJobUpgrade) -> impl Iterator<Item = &Submissio
     active.into_iter().chain(status.and_then(|s| s.upgrade.as_ref()).and_then(|u| u.submission.as_ref()))
 }
 
-/// Whether the objects of the revisions are compared with their records: where a revision is to run as it was made, at rest
-/// or to be submitted to once more; and where TaskManagers change places, as they do under a resource that is deleted, too.
+/// Whether the objects of the revisions are compared with their records: where a revision is to run as it was made, at
+/// rest, until it is promoted, or to be submitted to once more; and where TaskManagers change places, as they do under a resource that is deleted, too.
 #[must_use]
 pub fn drift_matters(upgrade: &FlinkJobUpgrade) -> bool {
-    use UpgradeStep::{Fencing, PuttingBack, Swapping};
+    use UpgradeStep::{Fencing, Promotion, PuttingBack, Swapping};
     let runs = upgrade.status.as_ref().is_some_and(|s| s.active.is_some());
-    let submits = |u: &UpgradeProgress| matches!(u.step, Fencing | PuttingBack);
+    let submits = |u: &UpgradeProgress| matches!(u.step, Fencing | PuttingBack | Promotion);
     let swaps = |u: &UpgradeProgress| recreate::applies(u) && matches!(u.step, Swapping | PuttingBack);
     under_way(upgrade).is_some_and(swaps)
         || upgrade.metadata.deletion_timestamp.is_none() && runs && under_way(upgrade).is_none_or(submits)
@@ -210,13 +210,9 @@ fn under_way(upgrade: &FlinkJobUpgrade) -> Option<&UpgradeProgress> {
     upgrade.status.as_ref()?.upgrade.as_ref()
 }
 
-fn by_name(step: UpgradeStep) -> bool {
-    matches!(
-        step,
-        UpgradeStep::WarmingUp
-            | UpgradeStep::Savepoint
-            | UpgradeStep::Submitting
-            | UpgradeStep::Restoring
-            | UpgradeStep::Stabilizing
-    )
+/// Where two jobs run side by side nothing is down, and both matter all the time.
+fn by_name(upgrade: &UpgradeProgress) -> bool {
+    use UpgradeStep::{Restoring, Savepoint, Stabilizing, Submitting, WarmingUp};
+    matches!(upgrade.step, WarmingUp | Savepoint | Submitting | Restoring | Stabilizing)
+        && !blue_green::applies(upgrade)
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
+use super::fork::{self, Fork};
 use super::observed::{Existing, Observed, Restore, Retained};
 use super::{ownership, preflight, scope};
 use crate::api::condition::Reason;
@@ -206,6 +207,12 @@ async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> 
     if let Some(path) = wish.path {
         return look(ctx, by, o, "job.restoreFrom.path", path).await;
     }
+    if let Some(from) = &wish.from_job {
+        return match fork::find(ctx, &o.upgrade, &wish, from).await? {
+            Fork::At(field, location) => look(ctx, by, o, field, location).await,
+            Fork::Not(restore) => Ok(restore),
+        };
+    }
     let Some(named) = wish.savepoint_ref else { return Ok(Restore::NotAsked) };
     let field = "job.restoreFrom.savepointRef.name";
     let api: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), by.namespace);
@@ -241,7 +248,9 @@ async fn claimed(ctx: &Context, namespace: &str, location: &str) -> Result<Optio
     Ok(record.map(|s| format!("FlinkSavepoint {} says that a job was restored from it with CLAIM", s.name_any())))
 }
 
-fn owned_by_flink(savepoint: &FlinkSavepoint) -> bool {
+/// Whether a snapshot's files are Flink's to delete.
+#[must_use]
+pub fn owned_by_flink(savepoint: &FlinkSavepoint) -> bool {
     savepoint.status.as_ref().and_then(|s| s.ownership) == Some(Ownership::Flink)
 }
 

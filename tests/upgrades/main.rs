@@ -15,6 +15,7 @@
     reason = "a test that fails says where"
 )]
 
+mod blue_green;
 #[path = "../common/mod.rs"]
 mod common;
 mod hands;
@@ -95,6 +96,14 @@ scenarios! {
     old_job_manager_killed_meanwhile,
     task_managers_change_back,
     task_managers_change_places;
+    blue_green:
+    blue_is_lost,
+    deleted_while_it_waits,
+    green_fails,
+    green_is_lost,
+    green_is_replaced,
+    promoted_by_a_commit,
+    promoted_by_itself;
     mishaps:
     a_quota,
     a_silent_node,

@@ -39,6 +39,8 @@ struct Seen {
     warm_ups: BTreeSet<String>,
     /// The ids of the jobs that began with nothing, as somebody asked.
     empty: BTreeSet<String>,
+    /// The ids of the jobs that were begun beside the one that is active.
+    forks: BTreeSet<String>,
     /// The ids of the jobs that somebody else has on its clusters.
     foreign: BTreeSet<String>,
     /// Those of them that somebody else has lost.
@@ -124,13 +126,22 @@ impl Truth {
     /// Never two; and no job id is used again.
     pub fn look(&self) {
         let processing = self.processing();
-        self.must(processing.len() <= 1, || format!("two at once: {processing:?}"));
+        let beside = self.beside();
+        let alone = processing.iter().filter(|job| beside.as_ref() != Some(job)).count();
+        self.must(alone <= 1, || format!("two at once: {processing:?}"));
         let submits = self.submits();
         let ids: BTreeSet<&str> = submits.iter().map(|submit| submit.job.as_str()).collect();
         self.must(ids.len() == submits.len(), || format!("a job id was used again: {submits:?}"));
         if self.last_status().phase == Some(JobPhase::Suspended) {
             self.must(processing.is_empty(), || format!("suspended, and {processing:?} process"));
         }
+    }
+
+    /// The job beside which another one may run until that is promoted, and then until it has ended.
+    fn beside(&self) -> Option<String> {
+        let status = self.last_status();
+        let forks = status.upgrade.as_ref().is_some_and(|u| u.strategy == Some(UpgradeStrategy::BlueGreen));
+        status.active.filter(|_| forks).map(|active| active.submission.job_id)
     }
 
     fn upgrade(&self) -> Option<FlinkJobUpgrade> {
@@ -159,7 +170,12 @@ impl Truth {
     fn before_submit(&self, upgrade: &FlinkJobUpgrade, body: &Value) {
         let status = upgrade.status.clone().unwrap_or_default();
         let job = body["jobId"].as_str().unwrap_or_default();
-        let others: Vec<String> = self.alive().into_iter().filter(|other| other != job).collect();
+        let beside = self.beside();
+        if beside.is_some() {
+            self.seen.lock().unwrap().forks.insert(job.to_owned());
+        }
+        let others: Vec<String> =
+            self.alive().into_iter().filter(|other| other != job && beside.as_ref() != Some(other)).collect();
         self.must(others.is_empty(), || format!("submitted while {others:?} may process records: {body}"));
         let Some(progress) = &status.upgrade else {
             return self.must(false, || format!("submitted without an upgrade in the status: {body}"));
@@ -193,11 +209,17 @@ impl Truth {
         let of_upgrade = savepoint.and_then(|savepoint| savepoint.status).is_some_and(|savepoint| {
             savepoint.phase == Some(SavepointPhase::Completed) && savepoint.location.as_deref() == from
         });
-        // The state of the submission before: its newest checkpoint, or what it began with if it has none.
+        // The state of the submission before: its newest checkpoint, or what it began with if it has none. One that ran
+        // beside the job and was given up is none of its line.
+        let forks = self.seen.lock().unwrap().forks.clone();
+        let active = status.active.as_ref().map(|active| active.submission.job_id.as_str());
+        let in_line = |submit: &Submit| {
+            !forks.contains(&submit.job) || forks.contains(job) || active == Some(submit.job.as_str())
+        };
         let state = self
             .submits()
             .into_iter()
-            .rfind(|submit| submit.job != job)
+            .rfind(|submit| submit.job != job && in_line(submit))
             .and_then(|before| self.newest_checkpoint(&before.job).or(before.from));
         self.must(of_upgrade || from.is_some() && state.as_deref() == from, || {
             format!("neither the upgrade's verified savepoint nor the job's state, which is {state:?}: {body}")
@@ -254,7 +276,7 @@ impl Truth {
                 .must(chosen || may_be_lost(upgrade), || "the active job is cancelled without a savepoint".to_owned());
         }
         let put_back = status.upgrade.as_ref().is_some_and(|progress| {
-            matches!(progress.step, UpgradeStep::PuttingBack | UpgradeStep::Fencing)
+            matches!(progress.step, UpgradeStep::PuttingBack | UpgradeStep::Fencing | UpgradeStep::Discarding)
                 && progress.submission.as_ref().is_some_and(|s| s.job_id == job)
         });
         self.must(put_back, || format!("job {job} is cancelled, and is not being put back: {status:?}"));
@@ -291,7 +313,8 @@ impl Truth {
         let own = path.rsplit('/').next().unwrap_or_default();
         let of_active = own == service || own.starts_with(&format!("{service}-"));
         let alive = self.alive().contains(&active.submission.job_id);
-        let fenced = status.upgrade.as_ref().is_some_and(|progress| progress.step == UpgradeStep::Fencing);
+        let step = status.upgrade.as_ref().map(|progress| progress.step);
+        let fenced = matches!(step, Some(UpgradeStep::Fencing | UpgradeStep::Retiring));
         // On a session cluster it runs elsewhere.
         let elsewhere = upgrade.spec.flink_cluster.is_some();
         let ok = elsewhere || !of_active || !alive || fenced || may_be_lost(&upgrade);
@@ -384,10 +407,13 @@ impl Truth {
         if !is(status, types::READY) {
             return;
         }
-        self.must(!reconciling && !stalled && status.upgrade.is_none(), || format!("Ready, and more: {status:?}"));
+        let waits = status.upgrade.as_ref().is_none_or(|progress| progress.step == UpgradeStep::Promotion);
+        self.must(!reconciling && !stalled && waits, || format!("Ready, and more: {status:?}"));
         let active = status.active.as_ref().map(|active| active.submission.job_id.clone());
         if !is(before, types::READY) {
-            let processing = self.processing();
+            let mut processing = self.processing();
+            let beside = status.upgrade.as_ref().and_then(|progress| progress.submission.as_ref());
+            processing.retain(|job| beside.is_none_or(|beside| beside.job_id != *job));
             self.must(processing.iter().eq(&active), || format!("Ready with {active:?}, and {processing:?} process"));
         }
         // Who changes something else leaves both as they are.
@@ -411,6 +437,8 @@ impl Truth {
             .flat_map(|(revision, number)| uids.iter().map(move |uid| naming::job_id(uid, revision, number)))
             .collect();
         let runs = self.runs();
+        let forks = self.seen.lock().unwrap().forks.clone();
+        let snapshots = self.records.snapshots();
         let mut next = 0;
         for submit in self.submits() {
             let own: Vec<&Run> = runs.iter().filter(|run| run.job == submit.job).collect();
@@ -418,7 +446,11 @@ impl Truth {
             // What came after a checkpoint comes again; nothing is left out.
             let begins_anew = self.seen.lock().unwrap().empty.contains(&submit.job) && first.first == 0;
             let again = submit.from.as_deref().is_some_and(|from| from.contains("/chk-")) && first.first < next;
-            if first.first != next && !again && !begins_anew {
+            // The job that it was forked from went on.
+            let forked = forks.contains(&submit.job)
+                && first.first < next
+                && submit.from.as_ref().and_then(|from| snapshots.get(from)) == Some(&first.first);
+            if first.first != next && !again && !begins_anew && !forked {
                 return Err(format!(
                     "job {} begins with record {} instead of {next}: {runs:?}",
                     submit.job, first.first

@@ -24,6 +24,8 @@ pub const SAVEPOINT_COMPLETE: &str = "savepoint.complete.before";
 pub const SUBMIT_RECORDED: &str = "upgrade.submit.before";
 /// The new job runs; the status does not know.
 pub const SUBMITTED: &str = "upgrade.submit.after";
+/// The stable Service leads to the new revision.
+pub const SERVICE_MOVED: &str = "upgrade.point-service.after";
 
 /// The new job was asked for its first checkpoint.
 const CHECKPOINT_ASKED: &str = "upgrade.trigger-checkpoint.after";
@@ -43,7 +45,7 @@ const POINTS: &[&str] = &[
     SUBMIT_RECORDED,
     SUBMITTED,
     CHECKPOINT_ASKED,
-    "upgrade.point-service.after",
+    SERVICE_MOVED,
     "upgrade.delete-objects.after",
 ];
 

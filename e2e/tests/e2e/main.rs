@@ -5,17 +5,21 @@
 //! whose name begins with `alone_` must run when nothing else does.
 
 mod alone;
+mod blue_green;
 mod conformance_flink;
 mod conformance_kube;
 mod crash;
 mod deletion;
 mod failed_upgrade;
 mod foreign;
+mod fork;
+mod gitops;
 mod hands;
 mod high_availability;
 mod jar;
 mod life;
 mod matrix;
+mod only_what_changed;
 mod operator_killed;
 mod outage;
 mod preflight;

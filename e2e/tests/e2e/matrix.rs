@@ -11,9 +11,9 @@ use e2e::{
 };
 
 use crate::{
-    conformance_flink, crash, deletion, failed_upgrade, foreign, hands, high_availability, jar, life, operator_killed,
-    outage, preflight, recovery, recreate, restore_modes, session, silent, start, store, suspend, two_operators,
-    windows,
+    blue_green, conformance_flink, crash, deletion, failed_upgrade, foreign, fork, gitops, hands, high_availability,
+    jar, life, only_what_changed, operator_killed, outage, preflight, recovery, recreate, restore_modes, session,
+    silent, start, store, suspend, two_operators, windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -44,11 +44,14 @@ scenarios! {
     alone_node_silent in_full: silent::node;
     alone_s3_server_killed in_full: outage::server_killed;
     a_jobs_life on V1_20: life::from_start_to_end;
+    blue_green in_full: blue_green::forked_and_promoted;
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
     deleted_without_help in_full: deletion::whatever_is_gone;
     foreign_clusters on V1_20: foreign::clusters;
+    forked in_full: fork::of_a_running_job;
+    gitops in_full: gitops::commit_by_commit;
     hands_are_put_back in_full: hands::put_back;
     ha_recovers on V1_20: high_availability::recovers;
     jar_from_s3 in_full: jar::from_s3;
@@ -56,6 +59,7 @@ scenarios! {
     job_recovers on V1_20: recovery::lost_and_made_again;
     job_replaced in_full: recovery::cut_off_and_replaced;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
+    only_what_changed in_full: only_what_changed::starts_an_upgrade;
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
     preflight_asked_again in_full: preflight::asked_again_and_again;
     programs_that_harm in_full: failed_upgrade::programs_that_harm;

@@ -228,7 +228,7 @@ pub struct BlueGreen {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub promoted_revision: Option<String>,
-    /// How long an unpromoted revision may run before it is given up. Left out: without limit.
+    /// How long an unpromoted revision may run before it is given up, from when all its tasks run. Left out: without limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = longer_than_zero())]
     pub abort_after: Option<Duration>,
@@ -322,6 +322,21 @@ impl FlinkJobUpgradeSpec {
     #[must_use]
     pub fn allow_rewind(&self) -> bool {
         self.upgrade.as_ref().and_then(|upgrade| upgrade.rollback.as_ref()?.allow_rewind).unwrap_or(false)
+    }
+
+    /// Whether the spec itself promotes the revision that it names; it does where `promotion` is left out.
+    #[must_use]
+    pub fn promotes(&self) -> bool {
+        let blue_green = self.upgrade.as_ref().and_then(|upgrade| upgrade.blue_green.as_ref());
+        let by_hand = blue_green.is_some_and(|b| b.promotion == Some(Automation::Manual));
+        let named = blue_green.and_then(|b| b.promoted_revision.as_ref());
+        !by_hand || named.is_some() && named == self.revision_name.as_ref()
+    }
+
+    /// How long an unpromoted revision may run; without limit where it is left out or cannot be read.
+    #[must_use]
+    pub fn abort_after(&self) -> Option<std::time::Duration> {
+        self.upgrade.as_ref()?.blue_green.as_ref()?.abort_after.as_ref()?.parse().ok()
     }
 
     /// How the job ends with its resource; Savepoint where it is left out.

@@ -155,6 +155,14 @@ string_enum! {
         self.upgrade.strategy == 'Recreate')")
         .message("upgrade.strategy Recreate replaces TaskManagers, and those of an existing cluster (flinkCluster) stay: \
             leave it out"),
+    validation = Rule::new("!has(self.flinkCluster) || !(has(self.upgrade) && has(self.upgrade.strategy) && \
+        self.upgrade.strategy == 'BlueGreen')")
+        .message("upgrade.strategy BlueGreen runs two clusters side by side, and flinkCluster is one that exists: leave it \
+            out"),
+    validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.strategy) && self.upgrade.strategy == 'BlueGreen' \
+        && has(self.upgrade.from) && self.upgrade.from in ['Checkpoint', 'Empty'])")
+        .message("upgrade.strategy BlueGreen forks the running job by a savepoint: upgrade.from must be Savepoint or \
+            SavepointOrCheckpoint (which counts for a job that does not run)"),
     validation = Rule::new("!(has(self.upgrade) && has(self.upgrade.rollback) && has(self.upgrade.rollback.policy) && \
         self.upgrade.rollback.policy == 'Automatic' && has(self.job.restoreMode) && self.job.restoreMode == 'CLAIM')")
         .message("job.restoreMode CLAIM lets Flink delete the savepoint that upgrade.rollback.policy Automatic would \

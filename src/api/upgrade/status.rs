@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::end::{DeletionProgress, Suspension};
+use super::history::{HistoryEntry, PreflightResult};
 use super::policy::UpgradeStrategy;
 use crate::api::common::{ObjectRef, RestoreMode, string_enum};
 use crate::api::condition;
@@ -66,6 +67,14 @@ string_enum! {
         Stabilizing = "Stabilizing",
         /// The old job is submitted again from the savepoint.
         PuttingBack = "PuttingBack",
+        /// `BlueGreen`: the new job is stable beside the old one, and waits to be promoted.
+        Promotion = "Promotion",
+        /// `BlueGreen`: the stable Service moves, and the old job is stopped with a final savepoint.
+        Promoting = "Promoting",
+        /// `BlueGreen`: the old job can give no final savepoint, and ends without one; its checkpoints stay.
+        Retiring = "Retiring",
+        /// `BlueGreen`: the new revision is given up, and its job is ended; the old one runs on.
+        Discarding = "Discarding",
     }
 }
 
@@ -102,24 +111,6 @@ string_enum! {
         RestoreFrom = "RestoreFrom",
         /// Nothing: the submission before had started with nothing and had no checkpoint yet, or the spec says so.
         Empty = "Empty",
-    }
-}
-
-string_enum! {
-    /// How an upgrade ended.
-    pub enum UpgradeResult {
-        /// The new revision runs and is stable.
-        Succeeded = "Succeeded",
-        /// The new revision failed; the old job was never stopped.
-        Failed = "Failed",
-        /// The new revision failed; the old one was put back from the savepoint.
-        RolledBack = "RolledBack",
-        /// A newer spec took over before the old job was stopped.
-        Superseded = "Superseded",
-        /// The job was lost, and runs again.
-        Recovered = "Recovered",
-        /// The job was stopped as `job.state` asks.
-        Suspended = "Suspended",
     }
 }
 
@@ -233,7 +224,7 @@ pub struct ActiveRevision {
     /// Its name, where the spec gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision_name: Option<String>,
-    /// Its colour in a blue-green upgrade.
+    /// Its colour: another one after each promotion of a `BlueGreen` upgrade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub color: Option<String>,
     /// The submission that is meant to run.
@@ -299,7 +290,7 @@ pub struct CheckpointRef {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn is_zero(number: &i32) -> bool {
+pub(super) fn is_zero(number: &i32) -> bool {
     *number == 0
 }
 
@@ -326,6 +317,9 @@ pub struct UpgradeProgress {
     /// How the new revision takes the old one's place, where there is an old one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<UpgradeStrategy>,
+    /// Colour of the new revision, which `$(FLINK_COLOR)` stands for in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<MicroTime>,
@@ -345,6 +339,9 @@ pub struct UpgradeProgress {
     /// Directory of the savepoint, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint_location: Option<String>,
+    /// `BlueGreen`: name of the FlinkSavepoint that stops the old job, once the new revision is promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_savepoint: Option<String>,
     /// What the new job starts from, once that is decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<StateSource>,
@@ -391,113 +388,11 @@ pub struct UpgradeProgress {
     /// When all tasks of the new job were first seen running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running_at: Option<MicroTime>,
-    /// Why the old job is being put back, as the reason of a condition.
+    /// Why the old job is being put back, or the new one given up, as the reason of a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_reason: Option<condition::Reason>,
-    /// Why the old job is being put back, in Flink's or Kubernetes' own words.
+    /// Why the old job is being put back, the new one given up, or the old one ended without a final savepoint, in Flink's
+    /// or Kubernetes' own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-}
-
-string_enum! {
-    /// How far a preflight is, or how it ended.
-    #[derive(Default)]
-    pub enum PreflightState {
-        /// The job's own `main()` is being called on the new revision's JobManager.
-        #[default]
-        Running = "Running",
-        /// The new job can take the state.
-        Passed = "Passed",
-        /// It can't, or Flink would refuse to start it.
-        Refused = "Refused",
-        /// Nobody can tell before the job is submitted.
-        NotPossible = "NotPossible",
-        /// The job's `main()` does not end, or ends its JobManager.
-        Failed = "Failed",
-    }
-}
-
-/// What the preflight found: operators by uid, by name where they have none, else by operator ID; of each list the first
-/// 100.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct PreflightResult {
-    /// How far it is, or how it ended.
-    pub state: PreflightState,
-    /// The JobManager that was asked: pod UID and number of container restarts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job_manager_instance: Option<String>,
-    /// When it was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<MicroTime>,
-    /// How often it was asked.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub attempts: i32,
-    /// The snapshot that the job was held against: the newest one of the job before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub snapshot: Option<String>,
-    /// Operators whose state the new job takes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kept: Vec<String>,
-    /// Operators whose state the new job does not take.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dropped: Vec<String>,
-    /// Operators of the new job without state in the snapshot.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub new: Vec<String>,
-    /// Operators of the new job whose ID was made from the shape of its graph, as no uid is set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub generated: Vec<String>,
-    /// Why the new job can't take the state, or what is not promised of it, one a line.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub findings: Vec<String>,
-    /// IDs of all operators of the new job, where `job.allowedDroppedOperators` lets some go: the snapshot that it really
-    /// starts from is held against them once more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub operator_ids: Vec<String>,
-}
-
-/// One upgrade of the past.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    /// ID of the upgrade.
-    pub id: String,
-    /// Revision that it came from; left out at the first start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<i64>,
-    /// Revision that it went to.
-    pub to: i64,
-    /// Name of its FlinkSavepoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub savepoint: Option<String>,
-    /// Snapshot that its job was restored from, by Flink's own report.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restored_from: Option<String>,
-    /// Who owns that snapshot's files since then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restore_mode: Option<RestoreMode>,
-    /// How it ended.
-    pub result: UpgradeResult,
-    /// Seconds from the end of the old job's tasks to all tasks of the new one running.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub downtime_seconds: Option<f64>,
-    /// Seconds from its beginning to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_seconds: Option<f64>,
-    /// What its preflight found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preflight: Option<PreflightResult>,
-    /// What going back undid: the checkpoints of the new job that were given up.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewind: Option<String>,
-    /// Why it did not succeed, as the reason of a condition.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<condition::Reason>,
-    /// Why it ended so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_time: Option<Time>,
 }

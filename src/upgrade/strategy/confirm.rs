@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::prewarm::{STARTING, failed, set_message, step, step_since};
-use super::recovery;
+use super::{blue_green, recovery};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress, UpgradeStep};
 use crate::flink;
@@ -135,7 +135,10 @@ pub fn stabilizing(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Up
     }
     follow(o, draft, submission);
     let Some(missing) = not_yet_stable(o, upgrade, job) else {
-        finish::succeeded(o, draft, upgrade, job);
+        if blue_green::applies(upgrade) {
+            return blue_green::stable(o, draft);
+        }
+        finish::succeeded(o, draft, upgrade, Some(job));
         return (None, Next::Again);
     };
     let (_, next) = match missing {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::prewarm::{intend_submit, set_message, step, step_since};
-use super::{recovery, recreate};
+use super::{blue_green, recovery, recreate};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     FlinkJobUpgradeStatus, FlinkSavepoint, ObjectRef, SavepointPhase, StateSource, Submission, UpgradeFrom,
@@ -22,7 +22,7 @@ use crate::upgrade::{child, finish, foreign, scope, status, suspend, workload};
 /// Files that are being looked at are asked for this often.
 const READING: Duration = Duration::from_millis(200);
 /// A JobManager whose job is stopped by a savepoint may be silent for so long, before its pods go instead.
-const CONFIRMS: Duration = Duration::from_secs(30);
+pub const CONFIRMS: Duration = Duration::from_secs(30);
 
 /// The old job is stopped with a savepoint, if it can give one.
 pub fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
@@ -40,7 +40,8 @@ pub fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
             status::stalled(o, draft, Reason::SavepointBlocked, &message);
             return (None, Next::After(SLOW));
         }
-        return (Some(Effect::CreateSavepoint(Box::new(child::upgrade_savepoint(o, upgrade)))), Next::Again);
+        let child = child::upgrade_savepoint(o, upgrade, blue_green::applies(upgrade));
+        return (Some(Effect::CreateSavepoint(Box::new(child))), Next::Again);
     };
     if !named {
         name_child(draft, savepoint);
@@ -48,6 +49,9 @@ pub fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
     }
     let taken = savepoint.status.clone().unwrap_or_default();
     match (taken.phase, taken.location) {
+        (Some(SavepointPhase::Completed), Some(location)) if blue_green::applies(upgrade) => {
+            blue_green::forked(o, draft, upgrade, &location)
+        }
         (Some(SavepointPhase::Completed), Some(location)) => stopped(o, draft, upgrade, &active.submission, &location),
         (Some(SavepointPhase::Failed), _) => {
             let why = status::message_of(&taken.conditions);
@@ -114,7 +118,8 @@ pub fn left_child(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upg
     Some((None, Next::Again))
 }
 
-fn name_child(draft: &mut FlinkJobUpgradeStatus, child: &FlinkSavepoint) {
+/// The operation names its child, which may begin then.
+pub fn name_child(draft: &mut FlinkJobUpgradeStatus, child: &FlinkSavepoint) {
     if let Some(operation) = &mut draft.operation {
         operation.savepoint =
             Some(ObjectRef { name: child.metadata.name.clone().unwrap_or_default(), uid: child.metadata.uid.clone() });
@@ -122,7 +127,8 @@ fn name_child(draft: &mut FlinkJobUpgradeStatus, child: &FlinkSavepoint) {
 }
 
 /// No intent of a request to Flink is recorded.
-fn not_begun(child: &FlinkSavepoint) -> bool {
+#[must_use]
+pub fn not_begun(child: &FlinkSavepoint) -> bool {
     child.status.as_ref().is_none_or(|s| {
         s.attempts.is_empty() && s.location.is_none() && matches!(s.phase, None | Some(SavepointPhase::Pending))
     })
@@ -137,7 +143,8 @@ fn how_to_end(
     if let Some(decision) = left_child(o, draft, upgrade) {
         return decision;
     }
-    if let Some(message) = foreign::would_end(o, active.revision) {
+    let forks = blue_green::applies(upgrade);
+    if let Some(message) = foreign::would_end(o, active.revision).filter(|_| !forks) {
         set_message(draft, &message);
         status::stalled(o, draft, Reason::ForeignJob, &message);
         return (None, Next::After(SLOW));
@@ -147,8 +154,13 @@ fn how_to_end(
     match answer {
         // Its state is given up on purpose, and it can give none.
         _ if given => {
+            blue_green::takes_the_place(draft);
             step(o, draft, UpgradeStep::Checkpoint, "the job does not run: it starts from what job.restoreFrom names");
             (None, Next::Again)
+        }
+        // It runs on beside what starts from elsewhere.
+        Answer::Stop if forks && upgrade.source == Some(StateSource::RestoreFrom) => {
+            intend_submit(o, draft, upgrade, StateSource::RestoreFrom, upgrade.snapshot.clone())
         }
         Answer::Stop => {
             // From here on the target is frozen: what is stopped is stopped for this revision.
@@ -167,6 +179,7 @@ fn how_to_end(
             (None, Next::After(AT_REST))
         }
         Answer::Start(..) | Answer::Keep | Answer::Look => {
+            blue_green::takes_the_place(draft);
             step(
                 o,
                 draft,
@@ -179,7 +192,8 @@ fn how_to_end(
 }
 
 /// The job does not run any more, so that a savepoint which was not begun will not be.
-fn no_savepoint_follows(o: &Observed, upgrade: &UpgradeProgress, active: &Submission) -> bool {
+#[must_use]
+pub fn no_savepoint_follows(o: &Observed, upgrade: &UpgradeProgress, active: &Submission) -> bool {
     let now = state_source::now(o, active);
     let lost = matches!(now, Now::Failed | Now::Canceled | Now::Finished | Now::Forgotten | Now::Lost);
     lost || !matches!(now, Now::Running) && waited(o, upgrade) > patience(o)
@@ -236,12 +250,18 @@ fn without_savepoint(
             finish::failed_before_the_stop(o, draft, upgrade, Reason::SavepointFailed, why);
             (None, Next::Again)
         }
+        // It runs on: a checkpoint of it may be deleted before another job has read it.
+        _ if blue_green::applies(upgrade) && q.now == Now::Running => {
+            finish::failed_before_the_stop(o, draft, upgrade, Reason::SavepointFailed, why);
+            (None, Next::Again)
+        }
         Answer::Wait(message) => {
             set_message(draft, &message);
             (None, Next::After(SLOW))
         }
         _ => {
             let message = format!("no savepoint could be taken ({why}): the job's newest checkpoint is looked for");
+            blue_green::takes_the_place(draft);
             step(o, draft, UpgradeStep::Checkpoint, &message);
             (None, Next::Again)
         }
@@ -249,7 +269,8 @@ fn without_savepoint(
 }
 
 /// For how long the upgrade's savepoint is complete.
-fn completed_for(o: &Observed) -> Duration {
+#[must_use]
+pub fn completed_for(o: &Observed) -> Duration {
     let since = o.savepoint.as_ref().and_then(|s| s.status.as_ref()?.completion_time.as_ref());
     since.map_or(Duration::ZERO, |t| o.since(time::from_k8s(t)))
 }

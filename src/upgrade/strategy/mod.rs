@@ -1,5 +1,6 @@
 //! How a job moves from one revision to the next.
 
+pub mod blue_green;
 pub mod confirm;
 pub mod ending;
 pub mod prewarm;

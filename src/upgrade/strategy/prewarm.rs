@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{confirm, ending, put_back, recovery, recreate};
+use super::{blue_green, confirm, ending, put_back, recovery, recreate};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgradeStatus, JobPhase, RestoreMode, StateSource, Submission, UpgradeProgress, UpgradeStep};
 use crate::flink::{JobId, RunRequest};
@@ -25,9 +25,14 @@ const SUBMIT_DEADLINE: Duration = Duration::from_secs(30);
 const SUBMIT_FIRST: Duration = Duration::from_secs(3);
 /// What the step of the stop does.
 const STOP: &str = "the old job is stopped with a savepoint";
+/// The same where the old job runs on.
+const FORK: &str = "a savepoint of the old job is taken, which runs on";
 
 /// Carries an upgrade, or a first start, one step on.
 pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
+    if let Some(decision) = blue_green::interrupted(o, draft, upgrade) {
+        return decision;
+    }
     if before_the_stop(draft, upgrade) {
         if ending::spec_changed(o, upgrade) {
             if let Some(decision) = ending::left_child(o, draft, upgrade) {
@@ -37,6 +42,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
             return (None, Next::Again);
         }
     } else if upgrade.failure_reason.is_some()
+        && !blue_green::applies(upgrade)
         && (upgrade.step != UpgradeStep::PuttingBack || put_back::is_stuck(draft))
         && ending::spec_changed(o, upgrade)
     {
@@ -60,6 +66,10 @@ pub fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrade
         UpgradeStep::Restoring => confirm::restoring(o, draft, upgrade),
         UpgradeStep::Stabilizing => confirm::stabilizing(o, draft, upgrade),
         UpgradeStep::PuttingBack => put_back::decide(o, draft, upgrade),
+        UpgradeStep::Promotion => blue_green::waiting(o, draft, upgrade),
+        UpgradeStep::Promoting => blue_green::promoting(o, draft, upgrade),
+        UpgradeStep::Retiring => blue_green::retiring(o, draft, upgrade),
+        UpgradeStep::Discarding => blue_green::discarding(o, draft, upgrade),
         UpgradeStep::Unknown => (None, Next::After(AT_REST)),
     }
 }
@@ -178,7 +188,10 @@ fn starting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradePr
 /// The new revision's cluster is there: it is warmed up, if it has TaskManagers, and then the old job is stopped. A session
 /// cluster is warm, and its slots are others' as well.
 pub fn step_to_the_stop(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) {
-    if recreate::applies(upgrade) || o.session.is_some() {
+    if blue_green::applies(upgrade) {
+        // Nothing is down while it warms up by itself.
+        step(o, draft, UpgradeStep::Savepoint, FORK);
+    } else if recreate::applies(upgrade) || o.session.is_some() {
         step(o, draft, UpgradeStep::Savepoint, STOP);
     } else {
         step(o, draft, UpgradeStep::WarmingUp, "a throw-away job warms the new cluster");

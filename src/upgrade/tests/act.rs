@@ -151,7 +151,7 @@ fn store(world: &mut World, o: &Observed, number: i64) {
         owner_uid: UID,
         number,
         upgrade_id: &naming::upgrade_id(UID, number),
-        color: "blue",
+        color: &world.status().upgrade.and_then(|u| u.color).unwrap(),
         helper_jar: &[],
         fetch: &workload::Fetch::default(),
         carrier: None,

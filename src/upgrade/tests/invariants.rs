@@ -5,15 +5,15 @@ use super::observe::{is_child_of, is_ours};
 use super::world::{Job, NAME, Revision, Shelf, UID, World};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
-    DeletionJob, FlinkJobUpgradeStatus, JobState, OperationKind, PreflightState, SavepointPhase, Then, UpgradeFrom,
-    UpgradeResult, UpgradeStep, UpgradeStrategy,
+    DeletionJob, FlinkJobUpgradeStatus, FlinkSavepoint, JobState, OperationKind, PreflightState, SavepointPhase, Then,
+    UpgradeFrom, UpgradeProgress, UpgradeResult, UpgradeStep, UpgradeStrategy,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
 use crate::time;
 use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{Effect, Plan, plan};
-use crate::upgrade::status;
+use crate::upgrade::{status, strategy};
 
 /// Plans. `twice`: the same observation must give the same plan.
 pub fn planned(world: &World, o: &Observed, twice: bool) -> Plan {
@@ -36,7 +36,7 @@ pub fn written(world: &World) {
     conditions(world, &status);
     let resource = world.upgrade.as_ref().unwrap();
     if kstatus::read(resource) == Kstatus::Current {
-        assert!(status.upgrade.is_none(), "Current, and an upgrade is under way");
+        assert!(status.upgrade.as_ref().is_none_or(waits), "Current, and an upgrade is under way");
     }
     if let Some(active) = &status.active {
         let job = world.job(active.revision, &active.submission.job_id);
@@ -58,16 +58,26 @@ pub fn written(world: &World) {
         }
     }
     if let Some(upgrade) = &status.upgrade {
-        let operation = status.operation.as_ref().expect("an upgrade holds the lock");
-        assert_eq!(operation.id, upgrade.id);
+        // Once the new job was stable beside the old one, until it is promoted.
+        let shared = strategy::blue_green::applies(upgrade) && upgrade.submission.is_some();
+        match status.operation.as_ref().filter(|operation| !shared || operation.kind != OperationKind::Savepoint) {
+            Some(operation) => assert_eq!(operation.id, upgrade.id),
+            None => assert!(shared && upgrade.step != UpgradeStep::Promoting, "an upgrade holds the lock"),
+        }
         assert!(upgrade.to <= status.last_revision(), "a revision number is not recorded: {upgrade:?}");
         if let Some(location) = &upgrade.savepoint_location {
             assert!(is_completed(world, upgrade.savepoint.as_deref(), location), "no such savepoint: {location}");
             let active = status.active.as_ref().unwrap();
             let old = world.job(active.revision, &active.submission.job_id).unwrap();
-            assert!(old.state.is_terminal(), "a savepoint is used of a job that runs on");
+            let forked = strategy::blue_green::applies(upgrade);
+            assert!(forked || old.state.is_terminal(), "a savepoint is used of a job that runs on");
         }
     }
+}
+
+/// Two run side by side, and nothing is done before somebody promotes the new one.
+fn waits(upgrade: &UpgradeProgress) -> bool {
+    upgrade.step == UpgradeStep::Promotion
 }
 
 fn conditions(world: &World, status: &FlinkJobUpgradeStatus) {
@@ -78,7 +88,7 @@ fn conditions(world: &World, status: &FlinkJobUpgradeStatus) {
         return;
     }
     assert!(!is(types::RECONCILING) && !is(types::STALLED), "{:?}", status.conditions);
-    assert!(status.upgrade.is_none(), "Ready with an upgrade under way");
+    assert!(status.upgrade.as_ref().is_none_or(waits), "Ready with an upgrade under way");
     let ready = condition::find(&status.conditions, types::READY).unwrap();
     let upgrade = world.upgrade.as_ref().unwrap();
     assert_eq!(ready.observed_generation, upgrade.metadata.generation, "Ready, but of an older spec");
@@ -94,9 +104,9 @@ fn conditions(world: &World, status: &FlinkJobUpgradeStatus) {
     let job = world.job(active.revision, &active.submission.job_id).unwrap();
     assert!(job.all_tasks_running(world.now), "Ready, and the job does not run: {job:?}");
     let image = &world.revisions[&active.revision].image;
-    let waits = is(types::UPGRADE_PENDING) && status.next == upgrade.metadata.generation;
+    let announced = status.next == upgrade.metadata.generation || status.upgrade.is_some();
     assert!(
-        waits || Some(image) == upgrade.spec.image.as_ref(),
+        is(types::UPGRADE_PENDING) && announced || Some(image) == upgrade.spec.image.as_ref(),
         "Ready, and {image} runs, which the spec does not name"
     );
 }
@@ -119,8 +129,10 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         Effect::Cancel(n, id) => cancel(o, *n, id),
         Effect::DeleteObjects(n) if active == Some(*n) => {
             let fenced = status.upgrade.as_ref().is_some_and(|u| u.step == UpgradeStep::Fencing && u.source.is_some());
-            assert!(deleted || fenced, "the active revision's objects are deleted");
-            if fenced {
+            // Another one was promoted, and this one's state stays in its checkpoints.
+            let retires = status.upgrade.as_ref().is_some_and(|u| u.step == UpgradeStep::Retiring);
+            assert!(deleted || fenced || retires, "the active revision's objects are deleted");
+            if fenced || retires {
                 return;
             }
             let id = &status.active.as_ref().unwrap().submission.job_id;
@@ -131,22 +143,11 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         Effect::DeleteObjects(n) => {
             let upgrade = status.upgrade.as_ref().filter(|u| u.to == *n && !deleted);
             let step = upgrade.map_or(UpgradeStep::PuttingBack, |u| u.step);
-            assert_eq!(step, UpgradeStep::PuttingBack, "the new revision's objects are deleted in the middle");
+            let goes = matches!(step, UpgradeStep::PuttingBack | UpgradeStep::Discarding);
+            assert!(goes, "the new revision's objects are deleted in the middle");
         }
         Effect::DeleteRecord(n) => assert!(deleted || active != Some(*n), "the active revision's record is deleted"),
-        Effect::CreateSavepoint(child) => {
-            let operation = status.operation.as_ref().expect("a savepoint without an operation in the status");
-            let ends = [OperationKind::Upgrade, OperationKind::Suspend, OperationKind::Deletion];
-            assert!(ends.contains(&operation.kind), "{operation:?}");
-            assert!(is_ours(child) && is_child_of(child, &operation.id), "{:?}", child.metadata);
-            let drains =
-                operation.kind == OperationKind::Deletion && o.upgrade.spec.deletion_job() == DeletionJob::Drain;
-            assert_eq!(child.spec.then(), if drains { Then::Drain } else { Then::Stop });
-            assert_eq!(child.metadata.name, Some(naming::child_savepoint_name(NAME, &operation.id)));
-            if operation.kind != OperationKind::Deletion {
-                assert_eq!(status.upgrade.as_ref().and_then(|u| u.savepoint.clone()), child.metadata.name);
-            }
-        }
+        Effect::CreateSavepoint(child) => create_savepoint(o, &status, child),
         Effect::Preflight(n, _) => {
             // As it was written just now.
             let written = world.status().upgrade;
@@ -158,7 +159,10 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             let alone = world.jobs.iter().all(|j| j.revision != *n || j.state.is_terminal());
             assert!(alone, "beside another program");
         }
-        Effect::PointService(n) => assert_eq!(active, Some(*n), "the stable Service leads elsewhere"),
+        Effect::PointService(n) => {
+            let promoted = status.upgrade.as_ref().filter(|u| u.step == UpgradeStep::Promoting).map(|u| u.to);
+            assert_eq!(promoted.or(active), Some(*n), "the stable Service leads elsewhere");
+        }
         Effect::DeleteService => assert!(deleted),
         Effect::DeleteAccount => assert!(deleted && world.revisions.is_empty(), "pods may still use it"),
         Effect::RemoveFinalizer => {
@@ -210,6 +214,30 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
     }
 }
 
+/// A child savepoint is that of the operation, and ends the job where the operation says so.
+fn create_savepoint(o: &Observed, status: &FlinkJobUpgradeStatus, child: &FlinkSavepoint) {
+    let operation = status.operation.as_ref().expect("a savepoint without an operation in the status");
+    let ends = [OperationKind::Upgrade, OperationKind::Suspend, OperationKind::Deletion];
+    assert!(ends.contains(&operation.kind), "{operation:?}");
+    assert!(is_ours(child) && is_child_of(child, &operation.id), "{:?}", child.metadata);
+    let drains = operation.kind == OperationKind::Deletion && o.upgrade.spec.deletion_job() == DeletionJob::Drain;
+    let upgrade = status.upgrade.as_ref().filter(|_| operation.kind != OperationKind::Deletion);
+    let promotes = upgrade.is_some_and(|u| u.step == UpgradeStep::Promoting);
+    let forks = upgrade.is_some_and(strategy::blue_green::applies) && !promotes;
+    let then = match (drains, forks) {
+        (true, _) => Then::Drain,
+        (false, true) => Then::Continue,
+        (false, false) => Then::Stop,
+    };
+    assert_eq!(child.spec.then(), then);
+    let name = naming::child_savepoint_name(NAME, &operation.id);
+    assert_eq!(child.metadata.name, Some(if promotes { format!("{name}-final") } else { name }));
+    if let Some(u) = upgrade {
+        let intent = if promotes { &u.final_savepoint } else { &u.savepoint };
+        assert_eq!(*intent, child.metadata.name);
+    }
+}
+
 fn scale(world: &World, o: &Observed, revision: i64, replicas: i32) {
     let upgrade = o.upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref());
     assert!(upgrade.is_some_and(|u| u.strategy == Some(UpgradeStrategy::Recreate)), "scaled, and nobody asks for it");
@@ -228,11 +256,15 @@ fn submit(world: &World, revision: i64, request: &RunRequest) {
     assert_eq!(intent.revision, revision, "another revision than the intent's");
     assert_eq!(intent.job_manager_instance, world.instance(revision), "another process than the intent's");
     assert_eq!(intent.restored_from, request.savepoint_path);
-    for other in world.alive() {
+    let beside = status.active.as_ref().filter(|_| strategy::blue_green::applies(upgrade));
+    let old = beside.map(|active| active.submission.job_id.clone());
+    for other in world.alive().into_iter().filter(|other| old.as_deref() != Some(other.id.as_str())) {
         assert_eq!(other.id, request.job_id, "two at once: {other:?} has not ended");
     }
     let given = upgrade.restore_from_id.is_some();
-    let before = world.jobs.iter().rfind(|j| !j.warm_up && j.id != request.job_id);
+    // One that ran beside the job and was given up is none of its line.
+    let in_line = |j: &Job| status.active.as_ref().is_none_or(|a| [a.revision, upgrade.to].contains(&j.revision));
+    let before = world.jobs.iter().rfind(|j| !j.warm_up && j.id != request.job_id && in_line(j));
     let newest = before.and_then(|j| world.retained(j.id.as_str())).map(|(_, path)| path);
     let path = request.savepoint_path.as_deref();
     // The newest checkpoint of the submission before; what that began with, if it has none.
@@ -272,7 +304,7 @@ fn cancel(o: &Observed, revision: i64, id: &JobId) {
         return;
     }
     let upgrade = status.upgrade.as_ref().expect("a cancel of a job that no upgrade submitted");
-    assert!(matches!(upgrade.step, UpgradeStep::PuttingBack | UpgradeStep::Fencing));
+    assert!(matches!(upgrade.step, UpgradeStep::PuttingBack | UpgradeStep::Fencing | UpgradeStep::Discarding));
     assert_eq!(upgrade.submission.as_ref().unwrap().job_id, id.as_str());
 }
 

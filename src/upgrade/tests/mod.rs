@@ -2,7 +2,7 @@
 //! every step, with what must never happen checked after each.
 
 use super::observed::Observed;
-use crate::api::UpgradeStep;
+use crate::api::{FINALIZER, RestoreFrom, UpgradeStep};
 
 /// What a pass sees of an upgrade that fences the job before.
 pub fn upgrading() -> Observed {
@@ -14,6 +14,15 @@ pub fn upgrading_at(step: UpgradeStep) -> Observed {
     table_tests::upgrading_at(step)
 }
 
+/// What a pass sees of a job that has its finalizer, and nothing else yet.
+pub fn about_to_start(restore_from: RestoreFrom) -> Observed {
+    let mut world = world::World::new(&world::spec("v1"));
+    let upgrade = world.upgrade.as_mut().unwrap();
+    upgrade.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+    upgrade.spec.job.restore_from = Some(restore_from);
+    observe::observe(&world).unwrap()
+}
+
 /// What a pass sees of a job at rest of whose objects somebody has changed something.
 pub fn changed_by_hand(what: &str) -> Observed {
     let mut world = story_tests::running();
@@ -23,6 +32,7 @@ pub fn changed_by_hand(what: &str) -> Observed {
 }
 
 mod act;
+mod blue_green_tests;
 mod crash_tests;
 mod deletion_tests;
 mod election;

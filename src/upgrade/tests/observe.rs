@@ -140,7 +140,7 @@ fn savepoint(world: &World) -> Option<FlinkSavepoint> {
     let operation = world.status().operation?;
     let name = match &operation.savepoint {
         Some(named) => named.name.clone(),
-        None => child::name(NAME, &operation.id),
+        None => child::next_name(NAME, &operation.id, world.status().upgrade.as_ref()),
     };
     let found = world.savepoints.get(&name)?.object.clone();
     let mine = match operation.savepoint.and_then(|s| s.uid) {

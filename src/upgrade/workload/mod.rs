@@ -27,7 +27,7 @@ pub use hash::{attempt_hash, revision_hash};
 pub use jar::{Fetch, Jar};
 pub use objects::{CONFIG_FILE, OBJECTS, stable_service};
 pub use record::{RecordError, from_controller_revision, to_controller_revision};
-pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render, state_directories};
+pub use render::{RENDER_VERSION, Rendered, Revision, Submission, check, render, state_directories, tells_sides_apart};
 
 /// The class of the helper jar that is the throw-away job: it warms a new cluster.
 pub const WARM_UP_CLASS: &str = "dev.savepoints.helper.WarmUp";

@@ -96,6 +96,29 @@ impl Revision<'_> {
     }
 }
 
+/// Whether anything in a spec is another for two revisions that run side by side.
+#[must_use]
+pub fn tells_sides_apart(spec: &FlinkJobUpgradeSpec) -> bool {
+    // A spec is plain data: it can always be written as JSON.
+    let text = serde_json::to_string(spec).unwrap_or_default();
+    let fetch = Fetch::default();
+    let side = |number: i64, name: &str| {
+        let revision = Revision {
+            namespace: "",
+            name: "",
+            owner_uid: "",
+            number,
+            upgrade_id: name,
+            color: name,
+            helper_jar: &[],
+            fetch: &fetch,
+            carrier: None,
+        };
+        revision.substitute(&text)
+    };
+    side(1, "blue") != side(2, "green")
+}
+
 /// Everything that a revision consists of. It is stored at the revision's birth and never rendered anew.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
