@@ -215,6 +215,10 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         if suspends {
             return suspend::begin(o, draft, active);
         }
+        if let Some(message) = blue_green::has_no_name_of_its_own(o, active) {
+            status::stalled(o, draft, Reason::RevisionNameReused, &message);
+            return (None, Next::After(AT_REST));
+        }
         // What is left of earlier revisions would take the new one's room, and the stable Service might lead there.
         if let Some(decision) = sweep(o, draft, Some(active.revision)) {
             // It is Ready for an older spec only.

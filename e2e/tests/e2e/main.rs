@@ -11,6 +11,7 @@ mod conformance_kube;
 mod crash;
 mod deletion;
 mod failed_upgrade;
+mod flink_upgraded;
 mod foreign;
 mod fork;
 mod gitops;

@@ -11,9 +11,9 @@ use e2e::{
 };
 
 use crate::{
-    blue_green, conformance_flink, crash, deletion, failed_upgrade, foreign, fork, gitops, hands, high_availability,
-    jar, life, only_what_changed, operator_killed, outage, preflight, recovery, recreate, restore_modes, session,
-    silent, start, store, suspend, two_operators, windows,
+    blue_green, conformance_flink, crash, deletion, failed_upgrade, flink_upgraded, foreign, fork, gitops, hands,
+    high_availability, jar, life, only_what_changed, operator_killed, outage, preflight, recovery, recreate,
+    restore_modes, session, silent, start, store, suspend, two_operators, windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -49,6 +49,7 @@ scenarios! {
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
     deleted_without_help in_full: deletion::whatever_is_gone;
+    flink_upgraded in_full: flink_upgraded::forth_and_not_back;
     foreign_clusters on V1_20: foreign::clusters;
     forked in_full: fork::of_a_running_job;
     gitops in_full: gitops::commit_by_commit;

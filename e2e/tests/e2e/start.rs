@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::{Resource as _, api::GetParams, core::Request};
 use serde_json::{Value, json};
 
-use crate::story;
+use crate::{store, story};
 
 /// A manifest becomes a running job, of objects as they must be, and then the operator is quiet.
 pub async fn first_start(sandbox: &Sandbox, job: &Job) -> Result<FlinkJobUpgrade> {
@@ -140,10 +140,25 @@ pub async fn not_implemented_is_said(sandbox: &Sandbox, version: Version) -> Res
     Ok(())
 }
 
-/// A job that nobody wrote for this: Flink's published example starts, and moves by `restartNonce`.
+/// A job that nobody wrote for this: Flink's published example, all of whose operator IDs are made from the shape of its
+/// graph. It moves by `restartNonce`, which keeps them; a change that breaks them is refused by name before anything stops.
 pub async fn state_machine_example(sandbox: &Sandbox, version: Version) -> Result<()> {
-    let job = Job::state_machine(&sandbox.env, "state-machine", version);
+    sandbox.create_store(store::RIGHT).await?;
+    let job = Job::state_machine(&sandbox.env, "state-machine", version).never_empty();
     let before = sandbox.apply_ready(&job, story::START).await?;
-    let after = story::upgraded(sandbox, &before, &job.set("/spec/restartNonce", json!(1))).await?;
-    story::only_savepoints(sandbox, &[&after.location]).await
+    let after = story::upgraded(sandbox, &before, &job.clone().set("/spec/restartNonce", json!(1))).await?;
+    story::only_savepoints(sandbox, &[&after.location]).await?;
+    let kept = story::newest(&after.job)?.preflight.context("no preflight")?;
+    ensure!(!kept.kept.is_empty() && !kept.generated.is_empty() && kept.dropped.is_empty(), "{kept:?}");
+
+    // What is chained to what is part of the shape.
+    let broken = job.set("/spec/flinkConfiguration/pipeline.operator-chaining.enabled", json!(false));
+    sandbox.apply(&broken).await?;
+    let stalled = wait::stalled(&sandbox.jobs(), "state-machine", story::UPGRADE).await?;
+    let refused = sandbox.jobs().get("state-machine").await?;
+    let found = story::newest(&refused)?.preflight.context("no preflight")?;
+    ensure!(stalled.reason == "PreflightFailed" && !found.dropped.is_empty(), "{stalled:?}: {found:?}");
+    ensure!(found.dropped.iter().all(|dropped| stalled.message.contains(dropped)), "{stalled:?}: {found:?}");
+    ensure!(story::submission(&refused)? == story::submission(&after.job)?, "the job was touched");
+    Ok(())
 }

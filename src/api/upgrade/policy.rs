@@ -324,13 +324,18 @@ impl FlinkJobUpgradeSpec {
         self.upgrade.as_ref().and_then(|upgrade| upgrade.rollback.as_ref()?.allow_rewind).unwrap_or(false)
     }
 
-    /// Whether the spec itself promotes the revision that it names; it does where `promotion` is left out.
+    /// Who promotes; Automatic where it is left out.
+    #[must_use]
+    pub fn promotion(&self) -> Automation {
+        let given = self.upgrade.as_ref().and_then(|upgrade| upgrade.blue_green.as_ref()?.promotion);
+        given.unwrap_or(Automation::Automatic)
+    }
+
+    /// Whether the spec itself promotes the revision that it names.
     #[must_use]
     pub fn promotes(&self) -> bool {
-        let blue_green = self.upgrade.as_ref().and_then(|upgrade| upgrade.blue_green.as_ref());
-        let by_hand = blue_green.is_some_and(|b| b.promotion == Some(Automation::Manual));
-        let named = blue_green.and_then(|b| b.promoted_revision.as_ref());
-        !by_hand || named.is_some() && named == self.revision_name.as_ref()
+        let named = self.upgrade.as_ref().and_then(|upgrade| upgrade.blue_green.as_ref()?.promoted_revision.as_ref());
+        self.promotion() == Automation::Automatic || named.is_some() && named == self.revision_name.as_ref()
     }
 
     /// How long an unpromoted revision may run; without limit where it is left out or cannot be read.

@@ -8,8 +8,8 @@ use super::{confirm, ending, recovery};
 use crate::api::annotations::{ABORT, PROMOTE};
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
-    ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, SavepointPhase,
-    StateSource, UpgradeProgress, UpgradeStep, UpgradeStrategy,
+    ActiveRevision, Automation, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind,
+    SavepointPhase, StateSource, UpgradeProgress, UpgradeStep, UpgradeStrategy,
 };
 use crate::reconcile::Next;
 use crate::time;
@@ -37,6 +37,19 @@ pub fn next_color(active: Option<&ActiveRevision>, strategy: Option<UpgradeStrat
     let is_green = active.and_then(|active| active.color.as_deref()) == Some(GREEN);
     let alternates = strategy == Some(UpgradeStrategy::BlueGreen);
     if is_green == alternates { BLUE } else { GREEN }
+}
+
+/// Why a change can't be promoted by its name: it has that of what runs, so that to promote one is to promote the other.
+#[must_use]
+pub fn has_no_name_of_its_own(o: &Observed, active: &ActiveRevision) -> Option<String> {
+    let spec = &o.upgrade.spec;
+    let by_name = spec.strategy() == UpgradeStrategy::BlueGreen && spec.promotion() == Automation::Manual;
+    let name = spec.revision_name.as_ref().filter(|name| by_name && active.revision_name.as_ref() == Some(name))?;
+    Some(format!(
+        "revisionName {name} is that of revision {}, which runs: give the change a name of its own, which \
+         upgrade.blueGreen.promotedRevision can promote",
+        active.revision
+    ))
 }
 
 /// Until the promotion the old job is the job, and nothing has happened to it.

@@ -257,6 +257,19 @@ fn no_final_savepoint() -> Story {
     story(&[(When::Rest, automatic), (When::Step(UpgradeStep::Promoting), fail)], ended_without)
 }
 
+/// To promote it would be to promote what runs.
+fn under_the_name_of_what_runs() -> Story {
+    let third = |w: &mut World| {
+        change(w, "v3", Some(by_hand()));
+        w.upgrade.as_mut().unwrap().spec.revision_name = Some("v2".to_owned());
+    };
+    story(&[(When::Rest, automatic), (When::Rest, third)], |w| {
+        runs(w, 2, "v2");
+        assert_eq!(ready(w), (false, "RevisionNameReused".to_owned()));
+        assert!(ready_message(w).contains("revisionName v2 is that of revision 2, which runs"), "{}", ready_message(w));
+    })
+}
+
 /// What is promoted is the job: the old one ends, and leaves its checkpoints.
 fn ended_without(world: &World) {
     runs(world, 2, "v2");
@@ -383,6 +396,7 @@ fn savepoint_while_it_waits() -> Story {
 #[case::deleted_while_it_is_promoted(deleted_while_it_is_promoted)]
 #[case::changed_while_it_is_promoted(changed_while_it_is_promoted)]
 #[case::savepoint_while_it_waits(savepoint_while_it_waits)]
+#[case::under_the_name_of_what_runs(under_the_name_of_what_runs)]
 fn two_run_side_by_side(#[case] of: fn() -> Story) {
     sweep(&of());
 }
