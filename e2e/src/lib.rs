@@ -11,7 +11,6 @@ mod dump;
 pub mod env;
 pub mod flink;
 pub mod job;
-pub mod kstatus;
 pub mod namespace;
 pub mod operator;
 pub mod pause;

@@ -66,7 +66,7 @@ mod shown_by {
     /// Upgrades where there is room for two of a job, and where there is none (`task_managers_change_places`).
     pub(super) const BLUE_GREEN: &str = "two_run_side_by_side";
     /// Upgrades with each restore mode.
-    pub(super) const MODES: &str = "restore_modes";
+    pub(super) const MODES: &str = "claimed_and_named";
     /// An upgrade that drops state on purpose.
     pub(super) const DROP: &str = "source_uid_changed_is_seen";
     /// An upgrade that drops the state of named operators, and of no other.

@@ -15,6 +15,7 @@ mod common;
 pub mod condition;
 pub mod coverage;
 mod crd;
+pub mod kstatus;
 mod reason;
 mod rules;
 mod savepoint;

@@ -7,12 +7,14 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{
     env::Env,
     job::{Job, Version},
-    kstatus::{self, Kstatus},
     namespace::Sandbox,
     records,
     wait::{self, Seen},
 };
-use flink_savepoint_operator::api::{FlinkJobUpgrade, UpgradeStep};
+use flink_savepoint_operator::api::{
+    FlinkJobUpgrade, UpgradeStep,
+    kstatus::{self, Kstatus},
+};
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},

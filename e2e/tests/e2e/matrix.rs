@@ -64,7 +64,7 @@ scenarios! {
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
     preflight_asked_again in_full: preflight::asked_again_and_again;
     programs_that_harm in_full: failed_upgrade::programs_that_harm;
-    restore_modes on V1_20: restore_modes::one_after_the_other;
+    restore_modes in_full: restore_modes::one_after_the_other;
     s3_stopped on V1_20: outage::stopped;
     session_cluster in_full: session::on_a_session_cluster;
     state_machine_example in_full: start::state_machine_example;

@@ -1,9 +1,9 @@
 //! What must hold in every step of every story.
 
-use super::kstatus::{self, Kstatus};
 use super::observe::{is_child_of, is_ours};
 use super::world::{Job, NAME, Revision, Shelf, UID, World};
 use crate::api::condition::{self, Reason, types};
+use crate::api::kstatus::{self, Kstatus};
 use crate::api::{
     DeletionJob, FlinkJobUpgradeStatus, FlinkSavepoint, JobState, OperationKind, PreflightState, SavepointPhase, Then,
     UpgradeFrom, UpgradeProgress, UpgradeResult, UpgradeStep, UpgradeStrategy,
@@ -35,7 +35,7 @@ pub fn written(world: &World) {
     let status = world.status();
     conditions(world, &status);
     let resource = world.upgrade.as_ref().unwrap();
-    if kstatus::read(resource) == Kstatus::Current {
+    if kstatus::of(resource) == Kstatus::Current {
         assert!(status.upgrade.as_ref().is_none_or(waits), "Current, and an upgrade is under way");
     }
     if let Some(active) = &status.active {

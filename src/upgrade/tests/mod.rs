@@ -39,7 +39,6 @@ mod election;
 mod fault_tests;
 mod high_availability_tests;
 mod invariants;
-mod kstatus;
 mod observe;
 mod preflight_tests;
 mod recovery_tests;

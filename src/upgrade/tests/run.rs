@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::act::{Outcome, act};
 use super::invariants;
-use super::kstatus::{self, Kstatus};
 use super::observe::observe;
 use super::world::{Shelf, World};
 use crate::api::UpgradeStep;
 use crate::api::condition::{self, types};
+use crate::api::kstatus::{self, Kstatus};
 use crate::reconcile::Next;
 use crate::upgrade::observed::Observed;
 use crate::upgrade::plan::{self, AT_REST, Effect, Plan};
@@ -199,7 +199,7 @@ fn rests(world: &World) {
     let ready = condition::find(&world.status().conditions, types::READY).map(|c| c.reason.clone());
     // Flink itself is at work there.
     let waits = ["JobNotRunning", "JobManagerUnreachable"].contains(&ready.as_deref().unwrap_or_default());
-    let kstatus = kstatus::read(world.upgrade.as_ref().unwrap());
+    let kstatus = kstatus::of(world.upgrade.as_ref().unwrap());
     assert!(waits || kstatus != Kstatus::InProgress, "{kstatus:?} at rest, {ready:?}");
     let mut later = world.clone();
     for hours in [0, 24] {

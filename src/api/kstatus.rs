@@ -1,9 +1,9 @@
-//! What Flux, Argo CD and `kubectl wait` make of a resource: the rules of kstatus for custom resources
-//! (sigs.k8s.io/cli-utils, `checkGenericProperties` and `readyConditionReader`).
+//! What Flux and others make of a resource, which its conditions are written for: the rules of kstatus for custom
+//! resources (sigs.k8s.io/cli-utils, `checkGenericProperties` and `readyConditionReader`). Tests hold the status to it.
 
-use flink_savepoint_operator::api::{FlinkJobUpgrade, condition};
-
-use condition::types::{READY, RECONCILING, STALLED};
+use super::FlinkJobUpgrade;
+use super::condition::is_true;
+use super::condition::types::{READY, RECONCILING, STALLED};
 
 /// How a resource stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Kstatus {
 #[must_use]
 pub fn of(resource: &FlinkJobUpgrade) -> Kstatus {
     let status = resource.status.clone().unwrap_or_default();
-    let is = |type_| condition::is_true(&status.conditions, type_);
+    let is = |type_| is_true(&status.conditions, type_);
     if resource.metadata.deletion_timestamp.is_some() {
         Kstatus::Terminating
     } else if status.observed_generation != resource.metadata.generation || is(RECONCILING) {
