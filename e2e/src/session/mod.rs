@@ -280,6 +280,20 @@ impl SessionCluster {
         Ok(Instance { uid: pod.metadata.uid.context("a pod without a uid")?, restarts })
     }
 
+    /// The exit code with which the JobManager's process has ended last, if it has.
+    ///
+    /// # Errors
+    /// The API server does not answer, or its pod is not there.
+    pub async fn job_manager_exit(&self) -> Result<Option<i32>> {
+        let pod = self.pod(&job_manager_pod(&self.name)).await?;
+        let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        let ended = containers.into_iter().find_map(|container| {
+            let now = container.state.and_then(|state| state.terminated);
+            now.or(container.last_state.and_then(|state| state.terminated))
+        });
+        Ok(ended.map(|ended| ended.exit_code))
+    }
+
     /// Kills the JobManager's process (`kill -9`). It is started again by itself.
     ///
     /// # Errors

@@ -241,9 +241,41 @@ pub async fn killed(sandbox: &Sandbox, version: Version) -> Result<()> {
     })
     .await?;
     aim.now().await?;
+    if !comes_back(&foreign, "stop-finished").await? {
+        ensure!(version == Version::V2_3, "the JobManager does not start any more");
+        return waits_for_it(&foreign, "stop-finished").await;
+    }
     let status = foreign.completed("stop-finished").await?;
     eprintln!("killed after FINISHED: {:?}", results(&status));
     ended(&foreign, &job).await
+}
+
+/// Whether a JobManager that was killed comes back. Flink 2.3.0 does not where it has stored that a job has ended and was
+/// killed before it had cleaned up: a state that its `Dispatcher.onStart` checks does not hold, and it ends its process
+/// with this code, each time.
+async fn comes_back(foreign: &Foreign<'_>, name: &str) -> Result<bool> {
+    const FATAL: i32 = 239;
+    wait::until("the JobManager is back, or never will be", DEADLINE, async || {
+        let savepoint = foreign.sandbox.savepoints().get(name).await?;
+        let exit = foreign.cluster.job_manager_exit().await?;
+        Ok(match exit {
+            _ if wait::holds(&savepoint, "Ready") => wait::Seen::Yes(true),
+            Some(FATAL) => wait::Seen::Yes(false),
+            _ => wait::Seen::NotYet(wait::describe(&savepoint)),
+        })
+    })
+    .await
+}
+
+/// Whether the job has ended nobody can say without its JobManager: the savepoint is known, and nothing is sent again.
+async fn waits_for_it(foreign: &Foreign<'_>, name: &str) -> Result<()> {
+    let savepoint = foreign.says(name, "JobManagerUnreachable").await?;
+    let status = savepoint.status.context("no status")?;
+    let [attempt] = status.attempts.as_slice() else { anyhow::bail!("one attempt is enough: {:?}", status.attempts) };
+    let location = attempt.location.clone().context("the savepoint is not known")?;
+    ensure!(attempt.result.is_none() && foreign.sandbox.env.s3.has_metadata(&location).await?, "{attempt:?}");
+    eprintln!("killed after FINISHED: Flink does not start any more");
+    Ok(())
 }
 
 /// Flink has accepted the request and writes.
