@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use kube::ResourceExt;
+
 use super::observed::Observed;
 use super::status;
 use crate::api::{
-    FINALIZER, FlinkJobUpgradeSpec, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then, UpgradeProgress,
+    FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeSpec, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then,
+    UpgradeProgress,
 };
 use crate::naming;
 
@@ -52,11 +55,18 @@ pub fn final_savepoint(o: &Observed, upgrade: &UpgradeProgress) -> FlinkSavepoin
 /// A savepoint of the job, as an operation's child. It has no owner reference: it outlives the job.
 #[must_use]
 pub fn savepoint(o: &Observed, operation: &str, then: Then) -> FlinkSavepoint {
-    let wish = o.upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.clone()).unwrap_or_default();
+    of_job(&o.upgrade, status::name(o), operation, then)
+}
+
+/// The same of any job of the namespace, with what the resource asks of its upgrades' savepoints.
+#[must_use]
+pub fn of_job(upgrade: &FlinkJobUpgrade, job: &str, operation: &str, then: Then) -> FlinkSavepoint {
+    let (own, uid) = (upgrade.name_any(), upgrade.uid().unwrap_or_default());
+    let wish = upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.clone()).unwrap_or_default();
     let mut child = FlinkSavepoint::new(
-        &name(status::name(o), operation),
+        &name(&own, operation),
         FlinkSavepointSpec {
-            job_ref: Some(JobRef { kind: JobKind::FlinkJobUpgrade, name: status::name(o).to_owned() }),
+            job_ref: Some(JobRef { kind: JobKind::FlinkJobUpgrade, name: job.to_owned() }),
             then: Some(then),
             format_type: wish.format_type,
             target_directory: wish.target_directory,
@@ -65,8 +75,8 @@ pub fn savepoint(o: &Observed, operation: &str, then: Then) -> FlinkSavepoint {
             ..FlinkSavepointSpec::default()
         },
     );
-    child.metadata.namespace.clone_from(&o.upgrade.metadata.namespace);
-    let mut labels: BTreeMap<String, String> = naming::job_labels(status::name(o), status::uid(o));
+    child.metadata.namespace.clone_from(&upgrade.metadata.namespace);
+    let mut labels: BTreeMap<String, String> = naming::job_labels(&own, &uid);
     labels.insert(naming::LABEL_OPERATION.to_owned(), operation.to_owned());
     child.metadata.labels = Some(labels);
     // From its birth: to put it on later would be a write while the job is still to be stopped.

@@ -220,8 +220,7 @@ fn wait_for(o: &Observed, upgrade: &UpgradeProgress, submission: &Submission, po
 /// Somebody has made sure of it, and says so by the job's id.
 #[must_use]
 pub fn overridden(o: &Observed, submission: &Submission) -> bool {
-    let annotations = o.upgrade.metadata.annotations.as_ref();
-    annotations.and_then(|all| all.get(FENCED)).is_some_and(|id| id.trim() == submission.job_id)
+    status::is_annotated(o, FENCED, &submission.job_id)
 }
 
 fn since(o: &Observed, upgrade: &UpgradeProgress) -> Duration {

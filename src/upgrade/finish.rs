@@ -79,7 +79,6 @@ pub fn refused(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
 /// Why nothing is put back by itself, and what helps.
 fn stays(o: &Observed, upgrade: &UpgradeProgress, reason: Reason) -> Option<String> {
     let spec = &o.upgrade.spec;
-    let asked = o.upgrade.metadata.annotations.as_ref().and_then(|all| all.get(ROLLBACK));
     if !goes_back(upgrade) {
         return Some(
             "there is no revision to go back to; change the spec, and the job goes on from its state".to_owned(),
@@ -90,7 +89,7 @@ fn stays(o: &Observed, upgrade: &UpgradeProgress, reason: Reason) -> Option<Stri
         let from = upgrade.from.unwrap_or_default();
         return Some(format!("it claimed the savepoint, so revision {from} can't go on from it; change the spec"));
     }
-    if asked.is_some_and(|id| id.trim() == upgrade.id) {
+    if status::is_annotated(o, ROLLBACK, &upgrade.id) {
         return None;
     }
     let by_hand =

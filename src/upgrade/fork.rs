@@ -3,12 +3,9 @@
 use kube::{Api, ResourceExt};
 
 use super::observed::Restore;
-use super::snapshots;
+use super::{child, snapshots};
 use crate::api::condition::{self, Reason, types};
-use crate::api::{
-    FINALIZER, FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSpec, ForkSnapshot, FromJob, JobKind, JobRef,
-    RestoreFrom, SavepointPhase, Then,
-};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, ForkSnapshot, FromJob, RestoreFrom, SavepointPhase, Then};
 use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -117,26 +114,7 @@ fn operation(upgrade: &FlinkJobUpgrade, wish: &RestoreFrom) -> String {
 
 /// The other job runs on. It has no owner reference: what a job was restored from outlives it.
 fn savepoint(upgrade: &FlinkJobUpgrade, wish: &RestoreFrom, from: &FromJob) -> FlinkSavepoint {
-    let (name, operation) = (upgrade.name_any(), operation(upgrade, wish));
-    let asked = upgrade.spec.upgrade.as_ref().and_then(|u| u.savepoint.clone()).unwrap_or_default();
-    let mut child = FlinkSavepoint::new(
-        &naming::child_savepoint_name(&name, &operation),
-        FlinkSavepointSpec {
-            job_ref: Some(JobRef { kind: JobKind::FlinkJobUpgrade, name: from.name.clone() }),
-            then: Some(Then::Continue),
-            format_type: asked.format_type,
-            target_directory: asked.target_directory,
-            timeout: asked.timeout,
-            backoff_limit: asked.backoff_limit,
-            ..FlinkSavepointSpec::default()
-        },
-    );
-    child.metadata.namespace = upgrade.namespace();
-    let mut labels = naming::job_labels(&name, &upgrade.uid().unwrap_or_default());
-    labels.insert(naming::LABEL_OPERATION.to_owned(), operation);
-    child.metadata.labels = Some(labels);
-    child.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
-    child
+    child::of_job(upgrade, &from.name, &operation(upgrade, wish), Then::Continue)
 }
 
 #[cfg(test)]

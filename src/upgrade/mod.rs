@@ -137,7 +137,7 @@ fn tell(ctx: &Context, before: &FlinkJobUpgrade, after: &FlinkJobUpgrade) {
     }
     let forks = |s: &FlinkJobUpgradeStatus| s.upgrade.as_ref().is_some_and(strategy::blue_green::applies);
     if forks(&new) && !forks(&old) && !workload::tells_sides_apart(&after.spec) {
-        let note = strategy::blue_green::SIDES.trim_start_matches("; ");
+        let note = strategy::blue_green::SIDES;
         ctx.events.warning(about.clone(), Reason::SidesNotApart.as_str(), "Upgrade", note);
     }
     let stalled = |s: &FlinkJobUpgradeStatus| condition::find(&s.conditions, types::STALLED).cloned();

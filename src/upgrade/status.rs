@@ -25,6 +25,13 @@ pub fn uid(o: &Observed) -> &str {
     o.upgrade.metadata.uid.as_deref().unwrap_or_default()
 }
 
+/// Whether an annotation of the resource names this.
+#[must_use]
+pub fn is_annotated(o: &Observed, annotation: &str, value: &str) -> bool {
+    let found = o.upgrade.metadata.annotations.as_ref().and_then(|all| all.get(annotation));
+    found.is_some_and(|found| found.trim() == value)
+}
+
 /// Whether the finalizer is on the resource.
 #[must_use]
 pub fn has_finalizer(upgrade: &FlinkJobUpgrade) -> bool {

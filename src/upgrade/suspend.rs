@@ -119,9 +119,8 @@ pub fn resume(o: &Observed, draft: &mut FlinkJobUpgradeStatus, suspension: &Susp
 /// Pods beside which nothing is started: all that are there, but for those of a job of which somebody has made sure.
 #[must_use]
 pub fn left_pods(o: &Observed, draft: &FlinkJobUpgradeStatus) -> Vec<String> {
-    let fenced = o.upgrade.metadata.annotations.as_ref().and_then(|all| all.get(FENCED));
     let made_sure = |n: i64| {
-        draft.suspension.as_ref().is_some_and(|s| s.revision == n && fenced.is_some_and(|id| id.trim() == s.job_id))
+        draft.suspension.as_ref().is_some_and(|s| s.revision == n && status::is_annotated(o, FENCED, &s.job_id))
     };
     let pods = o.revisions.iter().filter(|(n, _)| !made_sure(**n)).flat_map(|(_, r)| &r.pods);
     pods.map(|pod| pod.name.clone()).collect()

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::prewarm::{failed, intend_submit, set_message, step};
 use super::{confirm, ending, recovery};
 use crate::api::annotations::{ABORT, PROMOTE};
-use crate::api::condition::{self, Conditions, Reason, types};
+use crate::api::condition::{Conditions, Reason, types};
 use crate::api::{
-    ActiveRevision, Automation, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind,
-    SavepointPhase, StateSource, UpgradeProgress, UpgradeStep, UpgradeStrategy,
+    ActiveRevision, Automation, FlinkJobUpgradeStatus, JobPhase, Operation, OperationKind, SavepointPhase, StateSource,
+    UpgradeProgress, UpgradeStep, UpgradeStrategy,
 };
 use crate::reconcile::Next;
 use crate::time;
@@ -78,7 +78,7 @@ pub fn interrupted(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Up
     if !before_promotion(upgrade) {
         return None;
     }
-    let aborted = annotated(o, ABORT, upgrade);
+    let aborted = status::is_annotated(o, ABORT, &upgrade.id);
     if !runs_beside(upgrade) {
         // A savepoint that was asked for comes to its end first.
         if aborted && upgrade.savepoint.is_none() {
@@ -108,18 +108,13 @@ pub fn interrupted(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Up
 
 const ABORTED: &str = "given up by annotation before its promotion";
 
-fn annotated(o: &Observed, annotation: &str, upgrade: &UpgradeProgress) -> bool {
-    let value = o.upgrade.metadata.annotations.as_ref().and_then(|all| all.get(annotation));
-    value.is_some_and(|id| id.trim() == upgrade.id)
-}
-
 /// The fork's savepoint is complete: the new job is submitted beside the old one.
 pub fn forked(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress, location: &str) -> Decision {
     if let Some(u) = &mut draft.upgrade {
         u.savepoint_location = Some(location.to_owned());
     }
     status::savepoint_taken(o, draft, location);
-    if annotated(o, ABORT, upgrade) {
+    if status::is_annotated(o, ABORT, &upgrade.id) {
         finish::failed_before_the_stop(o, draft, upgrade, Reason::Aborted, ABORTED);
         return (None, Next::Again);
     }
@@ -160,7 +155,7 @@ pub fn waiting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgrad
             Healing::Later(_) => break,
         }
     }
-    let wanted = o.upgrade.spec.promotes() || annotated(o, PROMOTE, upgrade);
+    let wanted = o.upgrade.spec.promotes() || status::is_annotated(o, PROMOTE, &upgrade.id);
     let well = job.is_some_and(|job| job.all_tasks_running);
     let kept = draft.operation.as_ref().filter(|operation| !plan::gives_way(o, operation)).cloned();
     let foreign = foreign::would_end(o, active.revision);
@@ -205,8 +200,10 @@ fn tell(
         },
         str::to_owned,
     );
-    let apart = if workload::tells_sides_apart(&o.upgrade.spec) { "" } else { SIDES };
-    let message = format!("revision {} runs beside it, from the same savepoint; {how}{apart}", upgrade.to);
+    let mut message = format!("revision {} runs beside it, from the same savepoint; {how}", upgrade.to);
+    if !workload::tells_sides_apart(&o.upgrade.spec) {
+        message = format!("{message}; {SIDES}");
+    }
     set_message(draft, &message);
     let mut conditions = Conditions::new(&mut draft.conditions, o.upgrade.metadata.generation, o.now);
     conditions.set(types::UPGRADE_PENDING, true, Reason::WaitingForPromotion, message);
@@ -216,7 +213,7 @@ fn tell(
 }
 
 /// What is said where the two sides write under the same names.
-pub const SIDES: &str = "; nothing in the spec tells the two apart: use $(FLINK_COLOR) in transactional ids and consumer \
+pub const SIDES: &str = "nothing in the spec tells the two apart: use $(FLINK_COLOR) in transactional ids and consumer \
                          groups, or one takes the other's";
 
 fn promote(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &UpgradeProgress) -> Decision {
@@ -275,26 +272,7 @@ pub fn promoting(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
         Some(SavepointPhase::Failed | SavepointPhase::Superseded) => {
             retire(o, draft, &status::message_of(&taken.conditions))
         }
-        _ => {
-            let message = format!("the final savepoint {}", what_it_waits_for(savepoint));
-            set_message(draft, &message);
-            if condition::is_true(&taken.conditions, types::STALLED) {
-                status::stalled(o, draft, Reason::SavepointBlocked, &message);
-            } else {
-                status::reconciling(o, draft, Reason::Upgrading, &message);
-            }
-            (None, Next::After(SLOW))
-        }
-    }
-}
-
-/// How far it is stands in its own status.
-fn what_it_waits_for(savepoint: &FlinkSavepoint) -> String {
-    let conditions = savepoint.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
-    let kept = condition::find(conditions, types::STALLED).or_else(|| condition::find(conditions, types::RECONCILING));
-    match kept.filter(|c| c.reason != Reason::InProgress.as_str()) {
-        Some(kept) => format!("waits: {}", kept.message),
-        None => "is being taken".to_owned(),
+        _ => ending::wait_for_child(o, draft, savepoint),
     }
 }
 

@@ -69,27 +69,29 @@ pub fn savepoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
             }
             (Some(Effect::DeleteSavepoint), Next::Again)
         }
-        _ if condition::is_true(&taken.conditions, types::STALLED) => {
-            let message = status::message_of(&taken.conditions);
-            set_message(draft, &message);
-            status::stalled(o, draft, Reason::SavepointBlocked, &message);
-            (None, Next::After(SLOW))
-        }
-        _ => {
-            // How far it is stands in its own status; to repeat it here would be a write for each of its writes. What
-            // keeps it is worth one: the job may be down meanwhile.
-            let kept = condition::find(&taken.conditions, types::RECONCILING);
-            let kept = kept.filter(|c| c.reason != Reason::InProgress.as_str());
-            let name = upgrade.savepoint.as_deref().unwrap_or_default();
-            let message = match kept {
-                Some(kept) => format!("FlinkSavepoint {name} waits: {}", kept.message),
-                None => format!("FlinkSavepoint {name} is being taken"),
-            };
-            set_message(draft, &message);
-            status::reconciling(o, draft, status::under_way(draft), &message);
-            (None, Next::After(SLOW))
-        }
+        _ => wait_for_child(o, draft, savepoint),
     }
+}
+
+/// Says what a child savepoint waits for. How far it is stands in its own status; to repeat it here would be a write for
+/// each of its writes. What keeps it is worth one: the job may be down meanwhile.
+pub fn wait_for_child(o: &Observed, draft: &mut FlinkJobUpgradeStatus, child: &FlinkSavepoint) -> Decision {
+    let conditions = child.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
+    if condition::is_true(conditions, types::STALLED) {
+        let message = status::message_of(conditions);
+        set_message(draft, &message);
+        status::stalled(o, draft, Reason::SavepointBlocked, &message);
+        return (None, Next::After(SLOW));
+    }
+    let kept = condition::find(conditions, types::RECONCILING);
+    let name = child.metadata.name.as_deref().unwrap_or_default();
+    let message = match kept.filter(|c| c.reason != Reason::InProgress.as_str()) {
+        Some(kept) => format!("FlinkSavepoint {name} waits: {}", kept.message),
+        None => format!("FlinkSavepoint {name} is being taken"),
+    };
+    set_message(draft, &message);
+    status::reconciling(o, draft, status::under_way(draft), &message);
+    (None, Next::After(SLOW))
 }
 
 /// Whether the spec asks for something else than what is under way.

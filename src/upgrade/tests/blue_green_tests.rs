@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use rstest::rstest;
 
 use super::crash_tests::sweep;
+use super::recovery_tests::fail;
 use super::run::{Story, When};
 use super::story_tests::{is, ready, ready_message, runs, story};
 use super::world::{Job, Taking, World};
@@ -236,11 +237,6 @@ fn blue_is_lost_while_green_waits() -> Story {
 
 /// There is nothing to run beside: the fix takes its place at once.
 fn blue_fails_while_green_waits() -> Story {
-    let fail = |w: &mut World| {
-        let now = w.now;
-        let job = w.jobs.iter_mut().find(|j| !j.warm_up).unwrap();
-        (job.state, job.ended, job.failure) = (JobState::Failed, Some(now), Some("out of disk".to_owned()));
-    };
     story(&[(When::Rest, manual), (When::Rest, fail)], |w| {
         runs(w, 3, "v2");
         assert_eq!(ready(w), (true, "Running".to_owned()));
@@ -292,11 +288,6 @@ fn no_savepoint_to_fork() -> Story {
 
 /// A job that does not run can't be forked.
 fn fix_of_a_failed_job() -> Story {
-    let fail = |w: &mut World| {
-        let now = w.now;
-        let job = w.jobs.iter_mut().find(|j| !j.warm_up).unwrap();
-        (job.state, job.ended, job.failure) = (JobState::Failed, Some(now), Some("out of disk".to_owned()));
-    };
     story(&[(When::Rest, fail), (When::Rest, manual)], |w| {
         runs(w, 2, "v2");
         assert_eq!(ready(w), (true, "Running".to_owned()));

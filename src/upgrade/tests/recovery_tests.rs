@@ -21,7 +21,8 @@ fn v2(world: &mut World) {
     world.image("v2");
 }
 
-fn fail(world: &mut World) {
+/// The first job fails for good.
+pub fn fail(world: &mut World) {
     let job = world.jobs.iter_mut().find(|j| !j.warm_up).unwrap();
     (job.state, job.ended, job.failure) = (JobState::Failed, Some(world.now), Some("out of disk".to_owned()));
 }

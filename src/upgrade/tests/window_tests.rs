@@ -4,13 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rstest::rstest;
 
 use super::crash_tests::sweep;
+use super::recovery_tests::fail;
 use super::run::{Story, When, tell};
 use super::story_tests::{is, ready, ready_message, runs, story};
 use super::world::World;
 use crate::api::annotations::OPEN_WINDOW;
 use crate::api::condition::types;
 use crate::api::{Duration, Window};
-use crate::flink::JobState;
 use crate::time;
 
 /// The simulated world begins on a fifteenth of January, at eight.
@@ -80,10 +80,6 @@ fn taken_back() -> Story {
 
 /// Nobody is served by a job that is down.
 fn fix_of_a_failed_job() -> Story {
-    let fail = |w: &mut World| {
-        let job = w.jobs.iter_mut().find(|j| !j.warm_up).unwrap();
-        (job.state, job.ended, job.failure) = (JobState::Failed, Some(w.now), Some("out of disk".to_owned()));
-    };
     story(&[(When::Rest, fail), (When::Rest, change)], upgraded)
 }
 
