@@ -15,7 +15,7 @@ use flink_savepoint_operator::naming;
 use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -65,9 +65,7 @@ impl Flux {
     /// It can't be built, or the API server refuses its kinds.
     pub async fn start(sandbox: &Sandbox, log: &Path) -> Result<Self> {
         let built = built()?;
-        for kinds in
-            [built.join("kustomizations.yaml"), Path::new(env!("CARGO_MANIFEST_DIR")).join("flux/sources.yaml")]
-        {
+        for kinds in kinds(&built) {
             kubectl(sandbox, &["apply", "--server-side", "-f", &kinds.display().to_string()])?;
         }
         kubectl(
@@ -100,6 +98,25 @@ impl Flux {
         };
         flux.furnish(&sandbox.namespace).await?;
         Ok(flux)
+    }
+
+    /// Its objects and kinds go; what it has applied stays. Only it takes its finalizer off.
+    ///
+    /// # Errors
+    /// They do not go.
+    pub async fn leave(&self, sandbox: &Sandbox) -> Result<()> {
+        let stays = json!({"spec": {"deletionPolicy": "Orphan"}});
+        self.kustomizations.patch(NAME, &PatchParams::default(), &Patch::Merge(&stays)).await?;
+        self.kustomizations.delete(NAME, &DeleteParams::default()).await?;
+        wait::until("Flux' Kustomization is gone", APPLIED, async || {
+            let left = self.kustomizations.get_opt(NAME).await?;
+            Ok(left.map_or(Seen::Yes(()), |_| Seen::NotYet(String::new())))
+        })
+        .await?;
+        for kinds in kinds(&built()?) {
+            kubectl(sandbox, &["delete", "-f", &kinds.display().to_string()])?;
+        }
+        Ok(())
     }
 
     async fn furnish(&self, namespace: &str) -> Result<()> {
@@ -156,6 +173,11 @@ impl Flux {
 fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
     let all = status.get("conditions").and_then(Value::as_array)?;
     all.iter().find(|one| one.get("type").and_then(Value::as_str) == Some(type_))
+}
+
+/// The files that describe its kinds.
+fn kinds(built: &Path) -> [PathBuf; 2] {
+    [built.join("kustomizations.yaml"), Path::new(env!("CARGO_MANIFEST_DIR")).join("flux/sources.yaml")]
 }
 
 fn built() -> Result<PathBuf> {

@@ -31,7 +31,7 @@ const FILE: &str = "orders.yaml";
 /// First rollout, a fork in two commits, a change, a bad commit and its revert, suspend and resume, prune, and the same
 /// once more.
 pub async fn commit_by_commit(sandbox: &Sandbox, version: Version) -> Result<()> {
-    Box::pin(story_of(Tree::init(sandbox, version)?)).await
+    Box::pin(story_of(&Tree::init(sandbox, version)?)).await
 }
 
 /// The same, applied by Flux.
@@ -43,29 +43,33 @@ pub async fn by_flux(sandbox: &Sandbox, version: Version) -> Result<()> {
     tree.git(&["add", "about.yaml"])?;
     let log = std::env::temp_dir().join(format!("flux-of-{}.log", sandbox.namespace));
     tree.flux = Some(Flux::start(sandbox, &log).await?);
-    let told = Box::pin(story_of(tree)).await.inspect_err(|_| {
+    let told = Box::pin(story_of(&tree)).await.inspect_err(|_| {
         eprintln!("kustomize-controller:\n{}", fs::read_to_string(&log).unwrap_or_default());
     });
     fs::remove_file(&log)?;
-    told
+    let left = match &tree.flux {
+        Some(flux) => flux.leave(sandbox).await.context("Flux leaves"),
+        None => Ok(()),
+    };
+    told.and(left)
 }
 
-async fn story_of(tree: Tree<'_>) -> Result<()> {
+async fn story_of(tree: &Tree<'_>) -> Result<()> {
     let sandbox = tree.sandbox;
     sandbox.create_store(store::RIGHT).await?;
-    let first = rolled_out(&tree, "1-first-rollout", Kstatus::Current).await?;
+    let first = rolled_out(tree, "1-first-rollout", Kstatus::Current).await?;
     let blue = story::submission(&first)?.job_id;
     story::writes(sandbox, "orders", &blue).await?;
 
-    let forked = rolled_out(&tree, "2-fork", Kstatus::Current).await?;
+    let forked = rolled_out(tree, "2-fork", Kstatus::Current).await?;
     let waits = forked.status.as_ref().and_then(|status| status.upgrade.clone());
     ensure!(waits.is_some_and(|upgrade| upgrade.step == UpgradeStep::Promotion), "{}", wait::describe(&forked));
     ensure!(story::submission(&forked)?.job_id == blue, "{}", wait::describe(&forked));
-    let promoted = rolled_out(&tree, "3-promote", Kstatus::Current).await?;
+    let promoted = rolled_out(tree, "3-promote", Kstatus::Current).await?;
     let green = story::submission(&promoted)?.job_id;
     ensure!(green != blue && wait::holds(&promoted, "Promoted"), "{}", wait::describe(&promoted));
 
-    let changed = rolled_out(&tree, "4-change", Kstatus::Current).await?;
+    let changed = rolled_out(tree, "4-change", Kstatus::Current).await?;
     let third = story::submission(&changed)?.job_id;
     tree.change("a bad commit", "/spec/job/args", json!(["--variant", "throws"]))?;
     let bad = tree.reconciled(Kstatus::Failed).await.context("a bad commit")?;
@@ -74,9 +78,9 @@ async fn story_of(tree: Tree<'_>) -> Result<()> {
     let reverted = tree.reconciled(Kstatus::Current).await.context("its revert")?;
     ensure!(story::submission(&reverted)?.job_id == third, "{}", wait::describe(&reverted));
 
-    let suspended = rolled_out(&tree, "5-suspend", Kstatus::Current).await?;
+    let suspended = rolled_out(tree, "5-suspend", Kstatus::Current).await?;
     ensure!(suspended.status.is_some_and(|status| status.active.is_none()), "it should be suspended");
-    let resumed = rolled_out(&tree, "6-resume", Kstatus::Current).await?;
+    let resumed = rolled_out(tree, "6-resume", Kstatus::Current).await?;
     let fourth = story::submission(&resumed)?.job_id;
     story::writes(sandbox, "orders", &fourth).await?;
 
@@ -89,7 +93,7 @@ async fn story_of(tree: Tree<'_>) -> Result<()> {
     let stalled = tree.reconciled(Kstatus::Failed).await.context("made again")?;
     let why = wait::condition(&stalled, "Stalled").context("no condition Stalled")?;
     ensure!(why.get("reason") == Some(&json!("StateExists")), "{why}");
-    let again = rolled_out(&tree, "7-made-again", Kstatus::Current).await?;
+    let again = rolled_out(tree, "7-made-again", Kstatus::Current).await?;
     let fifth = story::submission(&again)?.job_id;
 
     let all = story::writes(sandbox, "orders", &fifth).await?;
