@@ -10,6 +10,7 @@ pub mod conformance_flink;
 mod dump;
 pub mod env;
 pub mod flink;
+pub mod flux;
 pub mod job;
 pub mod namespace;
 pub mod operator;

@@ -1,17 +1,19 @@
 //! The custom resource definitions of all kinds, as they are shipped.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
+use serde_json::json;
 
 use super::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, FlinkSnapshotStore};
 
 /// The definitions of all kinds, ordered by their names.
 ///
-/// They differ in one thing from what `CustomResourceExt::crd` gives: no field is nullable. An explicit `null` is
+/// They differ in two things from what `CustomResourceExt::crd` gives. No field is nullable: an explicit `null` is
 /// refused at admission, so that `has(self.field)` in a rule means what a reader thinks, and the operator reads what
-/// was admitted.
+/// was admitted. And the status of what was just created answers no generation yet, as in Flux' own kinds: kstatus, and
+/// with it each tool that waits, takes a resource without a status for one that is as its spec asks.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds =
@@ -19,10 +21,16 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     for version in crds.iter_mut().flat_map(|crd| &mut crd.spec.versions) {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             strict(schema);
+            if let Some(status) = schema.properties.as_mut().and_then(|all| all.get_mut("status")) {
+                status.default = Some(JSON(json!({"observedGeneration": NONE_YET})));
+            }
         }
     }
     crds
 }
+
+/// No generation has this number.
+const NONE_YET: i64 = -1;
 
 /// One definition as a YAML document, without a separator before it.
 ///

@@ -61,9 +61,12 @@ fn every_field_has_a_description() {
 }
 
 #[test]
-fn no_field_has_a_default_or_may_be_null() {
+fn no_field_of_a_spec_has_a_default_and_none_may_be_null() {
     walk_all(|path, schema| {
-        assert_eq!(schema.default, None, "{path}");
+        // Until the operator has seen a resource it is on its way.
+        let first = (path.matches('.').count() == 1 && path.ends_with(".status"))
+            .then(|| serde_json::json!({"observedGeneration": -1}));
+        assert_eq!(schema.default.as_ref().map(|default| &default.0), first.as_ref(), "{path}");
         assert_eq!(schema.nullable, None, "{path}");
         assert!(schema.enum_.iter().flatten().all(|value| value.0.is_string()), "{path}");
     });

@@ -48,7 +48,11 @@ pub fn kinds() -> Vec<Kind> {
         let custom = &[Trait::Custom, Trait::Status, Trait::Generation];
         let ours = api::crds().into_iter().map(|crd| {
             let names = &crd.spec.names;
-            Kind::built_in(api::GROUP, api::VERSION, &names.plural, &names.kind, custom)
+            let schema =
+                crd.spec.versions.first().and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
+            let first = schema.and_then(|schema| schema.properties.as_ref()?.get("status")?.default.clone());
+            let kind = Kind::built_in(api::GROUP, api::VERSION, &names.plural, &names.kind, custom);
+            kind.with_first_status(first.map(|default| default.0))
         });
         let slices = Kind::built_in("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", &[]);
         Kind::built_ins().into_iter().chain(ours).chain([slices]).collect()

@@ -53,6 +53,7 @@ scenarios! {
     foreign_clusters on V1_20: foreign::clusters;
     forked in_full: fork::of_a_running_job;
     gitops in_full: gitops::commit_by_commit;
+    gitops_by_flux in_full: gitops::by_flux;
     hands_are_put_back in_full: hands::put_back;
     ha_recovers on V1_20: high_availability::recovers;
     jar_from_s3 in_full: jar::from_s3;

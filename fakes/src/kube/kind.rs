@@ -45,6 +45,8 @@ pub struct Kind {
     pub kind: String,
     pub(super) traits: BTreeSet<Trait>,
     pub(super) rules: Option<Arc<Rules>>,
+    /// What its schema puts in the place of a status that is missing.
+    pub(super) first_status: Option<Value>,
 }
 
 impl fmt::Debug for Kind {
@@ -64,7 +66,14 @@ impl Kind {
             kind: kind.to_owned(),
             traits: traits.iter().copied().collect(),
             rules: None,
+            first_status: None,
         }
+    }
+
+    /// The same, whose schema puts this in the place of a status that is missing.
+    #[must_use]
+    pub fn with_first_status(self, status: Option<Value>) -> Self {
+        Self { first_status: status, ..self }
     }
 
     /// Kubernetes' own kinds, as far as an operator of Flink jobs meets them.
@@ -122,6 +131,7 @@ impl Kind {
             kind: text("/names/kind")?,
             traits,
             rules: version.pointer("/schema/openAPIV3Schema").map(|schema| Arc::new(Rules::new(schema))),
+            first_status: version.pointer("/schema/openAPIV3Schema/properties/status/default").cloned(),
         })
     }
 

@@ -82,7 +82,7 @@ fn stamp(state: &mut State, kind: &Kind, name: &str, object: &mut Value) {
     }
     name_kind(kind, object);
     if kind.is(Trait::Status) {
-        set_status(object, None);
+        set_status(kind, object, None);
     }
     if kind.resource() == namespaces::RESOURCE {
         namespaces::furnish(object, name);
@@ -170,10 +170,10 @@ fn update(state: &mut State, request: &Request, key: Key, old: &Arc<Value>, mut 
         // resources, as here of all kinds, nothing but the status.
         let status = object.get("status").cloned();
         object = Value::clone(old);
-        set_status(&mut object, status);
+        set_status(kind, &mut object, status);
     } else {
         if status_apart {
-            set_status(&mut object, old.get("status").cloned());
+            set_status(kind, &mut object, old.get("status").cloned());
         }
         check_deletion(kind, &key.name, old, &object)?;
         for field in KEPT {
@@ -197,9 +197,9 @@ fn update(state: &mut State, request: &Request, key: Key, old: &Arc<Value>, mut 
     Ok((StatusCode::OK, state.put(key, object)))
 }
 
-fn set_status(object: &mut Value, status: Option<Value>) {
+fn set_status(kind: &Kind, object: &mut Value, status: Option<Value>) {
     let Some(fields) = object.as_object_mut() else { return };
-    match status {
+    match status.or_else(|| kind.first_status.clone()) {
         Some(status) => fields.insert("status".to_owned(), status),
         None => fields.remove("status"),
     };

@@ -161,6 +161,9 @@ impl World {
         upgrade.metadata.namespace = Some("shop".to_owned());
         upgrade.metadata.uid = Some(UID.to_owned());
         upgrade.metadata.generation = Some(1);
+        // As the schema has it.
+        upgrade.status =
+            Some(FlinkJobUpgradeStatus { observed_generation: Some(-1), ..FlinkJobUpgradeStatus::default() });
         Self {
             now: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             upgrade: Some(upgrade),
