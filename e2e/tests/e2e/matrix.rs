@@ -57,7 +57,7 @@ scenarios! {
     hands_are_put_back in_full: hands::put_back;
     ha_recovers on V1_20: high_availability::recovers;
     jar_from_s3 in_full: jar::from_s3;
-    job_manager_killed on V1_20: foreign::killed;
+    job_manager_killed in_full: foreign::killed;
     job_recovers on V1_20: recovery::lost_and_made_again;
     job_replaced in_full: recovery::cut_off_and_replaced;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
@@ -71,7 +71,7 @@ scenarios! {
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;
     suspended on V1_20: suspend::suspended;
-    two_operators on V1_20: two_operators::by_mistake;
+    two_operators in_full: two_operators::by_mistake;
     whole_way_on_2_3 on V2_3: life::whole_way;
     windows_open in_full: windows::opened;
     without_room in_full: recreate::without_room;
