@@ -29,7 +29,8 @@ pub fn of(resource: &FlinkJobUpgrade) -> Kstatus {
         Kstatus::InProgress
     } else if is(STALLED) {
         Kstatus::Failed
-    } else if is(READY) {
+    } else if is(READY) || !status.conditions.iter().any(|c| c.type_ == READY) {
+        // Of what has no Ready it thinks the best.
         Kstatus::Current
     } else {
         Kstatus::InProgress

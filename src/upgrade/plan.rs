@@ -59,7 +59,8 @@ pub type Decision = (Option<Effect>, Next);
 pub fn plan(o: &Observed) -> Plan {
     let mut status = o.upgrade.status.clone().unwrap_or_default();
     let (effect, next) = decide(o, &mut status);
-    if !status::has_unknown_values(&status) {
+    // Of a generation whose conditions were not judged yet nothing is said: kstatus would take the former ones for its.
+    if !status::has_unknown_values(&status) && effect != Some(Effect::AddFinalizer) {
         status.observed_generation = o.upgrade.metadata.generation;
     }
     Plan { status, effect, next }

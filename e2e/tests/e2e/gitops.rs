@@ -195,6 +195,9 @@ impl<'a> Tree<'a> {
             let (well, word) = flux.applied(self.git(&["rev-parse", "HEAD"])?.trim(), archive).await?;
             eprintln!("Flux: {word}");
             ensure!(well == (end == Kstatus::Current), "{end:?}, and Flux says {word}");
+            let job = jobs.get_opt("orders").await?.filter(|job| well && job.metadata.deletion_timestamp.is_none());
+            let is = job.as_ref().map_or(end, kstatus::of);
+            ensure!(is == end, "too early: {is:?}, and Flux says {word}");
             return Ok(());
         }
         let files = self.git(&["ls-tree", "--name-only", "HEAD"])?;
