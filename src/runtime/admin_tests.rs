@@ -100,14 +100,6 @@ async fn an_address_in_use_is_named() {
     assert!(error.contains(&format!("--admin-address (ADMIN_ADDRESS) is {address}")), "{error}");
 }
 
-#[cfg(not(feature = "failpoints"))]
-#[tokio::test]
-async fn has_no_failpoints() {
-    let server = server().await;
-    let url = format!("{}/failpoints/savepoint.trigger.after?key=ns", server.url);
-    assert_eq!(reqwest::Client::new().put(url).send().await.unwrap().status(), 404);
-}
-
 #[cfg(feature = "failpoints")]
 #[tokio::test]
 async fn arms_failpoints() {
