@@ -8,14 +8,14 @@ use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, labels};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, FlinkSnapshotStore, labels};
 use crate::reconcile;
 use crate::runtime::Context;
 use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 use crate::savepoint::{self, Savepoints};
+use crate::schedule::{self, Schedules};
 use crate::store::SnapshotStores;
-use crate::unbuilt::Schedules;
 use crate::upgrade::{self, Upgrades};
 
 /// How many objects a list brings at once: the first list is the largest thing that the process ever holds.
@@ -23,14 +23,13 @@ const PAGE: u32 = 100;
 
 /// Starts every controller as a task of its own.
 pub fn spawn(tasks: &mut Tasks, ctx: &Context, stop: &Shutdown) {
-    let (schedules, stores) = (controller(ctx), controller(ctx));
     tasks.spawn(
         "the FlinkSavepointSchedule controller",
-        reconcile::run::<Schedules>(ctx.clone(), schedules, stop.clone()),
+        reconcile::run::<Schedules>(ctx.clone(), schedules(ctx), stop.clone()),
     );
     tasks.spawn(
         "the FlinkSnapshotStore controller",
-        reconcile::run::<SnapshotStores>(ctx.clone(), stores, stop.clone()),
+        reconcile::run::<SnapshotStores>(ctx.clone(), controller(ctx), stop.clone()),
     );
     tasks.spawn("the FlinkJobUpgrade controller", reconcile::run::<Upgrades>(ctx.clone(), upgrades(ctx), stop.clone()));
     tasks.spawn(
@@ -53,6 +52,11 @@ where
     let (reader, writer) = reflector::store();
     let events = watcher(ctx.watched(), everything()).modify(|object: &mut K| object.managed_fields_mut().clear());
     Controller::for_stream(reflector(writer, events).applied_objects(), reader)
+}
+
+fn schedules(ctx: &Context) -> Controller<FlinkSavepointSchedule> {
+    controller::<FlinkSavepointSchedule>(ctx)
+        .watches(ctx.watched::<FlinkSavepoint>(), everything(), |s: FlinkSavepoint| schedule::of_savepoint(&s))
 }
 
 fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 
@@ -113,6 +114,25 @@ pub fn stable_service_name(job: &str) -> String {
 #[must_use]
 pub fn job_labels(job: &str, uid: &str) -> BTreeMap<String, String> {
     [(labels::MANAGED_BY, labels::MANAGER), (labels::JOB, job), (labels::JOB_UID, uid)].map(owned).into()
+}
+
+/// Name of the FlinkSavepoint of a schedule's slot: `nightly-20261122-0300`, in UTC.
+#[must_use]
+pub fn slot_name(schedule: &str, slot: DateTime<Utc>) -> String {
+    format!("{schedule}-{}", slot.format("%Y%m%d-%H%M"))
+}
+
+/// Labels of the FlinkSavepoints of a schedule.
+#[must_use]
+pub fn schedule_labels(schedule: &str) -> BTreeMap<String, String> {
+    [(labels::MANAGED_BY, labels::MANAGER), (labels::SCHEDULE, schedule)].map(owned).into()
+}
+
+/// A number below `end` (at least 1) that is always the same for the same parts, and spread evenly over others.
+#[must_use]
+pub fn spread(parts: &[&str], end: u64) -> u64 {
+    let hash = short_hash(parts);
+    u64::from_str_radix(&hash, 16).unwrap_or_default() % end.max(1)
 }
 
 /// Labels of everything that belongs to one revision of a job.

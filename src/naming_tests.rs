@@ -28,6 +28,7 @@ fn names_are_fixed() {
     assert_eq!(upgrade_id(UID, 3), "3-ac117b65");
     assert_eq!(suspend_id(UID, 7), "suspend-7-47ab7991");
     assert_eq!(child_savepoint_name("orders", &upgrade_id(UID, 3)), "orders-3-ac117b65");
+    assert_eq!(slot_name("nightly", "2026-11-22T03:00:00Z".parse().unwrap()), "nightly-20261122-0300");
 }
 
 #[test]

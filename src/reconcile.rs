@@ -101,6 +101,12 @@ impl Error {
         }
     }
 
+    /// An object of that name exists.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()))
+    }
+
     /// Somebody else wrote first: no error, the next pass sees what they wrote.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

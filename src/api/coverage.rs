@@ -119,13 +119,29 @@ mod shown_by {
     pub(super) const CHILD: &str = "the_child_is_as_the_upgrade_asks";
     /// The end of a resource that cannot be had within its time.
     pub(super) const DELETE_LATE: &str = "deletion_lets_go_after_its_timeout";
+    /// When slots of a schedule start.
+    pub(super) const SLOTS: &str = "what_is_due";
+    /// The same in a zone of its own.
+    pub(super) const ZONE: &str = "in_a_zone_with_summer_time";
+    /// A schedule that starts nothing for a while.
+    pub(super) const PAUSE: &str = "a_suspended_schedule_starts_nothing_and_then_the_newest";
+    /// A slot that comes while an earlier one's savepoint is under way.
+    pub(super) const CONCURRENCY: &str = "while_one_is_under_way";
+    /// How many failed savepoints are kept.
+    pub(super) const FAILURES: &str = "failed_ones_are_kept_for_a_while";
+    /// Schedules that do not start together.
+    pub(super) const JITTER: &str = "jitter_spreads";
+    /// What a slot's savepoint is made of.
+    pub(super) const TEMPLATE: &str = "a_slot_s_savepoint_is_made_of_the_template";
+    /// A slot of a foreign cluster's job.
+    pub(super) const FOREIGN_SLOT: &str = "of_a_foreign_cluster_nothing_is_known_before";
 }
 
 use shown_by::{
-    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE,
-    DIRECTORY, DROP, FOREIGN, FORK, GATE, HISTORY, JAR, JAR_HASH, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB,
-    PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION, REWIND, SAVEPOINT, SESSION, SOURCE, START, STORE,
-    STORE_REF, SUSPEND, TIMEOUT, VERIFICATION, WINDOWS,
+    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CONCURRENCY, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS,
+    DELETE_LATE, DIRECTORY, DROP, FAILURES, FOREIGN, FOREIGN_SLOT, FORK, GATE, HISTORY, JAR, JAR_HASH, JITTER, MEMORY,
+    MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION, REWIND,
+    SAVEPOINT, SESSION, SLOTS, SOURCE, START, STORE, STORE_REF, SUSPEND, TEMPLATE, TIMEOUT, VERIFICATION, WINDOWS, ZONE,
 };
 
 /// The fields that this version acts upon.
@@ -208,6 +224,29 @@ pub const USED: &[Used] = &[
     used("fsp.spec.path", REGISTERED),
     only("fsp.spec.verification", &["Full", "Metadata"], VERIFICATION),
     used("fsp.spec.storeRef.name", STORE_REF),
+    used("fss.spec.schedule", SLOTS),
+    used("fss.spec.timeZone", ZONE),
+    used("fss.spec.startingDeadlineSeconds", SLOTS),
+    only("fss.spec.concurrencyPolicy", &["Allow", "Forbid"], CONCURRENCY),
+    used("fss.spec.suspend", PAUSE),
+    used("fss.spec.failedHistoryLimit", FAILURES),
+    used("fss.spec.jitterSeconds", JITTER),
+    used("fss.spec.savepointTemplate.metadata.labels", TEMPLATE),
+    used("fss.spec.savepointTemplate.metadata.annotations", TEMPLATE),
+    only("fss.spec.savepointTemplate.spec.jobRef.kind", &["FlinkJobUpgrade"], TEMPLATE),
+    used("fss.spec.savepointTemplate.spec.jobRef.name", TEMPLATE),
+    used("fss.spec.savepointTemplate.spec.flinkCluster.service", FOREIGN_SLOT),
+    used("fss.spec.savepointTemplate.spec.flinkCluster.port", FOREIGN_SLOT),
+    used("fss.spec.savepointTemplate.spec.flinkCluster.authSecretRef.name", FOREIGN_SLOT),
+    used("fss.spec.savepointTemplate.spec.flinkCluster.jobId", FOREIGN_SLOT),
+    used("fss.spec.savepointTemplate.spec.flinkCluster.jobName", FOREIGN_SLOT),
+    only("fss.spec.savepointTemplate.spec.formatType", &["CANONICAL", "NATIVE"], TEMPLATE),
+    used("fss.spec.savepointTemplate.spec.targetDirectory", TEMPLATE),
+    used("fss.spec.savepointTemplate.spec.timeout", TEMPLATE),
+    used("fss.spec.savepointTemplate.spec.backoffLimit", TEMPLATE),
+    only("fss.spec.savepointTemplate.spec.verification", &["Full", "Metadata"], TEMPLATE),
+    only("fss.spec.savepointTemplate.spec.deletionPolicy", &["Retain"], TEMPLATE),
+    used("fss.spec.savepointTemplate.spec.storeRef.name", TEMPLATE),
     used("fst.spec.url", STORE),
     used("fst.spec.endpoint", STORE),
     used("fst.spec.region", STORE),
@@ -229,31 +268,10 @@ pub const NOT_YET: &[&str] = &[
     "fsp.spec.copyOf.name",
     "fsp.spec.copyOf.path",
     "fsp.spec.deletionPolicy=Delete",
-    "fss.spec.schedule",
-    "fss.spec.timeZone",
-    "fss.spec.startingDeadlineSeconds",
-    "fss.spec.concurrencyPolicy",
-    "fss.spec.suspend",
-    "fss.spec.failedHistoryLimit",
-    "fss.spec.jitterSeconds",
-    "fss.spec.savepointTemplate.metadata.labels",
-    "fss.spec.savepointTemplate.metadata.annotations",
-    "fss.spec.savepointTemplate.spec.jobRef.kind",
-    "fss.spec.savepointTemplate.spec.jobRef.name",
-    "fss.spec.savepointTemplate.spec.flinkCluster.service",
-    "fss.spec.savepointTemplate.spec.flinkCluster.port",
+    "fss.spec.concurrencyPolicy=Replace",
     "fss.spec.savepointTemplate.spec.flinkCluster.tls.secretRef.name",
     "fss.spec.savepointTemplate.spec.flinkCluster.tls.serverName",
-    "fss.spec.savepointTemplate.spec.flinkCluster.authSecretRef.name",
-    "fss.spec.savepointTemplate.spec.flinkCluster.jobId",
-    "fss.spec.savepointTemplate.spec.flinkCluster.jobName",
-    "fss.spec.savepointTemplate.spec.formatType",
-    "fss.spec.savepointTemplate.spec.targetDirectory",
-    "fss.spec.savepointTemplate.spec.timeout",
-    "fss.spec.savepointTemplate.spec.backoffLimit",
-    "fss.spec.savepointTemplate.spec.verification",
-    "fss.spec.savepointTemplate.spec.deletionPolicy",
-    "fss.spec.savepointTemplate.spec.storeRef.name",
+    "fss.spec.savepointTemplate.spec.deletionPolicy=Delete",
     "fss.spec.retention.keepLast",
     "fss.spec.retention.keepWithin",
     "fss.spec.retention.keepHourly",

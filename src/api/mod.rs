@@ -60,6 +60,8 @@ pub mod labels {
     pub const JOB: &str = "savepoints.dev/job";
     /// UID of the FlinkJobUpgrade that an object belongs to.
     pub const JOB_UID: &str = "savepoints.dev/job-uid";
+    /// Name of the FlinkSavepointSchedule that a FlinkSavepoint was made by.
+    pub const SCHEDULE: &str = "savepoints.dev/schedule";
     /// Number of the revision that an object belongs to.
     pub const REVISION: &str = "savepoints.dev/revision";
     /// Which part of a Flink cluster a pod is: [`JOBMANAGER`] or [`TASKMANAGER`].

@@ -25,6 +25,10 @@ super::string_enum! {
         JobFailed = "JobFailed",
         /// The resource is being deleted.
         Deleting = "Deleting",
+        /// Slots start at their times.
+        Scheduled = "Scheduled",
+        /// A slot could not start in time.
+        SlotMissed = "SlotMissed",
         /// The savepoint is under way.
         InProgress = "InProgress",
         /// The savepoint is complete.

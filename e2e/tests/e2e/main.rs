@@ -28,6 +28,7 @@ mod recovery;
 mod recreate;
 mod restore_modes;
 mod savepoint;
+mod schedule;
 mod session;
 mod silent;
 mod start;

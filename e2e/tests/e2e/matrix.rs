@@ -67,6 +67,7 @@ scenarios! {
     programs_that_harm in_full: failed_upgrade::programs_that_harm;
     restore_modes in_full: restore_modes::one_after_the_other;
     s3_stopped on V1_20: outage::stopped;
+    scheduled in_full: schedule::beside_cron_jobs;
     session_cluster in_full: session::on_a_session_cluster;
     state_machine_example in_full: start::state_machine_example;
     stores on V1_20: store::stores;

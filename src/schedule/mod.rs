@@ -1,0 +1,111 @@
+//! The FlinkSavepointSchedule controller: a CronJob for savepoints.
+//!
+//! A slot's savepoint is named after the slot, in UTC, so a slot has at most one whoever looks, and how often; and the
+//! newest slot that was acted upon is in the status before its savepoint is made, so a clock that goes back, or a savepoint
+//! that was deleted, brings no slot again.
+
+mod plan;
+mod slots;
+
+use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt as _};
+
+use self::plan::{Effect, Observed};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, coverage, labels};
+use crate::naming;
+use crate::reconcile::{Error, Next, Reconciler, within, write_status};
+use crate::runtime::{Context, failpoint};
+
+/// The controller.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedules;
+
+impl Reconciler for Schedules {
+    type Object = FlinkSavepointSchedule;
+
+    const KIND: &'static str = "FlinkSavepointSchedule";
+
+    async fn pass(
+        ctx: &Context,
+        api: &Api<FlinkSavepointSchedule>,
+        live: FlinkSavepointSchedule,
+    ) -> Result<Next, Error> {
+        let observed = observe(ctx, live).await?;
+        let plan = plan::plan(&observed);
+        let key = format!("{}/{}", observed.schedule.namespace().unwrap_or_default(), observed.schedule.name_any());
+        if observed.schedule.status.as_ref() != Some(&plan.status) {
+            let changed = FlinkSavepointSchedule { status: Some(plan.status), ..observed.schedule.clone() };
+            failpoint::hit("schedule.status.before", &key);
+            write_status(api, changed).await?;
+            failpoint::hit("schedule.status.after", &key);
+        }
+        if let Some((reason, note)) = &plan.told {
+            tracing::warn!(schedule = %key, reason = reason.as_str(), note, "slot");
+            ctx.events.warning(observed.schedule.object_ref(&()), reason.as_str(), "Schedule", note);
+        }
+        if let Some(effect) = plan.effect {
+            act(ctx, &observed, &key, effect).await?;
+        }
+        Ok(plan.next)
+    }
+}
+
+/// The schedule that a savepoint was made by.
+#[must_use]
+pub fn of_savepoint(savepoint: &FlinkSavepoint) -> Option<ObjectRef<FlinkSavepointSchedule>> {
+    Some(ObjectRef::new(savepoint.labels().get(labels::SCHEDULE)?).within(&savepoint.namespace()?))
+}
+
+async fn observe(ctx: &Context, schedule: FlinkSavepointSchedule) -> Result<Observed, Error> {
+    let namespace = schedule.namespace().unwrap_or_default();
+    let spec = serde_json::to_value(&schedule.spec).unwrap_or_default();
+    let not_yet = coverage::not_yet("FlinkSavepointSchedule", &spec);
+    let made = ListParams::default().labels(&format!("{}={}", labels::SCHEDULE, schedule.name_any()));
+    let savepoints: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &namespace);
+    let savepoints = within("list FlinkSavepoints", savepoints.list(&made)).await?.items;
+    let job = match &schedule.spec.savepoint_template.spec.job_ref {
+        Some(job) => {
+            let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
+            Some(within("get FlinkJobUpgrade", jobs.get_opt(&job.name)).await?)
+        }
+        None => None,
+    };
+    Ok(Observed { now: ctx.clock.now(), schedule, not_yet, savepoints, job })
+}
+
+async fn act(ctx: &Context, o: &Observed, key: &str, effect: Effect) -> Result<(), Error> {
+    let savepoints: Api<FlinkSavepoint> =
+        Api::namespaced(ctx.client.clone(), &o.schedule.namespace().unwrap_or_default());
+    match effect {
+        Effect::Create(savepoint) => {
+            let name = savepoint.name_any();
+            failpoint::hit("schedule.create.before", key);
+            match within("create FlinkSavepoint", savepoints.create(&PostParams::default(), &savepoint)).await {
+                Err(error) if error.is_taken() => adopt(&savepoints, &o.schedule, &name).await?,
+                created => drop(created?),
+            }
+            failpoint::hit("schedule.create.after", key);
+            tracing::info!(schedule = key, savepoint = name, "slot");
+            ctx.events.normal(o.schedule.object_ref(&()), "Scheduled", "Schedule", &format!("FlinkSavepoint {name}"));
+        }
+        Effect::Forget(name, uid) => {
+            let preconditions = Some(Preconditions { uid, resource_version: None });
+            let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
+            within("delete FlinkSavepoint", savepoints.delete(&name, &parameters)).await.map(drop)?;
+        }
+    }
+    Ok(())
+}
+
+/// There is one of the slot's name already: it must be of this schedule.
+async fn adopt(savepoints: &Api<FlinkSavepoint>, schedule: &FlinkSavepointSchedule, name: &str) -> Result<(), Error> {
+    let found = within("get FlinkSavepoint", savepoints.get_opt(name)).await?;
+    let ours = naming::schedule_labels(&schedule.name_any());
+    match found {
+        Some(found) if ours.iter().any(|(key, value)| found.labels().get(key) != Some(value)) => {
+            Err(Error::Foreign { kind: "FlinkSavepoint", name: name.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,275 @@
+//! What follows from what was observed of a FlinkSavepointSchedule; no client, no clock.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use kube::ResourceExt;
+
+use super::slots::{Search, Slots};
+use crate::api::condition::{Conditions, Reason};
+use crate::api::{
+    ConcurrencyPolicy, FINALIZER, FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule,
+    FlinkSavepointScheduleStatus, JobPhase, ObjectRef, SavepointPhase, UpgradeStep,
+};
+use crate::cron::{self, Schedule};
+use crate::naming;
+use crate::reconcile::{Next, SETTLED, not_implemented};
+use crate::time;
+
+/// What was seen of a schedule and its savepoints.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// What time it was.
+    pub now: DateTime<Utc>,
+    /// The schedule.
+    pub schedule: FlinkSavepointSchedule,
+    /// Fields that are set and that this version does not act upon.
+    pub not_yet: Vec<String>,
+    /// The savepoints that carry its name in their labels.
+    pub savepoints: Vec<FlinkSavepoint>,
+    /// The FlinkJobUpgrade whose job it is of, if it is of one; `None` within: there is none of that name.
+    pub job: Option<Option<FlinkJobUpgrade>>,
+}
+
+/// What to do once the status is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Create a slot's savepoint, unless there is one of its name.
+    Create(Box<FlinkSavepoint>),
+    /// Delete a savepoint that failed, of this name and UID.
+    Forget(String, Option<String>),
+}
+
+/// The outcome of a pass.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The status as it shall be.
+    pub status: FlinkSavepointScheduleStatus,
+    /// What to do once it is written.
+    pub effect: Option<Effect>,
+    /// When to look again.
+    pub next: Next,
+    /// What came of slots in this pass, for an Event.
+    pub told: Option<(Reason, String)>,
+}
+
+/// Plans the next step.
+#[must_use]
+pub fn plan(o: &Observed) -> Plan {
+    let status = o.schedule.status.clone().unwrap_or_default();
+    let mut plan = Plan { status, effect: None, next: Next::After(SETTLED), told: None };
+    plan.status.observed_generation = o.schedule.metadata.generation;
+    if o.schedule.metadata.deletion_timestamp.is_some() {
+        return plan;
+    }
+    if !o.not_yet.is_empty() {
+        stalled(o, &mut plan.status, Reason::NotImplemented, &not_implemented(&o.not_yet));
+        return plan;
+    }
+    let spec = &o.schedule.spec;
+    let schedule = match Schedule::parse(&spec.schedule, spec.time_zone.as_deref()) {
+        Ok(schedule) => schedule,
+        Err(error) => {
+            stalled(o, &mut plan.status, Reason::InvalidSpec, &unreadable(o, &error));
+            plan.status.next_schedule_time = None;
+            return plan;
+        }
+    };
+    follow(o, &mut plan.status);
+    if let Some(effect) = intended(o, &plan.status).or_else(|| too_many_failures(o)) {
+        told(o, &mut plan.status, None);
+        return Plan { effect: Some(effect), next: Next::Again, ..plan };
+    }
+    if spec.suspend == Some(true) {
+        plan.status.next_schedule_time = None;
+        let mut conditions = Conditions::new(&mut plan.status.conditions, o.schedule.metadata.generation, o.now);
+        conditions.ready(Reason::Suspended, "spec.suspend is true: no slot starts");
+        return plan;
+    }
+    let search = Search {
+        schedule: &schedule,
+        since: since(o, &plan.status),
+        deadline: spec.starting_deadline_seconds.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs),
+        offset: jitter(o),
+    };
+    let slots = search.at(o.now);
+    plan.status.next_schedule_time = slots.next.map(time::to_k8s);
+    act(o, &slots, &mut plan);
+    plan
+}
+
+/// The newest slot that has come: it starts, waits, or is skipped.
+fn act(o: &Observed, slots: &Slots, plan: &mut Plan) {
+    let to_next = slots.next.and_then(|next| (next - o.now).to_std().ok()).unwrap_or(SETTLED);
+    plan.next = Next::After(to_next.min(SETTLED));
+    let Some((slot, in_time)) = slots.newest else {
+        told(o, &mut plan.status, None);
+        return;
+    };
+    let waits = !plan.status.active.is_empty() && policy(o) != ConcurrencyPolicy::Allow;
+    if in_time && waits {
+        told(o, &mut plan.status, Some(slot));
+        return;
+    }
+    let skipped = if in_time { unfit(o) } else { Some(too_late(o)) };
+    let missed = plan.status.missed.unwrap_or_default();
+    let passed = i64::try_from(slots.passed).unwrap_or(i64::MAX) + i64::from(skipped.is_some());
+    plan.status.missed = (missed + passed > 0).then_some(missed + passed);
+    plan.status.last_schedule_time = Some(time::to_k8s(slot));
+    match skipped {
+        Some((reason, why)) => plan.told = Some((reason, format!("slot {}: skipped: {why}", shown(slot)))),
+        None => plan.status.active.push(ObjectRef { name: naming::slot_name(&o.schedule.name_any(), slot), uid: None }),
+    }
+    told(o, &mut plan.status, None);
+    plan.next = Next::Again;
+}
+
+/// Why the job can't give a savepoint now that would mean something.
+fn unfit(o: &Observed) -> Option<(Reason, String)> {
+    let name = o.schedule.spec.savepoint_template.spec.job_ref.as_ref().map(|job| job.name.clone()).unwrap_or_default();
+    let Some(job) = o.job.as_ref()? else {
+        return Some((Reason::JobNotFound, format!("there is no FlinkJobUpgrade {name}")));
+    };
+    let status = job.status.as_ref();
+    if job.metadata.deletion_timestamp.is_some() {
+        return Some((Reason::Deleting, format!("FlinkJobUpgrade {name} is being deleted")));
+    }
+    let beside = |step: UpgradeStep| step == UpgradeStep::Promotion;
+    if status.and_then(|s| s.upgrade.as_ref()).is_some_and(|upgrade| !beside(upgrade.step)) {
+        return Some((Reason::Upgrading, format!("FlinkJobUpgrade {name} is being upgraded")));
+    }
+    let phase = status.and_then(|s| s.phase);
+    match phase {
+        Some(JobPhase::Suspended | JobPhase::Suspending) => {
+            Some((Reason::Suspended, format!("FlinkJobUpgrade {name} is suspended")))
+        }
+        Some(JobPhase::Failed) => Some((Reason::JobFailed, format!("the job of FlinkJobUpgrade {name} does not run"))),
+        Some(JobPhase::Finished) => Some((Reason::Finished, format!("the job of FlinkJobUpgrade {name} has ended"))),
+        Some(JobPhase::Recovering) => Some((Reason::Recovering, format!("FlinkJobUpgrade {name} is being recovered"))),
+        _ if status.is_none_or(|s| s.active.is_none()) => {
+            Some((Reason::Starting, format!("FlinkJobUpgrade {name} has no running job yet")))
+        }
+        _ => None,
+    }
+}
+
+fn too_late(o: &Observed) -> (Reason, String) {
+    let deadline = o.schedule.spec.starting_deadline_seconds.unwrap_or_default();
+    (Reason::SlotMissed, format!("spec.startingDeadlineSeconds ({deadline}) is over"))
+}
+
+/// What goes on, and when a savepoint was last complete.
+fn follow(o: &Observed, draft: &mut FlinkSavepointScheduleStatus) {
+    let of = |name: &str| o.savepoints.iter().find(|savepoint| savepoint.name_any() == name);
+    // One that was made and is gone has come to its end somehow.
+    draft.active.retain(|child| of(&child.name).map_or(child.uid.is_none(), |savepoint| !is_settled(savepoint)));
+    for child in &mut draft.active {
+        child.uid = of(&child.name).and_then(ResourceExt::uid);
+    }
+    // Somebody may have restored the schedule without its status: what it made is known by its label.
+    for savepoint in o.savepoints.iter().filter(|savepoint| !is_settled(savepoint)) {
+        let name = savepoint.name_any();
+        if !draft.active.iter().any(|child| child.name == name) {
+            draft.active.push(ObjectRef { name, uid: savepoint.uid() });
+        }
+    }
+    let completed = o.savepoints.iter().filter(|savepoint| phase(savepoint) == Some(SavepointPhase::Completed));
+    let newest = completed.filter_map(|savepoint| savepoint.status.as_ref()?.completion_time.clone()).max();
+    draft.last_successful_time = newest.max(draft.last_successful_time.take());
+}
+
+/// A savepoint that the status names and that is not there: the intent is recorded, the object is not made.
+fn intended(o: &Observed, draft: &FlinkSavepointScheduleStatus) -> Option<Effect> {
+    let child = draft.active.iter().find(|child| child.uid.is_none())?;
+    Some(Effect::Create(Box::new(savepoint(o, &child.name))))
+}
+
+/// Those that failed are kept for who looks for the cause, the newest so many.
+fn too_many_failures(o: &Observed) -> Option<Effect> {
+    let failed = |savepoint: &&FlinkSavepoint| phase(savepoint) == Some(SavepointPhase::Failed);
+    let mut failed: Vec<&FlinkSavepoint> = o.savepoints.iter().filter(failed).collect();
+    failed.retain(|savepoint| savepoint.metadata.deletion_timestamp.is_none());
+    // Their names hold their slots.
+    failed.sort_by_key(|savepoint| savepoint.name_any());
+    let kept = usize::try_from(o.schedule.spec.failed_history_limit.unwrap_or(1)).unwrap_or_default();
+    let beyond = failed.len().checked_sub(kept + 1)?;
+    failed.get(..=beyond)?.first().map(|savepoint| Effect::Forget(savepoint.name_any(), savepoint.uid()))
+}
+
+/// A slot's savepoint. It has no owner reference: it outlives the schedule.
+fn savepoint(o: &Observed, name: &str) -> FlinkSavepoint {
+    let template = o.schedule.spec.savepoint_template.clone();
+    let mut savepoint = FlinkSavepoint::new(name, template.spec.into());
+    savepoint.metadata.namespace.clone_from(&o.schedule.metadata.namespace);
+    let metadata = template.metadata.unwrap_or_default();
+    let mut labels = metadata.labels;
+    labels.extend(naming::schedule_labels(&o.schedule.name_any()));
+    savepoint.metadata.labels = Some(labels);
+    savepoint.metadata.annotations = Some(metadata.annotations).filter(|annotations| !annotations.is_empty());
+    savepoint.metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+    savepoint
+}
+
+fn phase(savepoint: &FlinkSavepoint) -> Option<SavepointPhase> {
+    savepoint.status.as_ref().and_then(|status| status.phase)
+}
+
+fn is_settled(savepoint: &FlinkSavepoint) -> bool {
+    phase(savepoint).is_some_and(SavepointPhase::is_terminal)
+}
+
+fn policy(o: &Observed) -> ConcurrencyPolicy {
+    o.schedule.spec.concurrency_policy.unwrap_or(ConcurrencyPolicy::Forbid)
+}
+
+/// The newest slot that was acted upon, or when the schedule came to be.
+fn since(o: &Observed, draft: &FlinkSavepointScheduleStatus) -> DateTime<Utc> {
+    let from = draft.last_schedule_time.as_ref().or(o.schedule.metadata.creation_timestamp.as_ref());
+    from.map_or(o.now, time::from_k8s)
+}
+
+/// By how much the slots of this schedule start after their time: always the same.
+fn jitter(o: &Observed) -> Duration {
+    let within = u64::try_from(o.schedule.spec.jitter_seconds.unwrap_or_default()).unwrap_or_default();
+    let (namespace, name) = (o.schedule.namespace().unwrap_or_default(), o.schedule.name_any());
+    Duration::from_secs(naming::spread(&[&namespace, &name], within + 1))
+}
+
+/// What can't be read, with field, value and cure.
+fn unreadable(o: &Observed, error: &cron::Error) -> String {
+    let spec = &o.schedule.spec;
+    match error {
+        cron::Error::Expression(_) => {
+            format!("spec.schedule: {:?} {error}; give five fields such as '0 3 * * 1-5'", spec.schedule)
+        }
+        cron::Error::TimeZone => {
+            let zone = spec.time_zone.as_deref().unwrap_or_default();
+            format!("spec.timeZone: {zone:?} {error}; give a name such as Europe/Berlin, or leave it out for UTC")
+        }
+    }
+}
+
+fn shown(slot: DateTime<Utc>) -> String {
+    slot.format("%Y-%m-%dT%H:%MZ").to_string()
+}
+
+fn stalled(o: &Observed, draft: &mut FlinkSavepointScheduleStatus, reason: Reason, message: &str) {
+    Conditions::new(&mut draft.conditions, o.schedule.metadata.generation, o.now).stalled(reason, message);
+}
+
+/// How it stands. `waits`: the slot that waits for the savepoint of an earlier one.
+fn told(o: &Observed, draft: &mut FlinkSavepointScheduleStatus, waits: Option<DateTime<Utc>>) {
+    let active = draft.active.first().map(|child| child.name.clone());
+    let message = match (waits, active) {
+        (Some(slot), Some(active)) => {
+            format!("slot {} waits until {active} is settled: concurrencyPolicy is {}", shown(slot), policy(o))
+        }
+        (_, Some(active)) => format!("{active} is under way"),
+        (_, None) => "it waits for the next slot".to_owned(),
+    };
+    Conditions::new(&mut draft.conditions, o.schedule.metadata.generation, o.now).ready(Reason::Scheduled, message);
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

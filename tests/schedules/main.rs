@@ -1,0 +1,190 @@
+//! A FlinkSavepointSchedule in a simulated world: the real reconciler over the fake API server, in virtual time, with a
+//! crash, a lost answer or a refused connection at every single call, and a clock that goes back.
+
+#![allow(clippy::indexing_slicing, clippy::large_futures, clippy::panic, clippy::unwrap_used, reason = "a test that fails says where")]
+
+#[allow(dead_code, reason = "a savepoint's own course is another suite's")]
+#[path = "../common/mod.rs"]
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::DateTime;
+use fakes::clock::Clock;
+use fakes::faults::Faults;
+use fakes::kube::ApiServer;
+use flink_savepoint_operator::api::{FlinkSavepointSchedule, FlinkSavepointScheduleStatus};
+use flink_savepoint_operator::flink::Transport;
+use flink_savepoint_operator::flink::transport::Undelivered;
+use flink_savepoint_operator::reconcile::passes;
+use flink_savepoint_operator::runtime::Context;
+use flink_savepoint_operator::schedule::Schedules;
+use kube::Client;
+use kube::api::{Patch, PatchParams};
+use object_store::memory::InMemory;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use common::faults::{faults_at, run};
+use common::{NAMESPACE, OPERATOR, create, kinds, objects};
+
+const SCHEDULES: &str = "flinksavepointschedules.savepoints.dev";
+const SAVEPOINTS: &str = "flinksavepoints.savepoints.dev";
+/// The world lasts so long: slots at ten, eleven, twelve and one.
+const LASTS: Duration = Duration::from_secs(4 * 3600);
+/// A savepoint takes so long.
+const TAKES: Duration = Duration::from_secs(600);
+/// Somebody else looks at savepoints so often.
+const OFTEN: Duration = Duration::from_secs(60);
+/// What follows an error.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+/// The slots that start, whatever happens.
+const SLOTS: [&str; 4] =
+    ["nightly-20261122-1000", "nightly-20261122-1100", "nightly-20261122-1200", "nightly-20261122-1300"];
+
+struct World {
+    clock: Clock,
+    kube: ApiServer,
+    /// How often a savepoint of a name was created.
+    created: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+/// Nobody asks Flink.
+#[derive(Debug)]
+struct Nobody;
+
+#[async_trait::async_trait]
+impl Transport for Nobody {
+    async fn send(
+        &self,
+        _request: http::Request<Vec<u8>>,
+        _limit: Duration,
+    ) -> Result<http::Response<Vec<u8>>, Undelivered> {
+        Err(Undelivered::NotConnected("nobody is there".to_owned()))
+    }
+}
+
+impl World {
+    /// At half past nine somebody schedules hourly savepoints of a running job.
+    async fn new() -> Self {
+        let clock = Clock::new(DateTime::parse_from_rfc3339("2026-11-22T09:30:00Z").unwrap().to_utc());
+        let world = Self { kube: ApiServer::new(clock.clone(), kinds()), clock, created: Arc::default() };
+        let created = world.created.clone();
+        world.kube.on_change(Box::new(move |change| {
+            if change.key.resource == SAVEPOINTS && change.old.is_none() {
+                *created.lock().unwrap().entry(change.key.name.clone()).or_default() += 1;
+            }
+        }));
+        common::create_namespace(&world.kube).await;
+        let job = json!({
+            "metadata": {"name": "orders"},
+            "spec": {"image": "flink", "flinkVersion": "v1_20", "job": {"jarURI": "local:///job.jar", "parallelism": 1}},
+        });
+        create(&world.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE), job).await;
+        let active = json!({"revision": 1, "submission": {"jobId": "0".repeat(32), "revision": 1}});
+        let status = json!({"status": {"phase": "Running", "active": active}});
+        world.status("FlinkJobUpgrade", "orders", status).await;
+        let template = json!({"spec": {"jobRef": {"kind": "FlinkJobUpgrade", "name": "orders"}}});
+        let schedule = json!({
+            "metadata": {"name": "nightly"}, "spec": {"schedule": "0 * * * *", "savepointTemplate": template},
+        });
+        create(&world.kube, "savepoints.dev/v1alpha1", "FlinkSavepointSchedule", Some(NAMESPACE), schedule).await;
+        world
+    }
+
+    async fn status(&self, kind: &str, name: &str, status: Value) {
+        let all = objects(&self.kube, "savepoints.dev/v1alpha1", kind, Some(NAMESPACE));
+        all.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    }
+
+    fn schedule(&self) -> FlinkSavepointSchedule {
+        serde_json::from_value(self.kube.object(SCHEDULES, NAMESPACE, "nightly").unwrap()).unwrap()
+    }
+
+    fn operator(&self, faults: &Faults) -> Context {
+        let client = Client::new(self.kube.service(faults.clone()).named(OPERATOR), NAMESPACE);
+        common::context(client, Arc::new(Nobody), &Arc::new(InMemory::new()), faults, &self.clock)
+    }
+
+    /// Savepoints come to their end.
+    async fn savepoints_go_on(&self) {
+        for savepoint in self.kube.objects(SAVEPOINTS) {
+            let at = |pointer: &str| savepoint.pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned);
+            let made: DateTime<chrono::Utc> = at("/metadata/creationTimestamp").unwrap().parse().unwrap();
+            let over = (self.clock.now() - made).to_std().unwrap_or_default() >= TAKES;
+            if over && at("/status/phase").is_none() {
+                let status = json!({"status": {"phase": "Completed", "completionTime": self.clock.now()}});
+                self.status("FlinkSavepoint", &at("/metadata/name").unwrap(), status).await;
+            }
+        }
+    }
+}
+
+/// Tells the four hours. `down`: so long the operator is away after a crash.
+async fn tell(faults: Faults, down: Duration) -> (World, Vec<String>) {
+    let world = World::new().await;
+    let end = Instant::now() + LASTS;
+    let (mut operator, mut mortal) = (world.operator(&faults), faults.clone());
+    let mut due = Instant::now();
+    while Instant::now() < end {
+        world.savepoints_go_on().await;
+        if Instant::now() < due {
+            sleep_until(due.min(Instant::now() + OFTEN)).await;
+            continue;
+        }
+        let live = world.schedule();
+        let wait = tokio::select! {
+            biased;
+            wait = passes::<Schedules>(&live, &operator) => wait.unwrap_or(AFTER_ERROR),
+            () = mortal.crash() => {
+                mortal = Faults::none();
+                operator = world.operator(&mortal);
+                down
+            }
+        };
+        // Changes of its savepoints would be seen as by a watch.
+        due = Instant::now() + wait.min(if down > OFTEN && wait == down { down } else { OFTEN });
+    }
+    let calls = faults.calls();
+    (world, calls)
+}
+
+/// Each slot has one savepoint, which was made once; and at rest nothing is written.
+async fn compare(world: &World) {
+    let created = world.created.lock().unwrap().clone();
+    let expected: BTreeMap<String, usize> = SLOTS.iter().map(|slot| ((*slot).to_owned(), 1)).collect();
+    assert_eq!(created, expected);
+    let status: FlinkSavepointScheduleStatus = world.schedule().status.unwrap();
+    assert_eq!((status.missed, status.active), (None, Vec::new()), "at half past one all are over");
+    let before = world.schedule().metadata.resource_version;
+    sleep(Duration::from_secs(600)).await;
+    passes::<Schedules>(&world.schedule(), &world.operator(&Faults::none())).await.unwrap();
+    assert_eq!(world.schedule().metadata.resource_version, before, "written at rest");
+}
+
+#[test]
+fn undisturbed() {
+    run(async {
+        let (world, _) = tell(Faults::none(), Duration::ZERO).await;
+        compare(&world).await;
+    });
+}
+
+#[test]
+fn with_every_fault() {
+    let (_, calls) = run(tell(Faults::none(), Duration::ZERO));
+    let mut told = 0;
+    for (at, call) in calls.iter().enumerate() {
+        for (fault, down) in faults_at(at, call) {
+            eprintln!("{fault:?} at call {at}, {call}, down for {down} s");
+            run(async {
+                let (world, _) = tell(Faults::at(at, fault), Duration::from_secs(down)).await;
+                compare(&world).await;
+            });
+            told += 1;
+        }
+    }
+    assert!(told > 40, "a scenario without calls");
+}
