@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
 use super::slots::{Search, Slots};
-use crate::api::condition::{Conditions, Reason};
+use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
     ConcurrencyPolicy, FINALIZER, FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule,
     FlinkSavepointScheduleStatus, JobPhase, ObjectRef, SavepointPhase, UpgradeStep,
@@ -79,6 +80,12 @@ pub fn plan(o: &Observed) -> Plan {
     if let Some(effect) = intended(o, &plan.status).or_else(|| too_many_failures(o)) {
         told(o, &mut plan.status, None);
         return Plan { effect: Some(effect), next: Next::Again, ..plan };
+    }
+    if let Some(harmful) = harmful(o) {
+        plan.status.next_schedule_time = None;
+        let message = format!("{harmful} made its job restart: no slot starts; find out why, then delete that FlinkSavepoint");
+        stalled(o, &mut plan.status, Reason::SnapshotHarmsJob, &message);
+        return plan;
     }
     if spec.suspend == Some(true) {
         plan.status.next_schedule_time = None;
@@ -186,7 +193,8 @@ fn intended(o: &Observed, draft: &FlinkSavepointScheduleStatus) -> Option<Effect
 
 /// Those that failed are kept for who looks for the cause, the newest so many.
 fn too_many_failures(o: &Observed) -> Option<Effect> {
-    let failed = |savepoint: &&FlinkSavepoint| phase(savepoint) == Some(SavepointPhase::Failed);
+    let failed =
+        |savepoint: &&FlinkSavepoint| phase(savepoint) == Some(SavepointPhase::Failed) && !has_harmed(savepoint);
     let mut failed: Vec<&FlinkSavepoint> = o.savepoints.iter().filter(failed).collect();
     failed.retain(|savepoint| savepoint.metadata.deletion_timestamp.is_none());
     // Their names hold their slots.
@@ -194,6 +202,17 @@ fn too_many_failures(o: &Observed) -> Option<Effect> {
     let kept = usize::try_from(o.schedule.spec.failed_history_limit.unwrap_or(1)).unwrap_or_default();
     let beyond = failed.len().checked_sub(kept + 1)?;
     failed.get(..=beyond)?.first().map(|savepoint| Effect::Forget(savepoint.name_any(), savepoint.uid()))
+}
+
+/// The savepoint that did its job harm, until somebody deletes it: the next one would do the same.
+fn harmful(o: &Observed) -> Option<String> {
+    o.savepoints.iter().find(|savepoint| has_harmed(savepoint)).map(ResourceExt::name_any)
+}
+
+fn has_harmed(savepoint: &FlinkSavepoint) -> bool {
+    let conditions = savepoint.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let harms = |ready: &Condition| ready.reason == Reason::SnapshotHarmsJob.as_str();
+    condition::find(conditions, types::READY).is_some_and(harms)
 }
 
 /// A slot's savepoint. It has no owner reference: it outlives the schedule.

@@ -3,7 +3,6 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::condition::{self, types};
 
 fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -249,6 +248,23 @@ fn what_can_t_be_read_is_told(#[case] spec: Value, #[case] message: &str) {
     let (reason, told) = ready(&o);
     assert!(reason == "InvalidSpec" && told.starts_with(message) && told.contains("; give "), "{told}");
     assert!(condition::is_true(&status(&o).conditions, types::STALLED));
+}
+
+/// Whatever made the job restart would do so again.
+#[test]
+fn a_savepoint_that_does_harm_ends_the_slots_until_it_is_deleted() {
+    let (mut o, _) = settled(observed(&json!({"failedHistoryLimit": 0}), "2026-11-22T10:00:05Z"));
+    ends(&mut o, "nightly-20261122-1000", "Failed");
+    let ready = json!([{
+        "type": "Ready", "status": "False", "reason": "SnapshotHarmsJob", "message": "",
+        "lastTransitionTime": "2026-11-22T10:00:05Z",
+    }]);
+    o.savepoints[0].status.as_mut().unwrap().conditions = serde_json::from_value(ready).unwrap();
+    let (mut o, _) = settled(Observed { now: at("2026-11-22T12:30:00Z"), ..o });
+    assert_eq!((names(&o).len(), status(&o).next_schedule_time.clone()), (1, None));
+    assert!(condition::is_true(&status(&o).conditions, types::STALLED), "{:?}", status(&o));
+    o.savepoints.clear();
+    assert_eq!(names(&settled(o).0), ["nightly-20261122-1200"]);
 }
 
 /// Schedules of the same minute do not start together; each always by the same time later.
