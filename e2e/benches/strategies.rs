@@ -65,7 +65,7 @@ async fn both(one: &Sandbox, other: &Sandbox, setup: Setup, rounds: usize) -> Re
         eprintln!("      {round}/{rounds} by the operator: {upgrade:?}");
         measured.by_operator.push(upgrade);
 
-        let whole_ms = by_hand.upgrade_by(&changed, setup.strategy, setup.request_format()).await?;
+        let whole_ms = Box::pin(by_hand.upgrade_by(&changed, setup.strategy, setup.request_format())).await?;
         hand.push(by_hand.job().to_owned());
         let upgrade = Upgrade { records_ms: between(other, hand).await?, whole_ms };
         eprintln!("      {round}/{rounds} by hand: {upgrade:?}");

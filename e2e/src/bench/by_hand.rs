@@ -333,12 +333,15 @@ where
     Ok(sandbox.api::<K>().create(&PostParams::default(), object).await?)
 }
 
+/// Deletes an object, which may be gone already.
 async fn delete<K>(sandbox: &Sandbox, object: &K) -> Result<()>
 where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     K::DynamicType: Default,
 {
     let name = object.meta().name.as_deref().context("an object without a name")?;
-    sandbox.api::<K>().delete(name, &DeleteParams::background()).await?;
-    Ok(())
+    match sandbox.api::<K>().delete(name, &DeleteParams::background()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => Ok(deleted.map(drop)?),
+    }
 }

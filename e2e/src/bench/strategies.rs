@@ -76,11 +76,12 @@ fn table(samples: &Samples) -> Result<String> {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {} | {} | {} | `{}` | {} | {} | {ratio} | {} | {} |",
+            "| {} | {} | {} | `{}` | {} | {} | {} | {ratio} | {} | {} |",
             setup.version.tag(),
             setup.state,
             setup.format,
             setup.strategy,
+            by_hand.len(),
             three(downtime.0),
             three(downtime.1),
             three(whole.0),
