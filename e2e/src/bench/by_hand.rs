@@ -32,6 +32,8 @@ use crate::{
 
 /// How often the JobManagers are asked while the job is down.
 const POLL: Duration = Duration::from_millis(20);
+/// For a savepoint, or until the tasks run: a gigabyte is written or read meanwhile.
+const STEP: Duration = Duration::from_secs(180);
 /// Pods, two JVMs, and the warm-up.
 const START: Duration = Duration::from_secs(180);
 
@@ -268,7 +270,7 @@ impl Cluster {
     }
 
     async fn location(&self, job: &JobId, trigger: &TriggerId) -> Result<String> {
-        let deadline = Instant::now() + marks::SOON;
+        let deadline = Instant::now() + STEP;
         while Instant::now() < deadline {
             match self.client.savepoint_status(job, trigger).await? {
                 SavepointOperation::Completed { location } => return Ok(location),
@@ -276,7 +278,7 @@ impl Cluster {
                 SavepointOperation::InProgress => sleep(POLL).await,
             }
         }
-        bail!("savepoint of {job}: not within {:?}", marks::SOON)
+        bail!("savepoint of {job}: not within {:?}", STEP)
     }
 
     /// Submits the revision's job and waits until all of its tasks run.
@@ -285,7 +287,7 @@ impl Cluster {
         let claim_mode = restore.as_ref().map(|_| ClaimMode::NoClaim);
         let request = RunRequest { savepoint_path: restore, claim_mode, ..self.request(id.clone()) };
         self.client.run_jar(naming::JOB_JAR, &request).await?;
-        let deadline = Instant::now() + marks::SOON;
+        let deadline = Instant::now() + STEP;
         while Instant::now() < deadline {
             let jobs = self.client.jobs().await?;
             if jobs.iter().any(|job| job.id == id && job.state == JobState::Running && job.tasks.all_running()) {
@@ -293,7 +295,7 @@ impl Cluster {
             }
             sleep(POLL).await;
         }
-        bail!("the tasks of {id} do not run within {:?}", marks::SOON)
+        bail!("the tasks of {id} do not run within {:?}", STEP)
     }
 
     fn request(&self, job_id: JobId) -> RunRequest {
