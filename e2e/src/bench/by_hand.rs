@@ -278,7 +278,7 @@ impl Cluster {
                 SavepointOperation::InProgress => sleep(POLL).await,
             }
         }
-        bail!("savepoint of {job}: not within {:?}", STEP)
+        bail!("savepoint of {job}: not within {STEP:?}")
     }
 
     /// Submits the revision's job and waits until all of its tasks run.
@@ -295,7 +295,7 @@ impl Cluster {
             }
             sleep(POLL).await;
         }
-        bail!("the tasks of {id} do not run within {:?}", STEP)
+        bail!("the tasks of {id} do not run within {STEP:?}")
     }
 
     fn request(&self, job_id: JobId) -> RunRequest {
