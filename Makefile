@@ -1,5 +1,5 @@
 # What can be typed; everything is done by scripts. `make help` lists it.
-.PHONY: help demo test down up e2e-full bench-upgrade bench-recovery generate fmt lint image
+.PHONY: help demo test down up e2e-full bench-upgrade bench-strategies bench-recovery generate fmt lint image
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -22,6 +22,9 @@ e2e-full: ## every end-to-end scenario on both Flink versions
 
 bench-upgrade: ## measure ten upgrades, and the same by hand; writes docs/bench
 	@e2e/tools/bench upgrade
+
+bench-strategies: ## measure upgrades by every strategy, with small and with large state, and the same by hand; writes docs/bench
+	@e2e/tools/bench strategies
 
 bench-recovery: ## measure ten recoveries of killed JobManagers, and ten by Flink itself; writes docs/bench
 	@e2e/tools/bench recovery

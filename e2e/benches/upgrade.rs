@@ -11,7 +11,7 @@ use e2e::{
     bench::{
         JOB, RATES,
         by_hand::ByHand,
-        by_operator::ByOperator,
+        by_operator::{ByOperator, helper_jar},
         process,
         report::UPGRADE,
         samples::{Machine, Process, Samples},
@@ -53,7 +53,7 @@ async fn both(one: &Sandbox, other: &Sandbox, rounds: usize, commit: &str) -> Re
         None => None,
     };
     say(&format!("its processor time at rest: {cpu_percent:?} %"));
-    let mut by_hand = ByHand::start(other, &job, by_operator.helper_jar().await?).await?;
+    let mut by_hand = ByHand::start(other, &job, helper_jar(one, by_operator.resource()).await?).await?;
     say("both jobs run");
 
     let mut samples = Samples {

@@ -1,5 +1,5 @@
 //! The benchmarks: of upgrades, by the operator and, in the same run, the same by hand over Flink's REST API; and of
-//! recoveries ([`recovery`]).
+//! recoveries ([`recovery`]); and of upgrades by every strategy, with small and with large state ([`strategies`]).
 //!
 //! By hand is the limit: whoever drives the requests knows at once what comes next, and records nothing. What is
 //! measured is described in `docs/bench/README.md`; the project's README shows it ([`report`]).
@@ -8,17 +8,21 @@ mod benchmark;
 pub mod by_hand;
 pub mod by_operator;
 mod clock;
-mod marks;
+pub mod marks;
 pub mod process;
 pub mod recovery;
 pub mod report;
 pub mod samples;
 mod stats;
+pub mod strategies;
 mod timeline;
 
 use anyhow::Result;
 
-use crate::namespace::Sandbox;
+use crate::{
+    job::{CHECKPOINTS, SAVEPOINTS},
+    namespace::Sandbox,
+};
 
 /// Rates between which the job changes from upgrade to upgrade, in records a second: the changed argument.
 pub const RATES: [u32; 2] = [200, 201];
@@ -53,4 +57,17 @@ pub async fn side_by_side<S>(
         (None, Err(error)) => Err(error),
         (None, Ok(())) => anyhow::bail!("nothing was measured"),
     }
+}
+
+/// Removes what the jobs of a namespace have left in the bucket.
+///
+/// # Errors
+/// The server cannot be reached or refuses.
+pub async fn clear(sandbox: &Sandbox) -> Result<()> {
+    for prefix in [CHECKPOINTS, SAVEPOINTS] {
+        for key in sandbox.env.s3.list(&format!("{prefix}/{}/", sandbox.namespace)).await? {
+            sandbox.env.s3.remove(&key).await?;
+        }
+    }
+    Ok(())
 }

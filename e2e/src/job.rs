@@ -1,5 +1,6 @@
 //! Manifests of jobs, as a user would write them.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{env::Env, namespace::RECORDS};
@@ -12,11 +13,13 @@ pub const RECORDS_MOUNT: &str = "/records";
 pub const SOURCE_UID: &str = "numbers";
 
 /// A Flink version that there is an image of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Version {
     /// Flink 1.20.
+    #[serde(rename = "1.20")]
     V1_20,
     /// Flink 2.3.
+    #[serde(rename = "2.3")]
     V2_3,
 }
 

@@ -149,12 +149,12 @@ impl Records {
     /// What led to the last of these jobs, each of which began with a savepoint of the one before it, that may have run
     /// on: of each the records up to there.
     #[must_use]
-    pub fn lineage(&self, jobs: &[&str]) -> Self {
+    pub fn lineage<J: AsRef<str>>(&self, jobs: &[J]) -> Self {
         let of = |job: &str| self.0.iter().filter(move |record| record.job == job).cloned().collect::<Vec<_>>();
         let mut until = u64::MAX;
         let mut lineage: Vec<Vec<Record>> = Vec::new();
         for job in jobs.iter().rev() {
-            let mut own = of(job);
+            let mut own = of(job.as_ref());
             own.retain(|record| record.s < until);
             until = own.first().map_or(until, |record| record.s);
             lineage.push(own);

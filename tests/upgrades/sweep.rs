@@ -68,8 +68,9 @@ pub struct Scenario {
 
 /// It must be over by then.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
-/// The operator has nothing to do if it has written nothing for so long: it looks at a job at rest every 15 s.
-const QUIET: Duration = Duration::from_secs(16);
+/// The operator has nothing to do if it has written nothing for so long: it looks at a job at rest every 15 s, and a fault
+/// may strike such a look.
+const QUIET: Duration = Duration::from_secs(31);
 /// How often it is looked whether the operator has written.
 const LOOK: Duration = Duration::from_secs(1);
 /// So many faults strike a scenario at calls that change something, and so many at others.

@@ -1,15 +1,15 @@
 //! The same upgrade without an operator: a new cluster made of the same objects and warmed by the same job, then stop,
-//! submit and wait over Flink's REST API, asked every 20 ms. Nothing is recorded in between and nothing could be
-//! resumed, so this is the limit.
+//! submit and wait over Flink's REST API, asked every 20 ms; and the same by other strategies. Nothing is recorded in
+//! between and nothing could be resumed, so this is the limit.
 
 use std::{fmt::Debug, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use flink_savepoint_operator::{
-    api::{FlinkJobUpgradeSpec, labels},
+    api::{FlinkJobUpgradeSpec, UpgradeStrategy, labels},
     flink::{
-        ClaimMode, Client, Connector, JobId, JobState, RunRequest, SavepointFormat, SavepointOperation, StopRequest,
-        TriggerId,
+        ClaimMode, Client, Connector, JobId, JobState, RunRequest, SavepointFormat, SavepointOperation,
+        SavepointRequest, StopRequest, TriggerId,
     },
     naming,
     upgrade::workload::{self, Rendered},
@@ -32,6 +32,8 @@ use crate::{
 
 /// How often the JobManagers are asked while the job is down.
 const POLL: Duration = Duration::from_millis(20);
+/// For a savepoint, or until the tasks run: a gigabyte is written or read meanwhile.
+const STEP: Duration = Duration::from_secs(180);
 /// Pods, two JVMs, and the warm-up.
 const START: Duration = Duration::from_secs(180);
 
@@ -64,6 +66,61 @@ impl<'a> ByHand<'a> {
         Ok(Self { sandbox, helper_jar, connector, active, job: id })
     }
 
+    /// The running job's id.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        self.job.as_str()
+    }
+
+    /// Upgrades the job to a changed manifest as a strategy does, until nothing is left of the old cluster. Milliseconds
+    /// until all of its tasks run, and with `BlueGreen` the old job has ended.
+    ///
+    /// # Errors
+    /// A request fails.
+    pub async fn upgrade_by(
+        &mut self,
+        changed: &Job,
+        strategy: UpgradeStrategy,
+        format: SavepointFormat,
+    ) -> Result<i64> {
+        let begin = now_ms();
+        let number = self.active.rendered.revision + 1;
+        let (sandbox, connector, old) = (self.sandbox, &self.connector, &self.active);
+        let new = if strategy == UpgradeStrategy::Recreate {
+            let new = Box::pin(without_tasks(sandbox, connector, changed, &self.helper_jar, number)).await?;
+            new.answers().await?;
+            new
+        } else {
+            Box::pin(cluster(sandbox, connector, changed, &self.helper_jar, number)).await?
+        };
+        let beside = strategy == UpgradeStrategy::BlueGreen;
+        let location = if beside {
+            old.savepoint(sandbox, &self.job, format).await?
+        } else {
+            old.stop(sandbox, &self.job, format).await?
+        };
+        if strategy == UpgradeStrategy::Recreate {
+            delete(sandbox, &old.rendered.deployment).await?;
+            marks::no_pods(sandbox, &format!("{},{}=taskmanager", old.labels(), labels::COMPONENT)).await?;
+            new.tasks(sandbox).await?;
+        }
+        let id = new.submit(sandbox, Some(location)).await?;
+        if beside {
+            old.stop(sandbox, &self.job, format).await?;
+        }
+        let ready = now_ms();
+        Box::pin(self.replaced(new, id)).await?;
+        Ok(ready - begin)
+    }
+
+    /// Nothing is left of the old cluster.
+    async fn replaced(&mut self, new: Cluster, id: JobId) -> Result<()> {
+        self.active.delete(self.sandbox).await?;
+        self.active = new;
+        self.job = id;
+        Ok(())
+    }
+
     /// Upgrades the job to a changed manifest, until nothing is left of the old cluster.
     ///
     /// # Errors
@@ -73,16 +130,14 @@ impl<'a> ByHand<'a> {
         let new = Box::pin(cluster(self.sandbox, &self.connector, changed, &self.helper_jar, revision)).await?;
 
         let stop = now_ms();
-        let location = self.active.stop(self.sandbox, &self.job).await?;
+        let location = self.active.stop(self.sandbox, &self.job, SavepointFormat::Native).await?;
         let submit = now_ms();
         let id = new.submit(self.sandbox, Some(location)).await?;
 
         let ended = marks::end(&self.active.flink, self.job.as_str()).await?;
         let start = marks::start(&new.flink, id.as_str()).await?;
         let records_ms = marks::gap(self.sandbox, self.job.as_str(), id.as_str()).await?;
-        self.active.delete(self.sandbox).await?;
-        self.active = new;
-        self.job = id;
+        Box::pin(self.replaced(new, id)).await?;
         Ok(Parts {
             records_ms,
             tasks_ms: start.running - ended,
@@ -96,6 +151,21 @@ impl<'a> ByHand<'a> {
 
 /// Makes a revision's cluster, waits for its slots, and warms it.
 async fn cluster(
+    sandbox: &Sandbox,
+    connector: &Connector,
+    job: &Job,
+    helper_jar: &[u8],
+    number: i64,
+) -> Result<Cluster> {
+    let cluster = Box::pin(without_tasks(sandbox, connector, job, helper_jar, number)).await?;
+    cluster.tasks(sandbox).await?;
+    cluster.warm_up(&sandbox.namespace).await?;
+    cluster.slots().await?;
+    Ok(cluster)
+}
+
+/// Makes a revision's cluster, without TaskManagers.
+async fn without_tasks(
     sandbox: &Sandbox,
     connector: &Connector,
     job: &Job,
@@ -122,20 +192,21 @@ async fn cluster(
     create(sandbox, &rendered.helper_config_map).await?;
     let service = create(sandbox, &rendered.service).await?;
     create(sandbox, &rendered.stateful_set).await?;
-    create(sandbox, &rendered.deployment).await?;
 
     let address =
         service.spec.as_ref().and_then(|s| s.cluster_ip.as_deref()).context("a Service without an address")?;
     let url = format!("http://{address}:{}", naming::REST_PORT);
     let flink = Flink::behind(&sandbox.client, &sandbox.namespace, &service.name_any()).await?;
-    let cluster = Cluster { rendered, client: connector.client(&url), flink };
-    cluster.slots().await?;
-    cluster.warm_up(owner).await?;
-    cluster.slots().await?;
-    Ok(cluster)
+    Ok(Cluster { rendered, client: connector.client(&url), flink })
 }
 
 impl Cluster {
+    /// Makes its TaskManagers, and waits for their slots.
+    async fn tasks(&self, sandbox: &Sandbox) -> Result<()> {
+        create(sandbox, &self.rendered.deployment).await?;
+        self.slots().await
+    }
+
     async fn slots(&self) -> Result<()> {
         let wanted = self.rendered.slots;
         wait::until(&format!("{wanted} slots of revision {}", self.rendered.revision), START, async || {
@@ -173,25 +244,41 @@ impl Cluster {
         .await
     }
 
+    /// Its JobManager is up.
+    async fn answers(&self) -> Result<()> {
+        wait::until(&format!("revision {} answers", self.rendered.revision), START, async || {
+            Ok(self.client.overview().await.map_or_else(|e| Seen::NotYet(e.to_string()), |_| Seen::Yes(())))
+        })
+        .await
+    }
+
     /// Stops a job with a savepoint and returns the savepoint's location.
-    async fn stop(&self, sandbox: &Sandbox, job: &JobId) -> Result<String> {
+    async fn stop(&self, sandbox: &Sandbox, job: &JobId, format: SavepointFormat) -> Result<String> {
         let trigger_id = TriggerId::new(naming::trigger_id(&sandbox.namespace, self.rendered.revision))?;
-        let request = StopRequest {
-            trigger_id: trigger_id.clone(),
-            directory: None,
-            format: SavepointFormat::Native,
-            drain: false,
-        };
+        let request = StopRequest { trigger_id: trigger_id.clone(), directory: None, format, drain: false };
         self.client.stop(job, &request).await?;
-        let deadline = Instant::now() + marks::SOON;
+        self.location(job, &trigger_id).await
+    }
+
+    /// Takes a savepoint of a job that runs on.
+    async fn savepoint(&self, sandbox: &Sandbox, job: &JobId, format: SavepointFormat) -> Result<String> {
+        let owner = format!("{}-fork", sandbox.namespace);
+        let trigger_id = TriggerId::new(naming::trigger_id(&owner, self.rendered.revision))?;
+        let request = SavepointRequest { trigger_id: trigger_id.clone(), directory: None, format };
+        self.client.trigger_savepoint(job, &request).await?;
+        self.location(job, &trigger_id).await
+    }
+
+    async fn location(&self, job: &JobId, trigger: &TriggerId) -> Result<String> {
+        let deadline = Instant::now() + STEP;
         while Instant::now() < deadline {
-            match self.client.savepoint_status(job, &trigger_id).await? {
+            match self.client.savepoint_status(job, trigger).await? {
                 SavepointOperation::Completed { location } => return Ok(location),
-                SavepointOperation::Failed { cause } => bail!("stop of {job}: {cause}"),
+                SavepointOperation::Failed { cause } => bail!("savepoint of {job}: {cause}"),
                 SavepointOperation::InProgress => sleep(POLL).await,
             }
         }
-        bail!("stop of {job}: not within {:?}", marks::SOON)
+        bail!("savepoint of {job}: not within {STEP:?}")
     }
 
     /// Submits the revision's job and waits until all of its tasks run.
@@ -200,7 +287,7 @@ impl Cluster {
         let claim_mode = restore.as_ref().map(|_| ClaimMode::NoClaim);
         let request = RunRequest { savepoint_path: restore, claim_mode, ..self.request(id.clone()) };
         self.client.run_jar(naming::JOB_JAR, &request).await?;
-        let deadline = Instant::now() + marks::SOON;
+        let deadline = Instant::now() + STEP;
         while Instant::now() < deadline {
             let jobs = self.client.jobs().await?;
             if jobs.iter().any(|job| job.id == id && job.state == JobState::Running && job.tasks.all_running()) {
@@ -208,7 +295,7 @@ impl Cluster {
             }
             sleep(POLL).await;
         }
-        bail!("the tasks of {id} do not run within {:?}", marks::SOON)
+        bail!("the tasks of {id} do not run within {STEP:?}")
     }
 
     fn request(&self, job_id: JobId) -> RunRequest {
@@ -231,7 +318,12 @@ impl Cluster {
         delete(sandbox, &self.rendered.service).await?;
         delete(sandbox, &self.rendered.config_map).await?;
         delete(sandbox, &self.rendered.helper_config_map).await?;
-        marks::no_pods(sandbox, &format!("{}={JOB},{}={}", labels::JOB, labels::REVISION, self.rendered.revision)).await
+        marks::no_pods(sandbox, &self.labels()).await
+    }
+
+    /// Selects its pods.
+    fn labels(&self) -> String {
+        format!("{}={JOB},{}={}", labels::JOB, labels::REVISION, self.rendered.revision)
     }
 }
 
@@ -243,12 +335,15 @@ where
     Ok(sandbox.api::<K>().create(&PostParams::default(), object).await?)
 }
 
+/// Deletes an object, which may be gone already.
 async fn delete<K>(sandbox: &Sandbox, object: &K) -> Result<()>
 where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     K::DynamicType: Default,
 {
     let name = object.meta().name.as_deref().context("an object without a name")?;
-    sandbox.api::<K>().delete(name, &DeleteParams::background()).await?;
-    Ok(())
+    match sandbox.api::<K>().delete(name, &DeleteParams::background()).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        deleted => Ok(deleted.map(drop)?),
+    }
 }

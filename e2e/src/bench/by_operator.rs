@@ -148,15 +148,10 @@ impl<'a> ByOperator<'a> {
         }
     }
 
-    /// The helper jar that the operator gives to its revisions.
-    ///
-    /// # Errors
-    /// The revision has none.
-    pub async fn helper_jar(&self) -> Result<Vec<u8>> {
-        let name = naming::helper_name(JOB, revision(&self.job)?);
-        let map = self.sandbox.api::<ConfigMap>().get(&name).await?;
-        let jar = map.binary_data.and_then(|mut data| data.remove(naming::HELPER_JAR));
-        Ok(jar.with_context(|| format!("ConfigMap {name} has no {}", naming::HELPER_JAR))?.0)
+    /// The job's resource.
+    #[must_use]
+    pub fn resource(&self) -> &FlinkJobUpgrade {
+        &self.job
     }
 
     /// The active revision's JobManager.
@@ -164,6 +159,17 @@ impl<'a> ByOperator<'a> {
     pub fn flink(&self) -> &Flink {
         &self.flink
     }
+}
+
+/// The helper jar that the operator gives to a job's revisions.
+///
+/// # Errors
+/// The active revision has none.
+pub async fn helper_jar(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> Result<Vec<u8>> {
+    let name = naming::helper_name(JOB, revision(job)?);
+    let map = sandbox.api::<ConfigMap>().get(&name).await?;
+    let jar = map.binary_data.and_then(|mut data| data.remove(naming::HELPER_JAR));
+    Ok(jar.with_context(|| format!("ConfigMap {name} has no {}", naming::HELPER_JAR))?.0)
 }
 
 pub(super) async fn flink(sandbox: &Sandbox, job: &FlinkJobUpgrade) -> Result<Flink> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::Value;
@@ -99,6 +99,22 @@ pub(super) async fn gap(sandbox: &Sandbox, from: &str, to: &str) -> Result<i64> 
     let summary = records::check_exactly_once(&sandbox.records(JOB)?)?;
     let handover = summary.handovers.iter().find(|handover| handover.from == from && handover.to == to);
     Ok(handover.with_context(|| format!("no handover from {from} to {to}: {summary:?}"))?.downtime_ms)
+}
+
+/// Milliseconds without records between the last two of these jobs, each of which began with a savepoint of the one
+/// before it; less than 0 for as long as both wrote. From the first to the last nothing was lost and nothing came twice.
+///
+/// # Errors
+/// Something was, or the last of them does not write.
+pub async fn between(sandbox: &Sandbox, lineage: &[String]) -> Result<i64> {
+    let [.., from, to] = lineage else { bail!("no two jobs: {lineage:?}") };
+    writes(sandbox, to).await?;
+    let all = sandbox.records(JOB)?;
+    records::check_exactly_once(&all.lineage(lineage))?;
+    let ended = all.0.iter().rfind(|record| record.job == *from).map(|record| record.epoch_ms);
+    let began = all.0.iter().find(|record| record.job == *to).map(|record| record.epoch_ms);
+    let (began, ended) = began.zip(ended).with_context(|| format!("{from} or {to} wrote nothing"))?;
+    Ok(began - ended)
 }
 
 /// Where the records go on after a failure, milliseconds since 1970.

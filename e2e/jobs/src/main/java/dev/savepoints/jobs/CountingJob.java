@@ -7,12 +7,16 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.SplittableRandom;
 import java.util.TreeMap;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.state.CheckpointListener;
+import org.apache.flink.api.common.state.MapState;
+import org.apache.flink.api.common.state.MapStateDescriptor;
 import org.apache.flink.api.common.state.ValueState;
 import org.apache.flink.api.common.state.ValueStateDescriptor;
+import org.apache.flink.api.common.typeinfo.PrimitiveArrayTypeInfo;
 import org.apache.flink.api.common.typeinfo.Types;
 import org.apache.flink.api.connector.source.util.ratelimit.RateLimiterStrategy;
 import org.apache.flink.connector.datagen.source.DataGeneratorSource;
@@ -35,11 +39,16 @@ import org.apache.flink.util.Collector;
  * If both came back from the same snapshot, {@code c = s + 1} holds on every line. See README.md.
  *
  * <p>Arguments: {@code --out FILE}, {@code --rate R} (numbers a second), {@code --source-uid UID},
- * {@code --variant} {@code base|adds|drops|throws|hangs|exits|crashes|twice}.
+ * {@code --state-mib N} (state to carry along), {@code --variant} {@code base|adds|drops|throws|hangs|exits|crashes|twice}.
  */
 public final class CountingJob {
   private static final Map<String, String> DEFAULTS =
-      Map.of("out", "/records/records", "rate", "50", "source-uid", "numbers", "variant", "base");
+      Map.of(
+          "out", "/records/records",
+          "rate", "50",
+          "source-uid", "numbers",
+          "state-mib", "0",
+          "variant", "base");
 
   private CountingJob() {}
 
@@ -64,6 +73,11 @@ public final class CountingJob {
             .process(new Count(options.get("out")))
             .uid("count")
             .name("count");
+    int mebibytes = Integer.parseInt(options.get("state-mib"));
+    if (mebibytes > 0) {
+      stream =
+          stream.keyBy(count -> 0L).process(new Ballast(mebibytes)).uid("ballast").name("ballast");
+    }
     switch (variant) {
       case "base":
         stream = sum(stream, "totals");
@@ -216,6 +230,51 @@ public final class CountingJob {
       Long before = total.value();
       total.update(before == null ? number : before + number);
       next.collect(number);
+    }
+  }
+
+  /** Carries state of a size along: written at the first count, and missed if it does not come back. */
+  private static final class Ballast extends KeyedProcessFunction<Long, Long, Long> {
+    private static final int BYTES = 1024;
+    private final int entries;
+    private transient MapState<Integer, byte[]> ballast;
+    private transient boolean there;
+
+    Ballast(int mebibytes) {
+      entries = mebibytes * (1024 * 1024 / BYTES);
+    }
+
+    @Override
+    public void open(OpenContext context) {
+      MapStateDescriptor<Integer, byte[]> descriptor =
+          new MapStateDescriptor<>(
+              "ballast", Types.INT, PrimitiveArrayTypeInfo.BYTE_PRIMITIVE_ARRAY_TYPE_INFO);
+      ballast = getRuntimeContext().getMapState(descriptor);
+    }
+
+    @Override
+    public void processElement(Long count, Context context, Collector<Long> next)
+        throws Exception {
+      if (!there) {
+        there = ballast.contains(entries - 1);
+        if (!there) {
+          fill(count);
+        }
+      }
+      next.collect(count);
+    }
+
+    private void fill(Long count) throws Exception {
+      if (count > 1) {
+        throw new IllegalStateException("counting job: the ballast is lost at count " + count);
+      }
+      SplittableRandom random = new SplittableRandom(1); // what does not compress
+      for (int entry = 0; entry < entries; entry++) {
+        byte[] bytes = new byte[BYTES];
+        random.nextBytes(bytes);
+        ballast.put(entry, bytes);
+      }
+      there = true;
     }
   }
 }
