@@ -55,8 +55,11 @@ where
 }
 
 fn schedules(ctx: &Context) -> Controller<FlinkSavepointSchedule> {
-    controller::<FlinkSavepointSchedule>(ctx)
-        .watches(ctx.watched::<FlinkSavepoint>(), everything(), |s: FlinkSavepoint| schedule::of_savepoint(&s))
+    controller::<FlinkSavepointSchedule>(ctx).watches(
+        ctx.watched::<FlinkSavepoint>(),
+        everything(),
+        |s: FlinkSavepoint| schedule::of_savepoint(&s),
+    )
 }
 
 fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {

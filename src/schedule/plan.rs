@@ -83,7 +83,8 @@ pub fn plan(o: &Observed) -> Plan {
     }
     if let Some(harmful) = harmful(o) {
         plan.status.next_schedule_time = None;
-        let message = format!("{harmful} made its job restart: no slot starts; find out why, then delete that FlinkSavepoint");
+        let message =
+            format!("{harmful} made its job restart: no slot starts; find out why, then delete that FlinkSavepoint");
         stalled(o, &mut plan.status, Reason::SnapshotHarmsJob, &message);
         return plan;
     }

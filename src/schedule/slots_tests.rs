@@ -52,8 +52,20 @@ fn when_the_next_starts(#[case] since: &str, #[case] now: &str, #[case] next: &s
 
 // Central European time ends summer time on 2026-10-25 at three, and begins it on 2027-03-28 at two.
 #[rstest]
-#[case::an_hour_that_comes_twice("30 2 * * *", "2026-10-24T12:00:00Z", "2026-10-25T12:00:00Z", "2026-10-25T00:30:00Z", 0)]
-#[case::an_hour_that_is_left_out("30 2 * * *", "2027-03-27T12:00:00Z", "2027-03-28T12:00:00Z", "2027-03-28T01:00:00Z", 0)]
+#[case::an_hour_that_comes_twice(
+    "30 2 * * *",
+    "2026-10-24T12:00:00Z",
+    "2026-10-25T12:00:00Z",
+    "2026-10-25T00:30:00Z",
+    0
+)]
+#[case::an_hour_that_is_left_out(
+    "30 2 * * *",
+    "2027-03-27T12:00:00Z",
+    "2027-03-28T12:00:00Z",
+    "2027-03-28T01:00:00Z",
+    0
+)]
 #[case::each_day_of_that_year("0 3 * * *", "2026-01-01T00:00:00Z", "2026-12-31T23:00:00Z", "2026-12-31T02:00:00Z", 364)]
 fn in_a_zone_with_summer_time(
     #[case] schedule: &str,

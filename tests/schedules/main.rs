@@ -1,7 +1,13 @@
 //! A FlinkSavepointSchedule in a simulated world: the real reconciler over the fake API server, in virtual time, with a
 //! crash, a lost answer or a refused connection at every single call, and a clock that goes back.
 
-#![allow(clippy::indexing_slicing, clippy::large_futures, clippy::panic, clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that fails says where"
+)]
 
 #[allow(dead_code, reason = "a savepoint's own course is another suite's")]
 #[path = "../common/mod.rs"]
