@@ -190,7 +190,7 @@ fn what_had_to_wait(#[case] spec: Value, #[case] starts: Option<&str>, #[case] m
 }
 
 #[rstest]
-#[case::upgrading(json!({"phase": "Upgrading", "active": active(), "upgrade": {"id": "2-a", "to": 2, "step": "Savepoint"}}), "Upgrading")]
+#[case::upgrading(json!({"phase": "Upgrading", "active": active(), "upgrade": {"id": "2-a", "generation": 2, "to": 2, "step": "Savepoint"}}), "Upgrading")]
 #[case::suspended(json!({"phase": "Suspended"}), "Suspended")]
 #[case::failed(json!({"phase": "Failed", "active": active()}), "JobFailed")]
 #[case::recovering(json!({"phase": "Recovering", "active": active()}), "Recovering")]
@@ -211,8 +211,7 @@ fn a_job_that_can_give_none_skips_the_slot(#[case] job_status: Value, #[case] re
 #[test]
 fn a_job_with_a_fork_gives_savepoints() {
     let mut o = observed(&json!({}), "2026-11-22T10:00:05Z");
-    let forks =
-        json!({"phase": "Upgrading", "active": active(), "upgrade": {"id": "2-a", "to": 2, "step": "Promotion"}});
+    let forks = json!({"phase": "Upgrading", "active": active(), "upgrade": {"id": "2-a", "generation": 2, "to": 2, "step": "Promotion"}});
     o.job = Some(Some(job(&forks)));
     assert_eq!(names(&settled(o).0), ["nightly-20261122-1000"]);
 }
