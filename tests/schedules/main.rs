@@ -43,7 +43,7 @@ const LASTS: Duration = Duration::from_secs(4 * 3600);
 /// A savepoint takes so long.
 const TAKES: Duration = Duration::from_secs(600);
 /// Somebody else looks at savepoints so often.
-const OFTEN: Duration = Duration::from_secs(60);
+const OFTEN: Duration = Duration::from_secs(600);
 /// What follows an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// The slots that start, whatever happens.
