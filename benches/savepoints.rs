@@ -208,6 +208,7 @@ fn context(server: &ApiServer, storage: &Arc<InMemory>, claim: watch::Receiver<C
         stores: Arc::new(Open::by(move |settings| Ok(Store::over(&settings.url, objects.clone())))),
         checks: Arc::new(store::check::checks()),
         turns: Arc::default(),
+        known: Arc::default(),
         helper_jar: Arc::from([]),
         settings: Arc::new(Settings::default()),
     })

@@ -65,7 +65,9 @@ fn schedules(ctx: &Context) -> Controller<FlinkSavepointSchedule> {
 fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {
     let pods: Api<PartialObjectMeta<Pod>> = ctx.watched();
     let ours = everything().labels(&format!("{}={}", labels::MANAGED_BY, labels::MANAGER));
-    controller::<FlinkJobUpgrade>(ctx)
+    let controller = controller::<FlinkJobUpgrade>(ctx);
+    ctx.known.keep_jobs(controller.store());
+    controller
         .watches(ctx.watched::<FlinkSavepoint>(), everything(), |s: FlinkSavepoint| upgrade::job_of_savepoint(&s))
         .watches(pods, ours, |p: PartialObjectMeta<Pod>| upgrade::job_of_pod(&p))
 }
@@ -73,6 +75,7 @@ fn upgrades(ctx: &Context) -> Controller<FlinkJobUpgrade> {
 fn savepoints(ctx: &Context) -> Controller<FlinkSavepoint> {
     let controller = controller::<FlinkSavepoint>(ctx);
     let known = controller.store();
+    ctx.known.keep_savepoints(known.clone());
     let of_job = known.clone();
     controller
         .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), move |job: FlinkJobUpgrade| {

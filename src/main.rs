@@ -108,6 +108,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         stores: Arc::default(),
         checks: Arc::new(store::check::checks()),
         turns: Arc::default(),
+        known: Arc::default(),
         helper_jar,
         settings: Arc::new(settings),
     };

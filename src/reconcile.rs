@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::controller::{Action, Config, Controller};
 use kube::{Api, Resource, ResourceExt};
@@ -123,6 +124,16 @@ pub async fn within<T>(call: &'static str, f: impl Future<Output = kube::Result<
         CallError::Kube(e) => Error::Kube { call, source: Box::new(e) },
         CallError::Timeout(_) => Error::Timeout { call },
     })
+}
+
+/// Whether a namespace is being deleted, or gone: nothing can be created in it any more.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn namespace_terminating(ctx: &Context, namespace: &str) -> Result<bool, Error> {
+    let api: Api<Namespace> = Api::all(ctx.client.clone());
+    let found = within("get Namespace", api.get_metadata_opt(namespace)).await?;
+    Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
 }
 
 /// The Lease must be held for at least this long before something that can't be undone is asked for. Requests that

@@ -15,6 +15,7 @@ mod common;
 pub mod condition;
 pub mod coverage;
 mod crd;
+mod disposal;
 pub mod kstatus;
 mod reason;
 mod rules;
@@ -25,6 +26,7 @@ mod upgrade;
 
 pub use common::*;
 pub use crd::{crds, to_yaml};
+pub use disposal::*;
 pub use savepoint::*;
 pub use schedule::*;
 pub use store::*;
@@ -78,6 +80,10 @@ pub mod annotations {
     pub const RETRY: &str = "savepoints.dev/retry";
     /// FlinkSavepoint: the directory of the savepoint that the attempt whose answer is lost has made.
     pub const ADOPT: &str = "savepoints.dev/adopt";
+    /// FlinkSavepoint: why its files are to stay, in a person's words, whatever the rules say.
+    pub const PIN: &str = "savepoints.dev/pin";
+    /// FlinkSavepoint: its own name: its files go with it though somebody needs them.
+    pub const FORCE_DELETE: &str = "savepoints.dev/force-delete";
     /// FlinkJobUpgrade: the Flink job ID of a submission that can't be fenced, and which somebody has made sure of.
     pub const FENCED: &str = "savepoints.dev/fenced";
     /// FlinkJobUpgrade: the ID of the upgrade that shall go back.

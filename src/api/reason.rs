@@ -39,6 +39,10 @@ super::string_enum! {
         Superseded = "Superseded",
         /// The files are being deleted.
         Disposing = "Disposing",
+        /// Somebody needs the snapshot.
+        Held = "Held",
+        /// Nobody needs the snapshot.
+        NotHeld = "NotHeld",
         /// A field is set that this version does not act upon.
         NotImplemented = "NotImplemented",
         /// A field's value cannot be used.

@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::common::{DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, SnapshotRef, string_enum};
+use super::disposal::{Disposal, Hold};
 use super::rules::{MAX_URL, immutable, longer_than_zero, url};
 
 string_enum! {
@@ -366,6 +367,9 @@ pub struct FlinkSavepointStatus {
     /// Why the snapshot may not be deleted yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
+    /// How far the deletion of its files is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disposal: Option<Disposal>,
     /// What it is doing, or why it cannot go on, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -486,19 +490,4 @@ impl From<SourceCluster> for FlinkClusterRef {
         let SourceCluster { service, port, auth_secret_ref } = cluster;
         Self { service, port, auth_secret_ref, ..Self::default() }
     }
-}
-
-/// A reason why a snapshot may not be deleted yet.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Hold {
-    /// Kind of the object that holds it.
-    pub kind: String,
-    /// Name of that object.
-    pub name: String,
-    /// Why it holds it.
-    pub reason: String,
-    /// Since when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
 }

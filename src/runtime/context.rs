@@ -19,6 +19,7 @@ use super::{
     Error,
     backoff::Backoff,
     events::Events,
+    known::Known,
     lease::Claim,
     metrics::Metrics,
     readiness::{Pending, Readiness},
@@ -68,6 +69,8 @@ pub struct Context {
     pub helper_jar: Arc<[u8]>,
     /// Who may begin something at a foreign Flink cluster now.
     pub turns: Arc<Turns>,
+    /// What the controllers' watches have brought.
+    pub known: Arc<Known>,
     /// What the user has set.
     pub settings: Arc<Settings>,
 }

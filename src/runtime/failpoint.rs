@@ -23,6 +23,8 @@ pub const NAMES: &[&str] = &[
     "savepoint.cancel.after",
     "savepoint.sweep.before",
     "savepoint.sweep.after",
+    "savepoint.dispose.before",
+    "savepoint.dispose.after",
     "schedule.status.before",
     "schedule.status.after",
     "schedule.create.before",

@@ -9,6 +9,7 @@ pub mod context;
 pub mod error;
 pub mod events;
 pub mod failpoint;
+pub mod known;
 pub mod kube_client;
 pub mod lease;
 pub mod metrics;

@@ -11,6 +11,9 @@ use crate::reconcile::{Error, must_lead, set_finalizer, within};
 use crate::runtime::Context;
 use crate::store::check::{self, Serving};
 
+/// Files of a snapshot that one pass removes.
+const DISPOSED_AT_ONCE: usize = 5000;
+
 /// What an effect came to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -18,6 +21,10 @@ pub enum Outcome {
     Done,
     /// Flink refused it, in its own words.
     Refused(Cause),
+    /// A JobManager deletes the snapshot's files, under this id.
+    Asked(String),
+    /// Files could not be removed: why.
+    InVain(String),
 }
 
 /// Carries out an effect.
@@ -34,6 +41,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             return set_finalizer(&own, &o.savepoint, false).await.map(|()| Outcome::Done);
         }
         Effect::Sweep(files) => return sweep(ctx, o, files).await.map(|()| Outcome::Done),
+        Effect::Dispose => return dispose(ctx, o).await,
         _ => {}
     }
     if let Effect::TakeLock(operation) = effect {
@@ -51,6 +59,12 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
     let Some(job_manager) = &o.job_manager else { return Ok(Outcome::Done) };
     must_lead(ctx)?;
     let flink = job_manager.client(ctx);
+    if effect == Effect::DisposeByFlink {
+        return Ok(match flink.dispose_savepoint(location(o)).await {
+            Ok(request) => Outcome::Asked(request),
+            Err(error) => Outcome::InVain(error.to_string()),
+        });
+    }
     let sent = match &effect {
         Effect::Trigger(job, request) => flink.trigger_savepoint(job, request).await,
         Effect::Stop(job, request) => flink.stop(job, request).await,
@@ -59,7 +73,12 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             Err(flink::Error::Refused { .. } | flink::Error::JobNotFound { .. }) => Ok(()),
             cancelled => cancelled,
         },
-        Effect::TakeLock(_) | Effect::AddFinalizer | Effect::RemoveFinalizer | Effect::Sweep(_) => Ok(()),
+        Effect::TakeLock(_)
+        | Effect::AddFinalizer
+        | Effect::RemoveFinalizer
+        | Effect::Sweep(_)
+        | Effect::Dispose
+        | Effect::DisposeByFlink => Ok(()),
     };
     match sent {
         Ok(()) => Ok(Outcome::Done),
@@ -80,6 +99,25 @@ async fn sweep(ctx: &Context, o: &Observed, files: &[(String, Vec<String>)]) -> 
         }
     }
     Ok(())
+}
+
+/// Removes files of the snapshot, `_metadata` first: what is left of it can't be taken for a whole one.
+async fn dispose(ctx: &Context, o: &Observed) -> Result<Outcome, Error> {
+    must_lead(ctx)?;
+    let location = location(o);
+    let store = match check::store_of(ctx, super::by(&o.savepoint), location).await? {
+        Serving::By(store) => store,
+        Serving::Nobody(why) => return Ok(Outcome::InVain(why)),
+        Serving::Refused(failure) => return Ok(Outcome::InVain(failure.message)),
+    };
+    Ok(match store.dispose(location, DISPOSED_AT_ONCE).await {
+        Ok(_) => Outcome::Done,
+        Err(error) => Outcome::InVain(error.to_string()),
+    })
+}
+
+fn location(o: &Observed) -> &str {
+    o.savepoint.status.as_ref().and_then(|s| s.location.as_deref()).unwrap_or_default()
 }
 
 fn namespace(o: &Observed) -> String {

@@ -4,8 +4,10 @@ mod act;
 mod annotations;
 mod attempt;
 mod deletion;
+mod dispose;
 mod follow;
 mod format;
+mod holds;
 pub mod job;
 mod observe;
 mod observed;
@@ -17,6 +19,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 mod verify;
+mod world;
 
 use std::sync::Arc;
 
@@ -80,8 +83,8 @@ fn named_by(job: &FlinkJobUpgrade) -> Option<ObjectRef<FlinkSavepoint>> {
     Some(ObjectRef::new(&operation.savepoint.as_ref()?.name).within(&job.namespace()?))
 }
 
-/// The savepoints that a changed job concerns: the one that its operation names, and those that it was restored from,
-/// whose owner that changes.
+/// The savepoints that a changed job concerns: the one that its operation names, and those whose owner or whose need of
+/// them that changes.
 pub fn concerned_by<S: AsRef<FlinkSavepoint>>(
     job: &FlinkJobUpgrade,
     known: impl IntoIterator<Item = S>,
@@ -90,7 +93,7 @@ pub fn concerned_by<S: AsRef<FlinkSavepoint>>(
         let status = savepoint.status.as_ref();
         savepoint.namespace() == job.namespace()
             && status.is_some_and(|s| s.phase == Some(SavepointPhase::Completed))
-            && ownership::of(savepoint, [job]) != status.and_then(|s| s.ownership)
+            && (ownership::of(savepoint, [job]) != status.and_then(|s| s.ownership) || !holds::agree(job, savepoint))
     };
     let restored = known.into_iter().filter(|savepoint| changes(savepoint.as_ref()));
     named_by(job).into_iter().chain(restored.map(|savepoint| ObjectRef::from_obj(savepoint.as_ref()))).collect()
@@ -133,20 +136,42 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
     let (before, after) = effect.failpoints();
     tracing::info!(savepoint = %key, effect = effect.name(), "acting");
     let observed = Observed { savepoint: live, ..observed };
-    if effect == Effect::RemoveFinalizer
-        && let Some(left) = observed.savepoint.status.as_ref().and_then(deletion::left_behind)
-    {
-        ctx.events.warning(observed.savepoint.object_ref(&()), "LeftBehind", "Savepoint", &left);
+    if effect == Effect::RemoveFinalizer {
+        tell_end(ctx, &observed);
     }
     failpoint::hit(before, &key);
     let outcome = act::act(ctx, &observed, effect).await?;
     failpoint::hit(after, &key);
-    if let Outcome::Refused(cause) = outcome {
-        let refused = plan::refused(&observed, &cause);
-        let live = write_status(api, FlinkSavepoint { status: Some(refused), ..observed.savepoint }).await?;
-        tell(ctx, None, &live);
+    let before = observed.savepoint.status.as_ref().and_then(|s| s.phase);
+    let (status, next) = match outcome {
+        Outcome::Done => return Ok(plan.next),
+        Outcome::Refused(cause) => (plan::refused(&observed, &cause), plan.next),
+        Outcome::Asked(request) => (dispose::asked(&observed, request), plan.next),
+        Outcome::InVain(why) => dispose::failed(&observed, &why),
+    };
+    let live = write_status(api, FlinkSavepoint { status: Some(status), ..observed.savepoint }).await?;
+    tell(ctx, before, &live);
+    Ok(next)
+}
+
+/// What a resource that goes leaves behind, and what became of its files.
+fn tell_end(ctx: &Context, o: &Observed) {
+    let about = || o.savepoint.object_ref(&());
+    let name = o.savepoint.name_any();
+    if let Some(left) = o.savepoint.status.as_ref().and_then(deletion::left_behind) {
+        ctx.events.warning(about(), "LeftBehind", "Savepoint", &left);
     }
-    Ok(plan.next)
+    match dispose::outcome(o).filter(|_| o.savepoint.metadata.deletion_timestamp.is_some()) {
+        Some((true, note)) => {
+            tracing::info!(savepoint = name, note, "disposed");
+            ctx.events.normal(about(), "Disposed", "Savepoint", &note);
+        }
+        Some((false, note)) => {
+            tracing::warn!(savepoint = name, note, "left behind");
+            ctx.events.warning(about(), "LeftBehind", "Savepoint", &note);
+        }
+        None => {}
+    }
 }
 
 /// The intent and the end are the writes that a crash must not blur.
@@ -164,7 +189,12 @@ fn tell(ctx: &Context, before: Option<SavepointPhase>, after: &FlinkSavepoint) {
     let message = status.message.clone().unwrap_or_default();
     let name = after.name_any();
     tracing::info!(savepoint = name, namespace = after.namespace(), phase = %phase, message, "savepoint");
-    if !phase.is_terminal() {
+    if phase == SavepointPhase::Disposing && !status.holds.is_empty() {
+        let note = format!("deleted by force, though it is needed: {}", holds::listed(&status.holds));
+        ctx.events.warning(after.object_ref(&()), "ForcedDeletion", "Savepoint", &note);
+    }
+    let ended = [SavepointPhase::Completed, SavepointPhase::Superseded, SavepointPhase::Failed];
+    if !ended.contains(&phase) || before.is_some_and(SavepointPhase::is_terminal) {
         return;
     }
     let took = status.start_time.as_ref().zip(status.completion_time.as_ref());

@@ -1,20 +1,18 @@
 //! Reads the world of a FlinkSavepoint: its job, what the job's JobManager says, and what lies in its directories.
 
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
 use super::attempt::Asked;
 use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
+use super::world::{self, End};
 use crate::api::{
-    FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, Ownership, SavepointAttempt, SavepointPhase, Then, Verification,
-    coverage,
+    FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
 };
 use crate::flink::JobId;
-use crate::reconcile::{Error, within};
+use crate::reconcile::Error;
 use crate::runtime::Context;
 use crate::store::check::{self, Check, Serving};
-use crate::upgrade::ownership;
 
 /// Files of failed attempts that one pass removes.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -28,31 +26,35 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
         serde_json::to_value(&savepoint.spec).map(|s| coverage::not_yet("FlinkSavepoint", &s)).unwrap_or_default();
     let phase = savepoint.status.as_ref().and_then(|s| s.phase);
     let mut seen = Seen::default();
-    let mut ownership = savepoint.status.as_ref().and_then(|s| s.ownership);
+    let mut end = End::of(&savepoint);
     if super::status::has_unknown_values(&savepoint) {
         // Nothing is done with it.
     } else if phase.is_some_and(SavepointPhase::is_terminal) {
         seen.leftovers = leftovers(ctx, &savepoint).await?;
-        ownership = owner(ctx, &savepoint).await?;
+        end = Box::pin(world::end(ctx, &savepoint)).await?;
     } else if not_yet.is_empty() || begun(&savepoint) {
         seen = Box::pin(see(ctx, &savepoint)).await?;
     }
     let Seen { job, job_manager, answer, job_now, check, leftovers } = seen;
+    let End { ownership, holds, place, job_manager: disposer, namespace_terminating } = end;
+    let job_manager = job_manager.or(disposer);
     // Only now: what was waited for has just happened.
     let now = ctx.clock.now();
-    Ok(Observed { now, savepoint, not_yet, job, job_manager, answer, job_now, check, leftovers, ownership })
-}
-
-/// Who owns the files of a snapshot that is complete. What is Flink's stays so.
-async fn owner(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Option<Ownership>, Error> {
-    let status = savepoint.status.as_ref();
-    let known = status.and_then(|s| s.ownership);
-    if status.and_then(|s| s.phase) != Some(SavepointPhase::Completed) || known == Some(Ownership::Flink) {
-        return Ok(known);
-    }
-    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
-    let jobs = within("list FlinkJobUpgrades", jobs.list(&ListParams::default())).await?.items;
-    Ok(ownership::of(savepoint, &jobs))
+    Ok(Observed {
+        now,
+        savepoint,
+        not_yet,
+        job,
+        job_manager,
+        answer,
+        job_now,
+        check,
+        leftovers,
+        ownership,
+        holds,
+        place,
+        namespace_terminating,
+    })
 }
 
 /// A request may be under way, whatever the spec asks for by now.
@@ -149,13 +151,21 @@ async fn follow(
 }
 
 /// Where the JobManager of an attempt is.
-enum Located {
+#[derive(Debug)]
+pub enum Located {
+    /// Here.
     Here(JobManager),
+    /// It can't be asked now: why.
     NotNow(String),
+    /// It is gone for ever.
     Removed,
 }
 
-async fn job_manager(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Located, Error> {
+/// Looks for it.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn job_manager(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Located, Error> {
     let namespace = savepoint.namespace().unwrap_or_default();
     let revision = savepoint.status.as_ref().and_then(|s| s.source.as_ref()?.revision);
     Ok(match (&savepoint.spec.job_ref, &savepoint.spec.flink_cluster, revision) {

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use super::format::Setting;
 use super::job::JobManager;
 use crate::api::condition::Reason;
-use crate::api::{FlinkClusterRef, FlinkSavepoint, Operation, Ownership};
+use crate::api::{FlinkClusterRef, FlinkSavepoint, Hold, Operation, Ownership};
 use crate::flink::{Cause, JobId, JobState};
+use crate::snapshot::store::Contents;
 use crate::store::check::{Check, Failure};
 
 /// Everything that a decision is made from, read in one pass.
@@ -34,6 +35,38 @@ pub struct Observed {
     pub leftovers: Leftovers,
     /// Who owns the snapshot's files, once it is complete, by what FlinkJobUpgrades tell.
     pub ownership: Option<Ownership>,
+    /// Who needs the snapshot, once it is complete; `None`: that was not looked at.
+    pub holds: Option<Vec<Hold>>,
+    /// What lies in the snapshot's directory, while its files go.
+    pub place: Place,
+    /// The namespace is being deleted: nothing in it lasts.
+    pub namespace_terminating: bool,
+}
+
+/// What lies where a snapshot's files are to be deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Place {
+    /// It was not looked at.
+    NotRead,
+    /// A store serves it: this.
+    Contents(Contents),
+    /// No store does: its job's JobManager deletes it.
+    ByFlink(ByFlink),
+    /// Nobody can look, or it is no snapshot's own directory: why.
+    Trouble(String),
+}
+
+/// Flink's own disposal of a savepoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ByFlink {
+    /// It was not asked for, or that was forgotten.
+    NotAsked,
+    /// It goes on.
+    UnderWay,
+    /// The savepoint is gone.
+    Done,
+    /// It failed.
+    Failed(String),
 }
 
 /// The job that a savepoint is taken of.

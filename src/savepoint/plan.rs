@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::observed::Observed;
-use super::{deletion, follow, overdue, settle, start, status, verify};
+use super::{deletion, dispose, follow, overdue, settle, start, status, verify};
 use crate::api::condition::Reason;
 use crate::api::{FINALIZER, FlinkSavepointStatus, Operation};
 use crate::flink::{JobId, SavepointRequest, StopRequest};
@@ -26,6 +26,10 @@ pub enum Effect {
     Cancel(JobId),
     /// Remove files of attempts that came to nothing: their directory, and the files.
     Sweep(Vec<(String, Vec<String>)>),
+    /// Remove files of the snapshot.
+    Dispose,
+    /// Have the JobManager do that: `POST /savepoint-disposal`.
+    DisposeByFlink,
 }
 
 impl Effect {
@@ -40,6 +44,8 @@ impl Effect {
             Self::Stop(..) => "stop",
             Self::Cancel(_) => "cancel",
             Self::Sweep(_) => "sweep",
+            Self::Dispose => "dispose",
+            Self::DisposeByFlink => "dispose-by-flink",
         }
     }
 
@@ -53,6 +59,7 @@ impl Effect {
             Self::Trigger(..) | Self::Stop(..) => ("savepoint.trigger.before", "savepoint.trigger.after"),
             Self::Cancel(_) => ("savepoint.cancel.before", "savepoint.cancel.after"),
             Self::Sweep(_) => ("savepoint.sweep.before", "savepoint.sweep.after"),
+            Self::Dispose | Self::DisposeByFlink => ("savepoint.dispose.before", "savepoint.dispose.after"),
         }
     }
 }
@@ -88,7 +95,7 @@ pub fn plan(o: &Observed) -> Plan {
         _ if status::has_unknown_values(&o.savepoint) => (None, Next::After(SETTLED)),
         Some(phase) if phase.is_terminal() => {
             draft.ownership = o.ownership;
-            settled(o)
+            settled(o, draft)
         }
         _ if !o.not_yet.is_empty() && draft.attempts.is_empty() => {
             status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
@@ -113,15 +120,26 @@ fn open(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
     }
 }
 
-/// Nothing more will come: what is left is to clean up.
-fn settled(o: &Observed) -> Decision {
-    let sweep = || Some(Effect::Sweep(o.leftovers.files.clone())).filter(|_| !o.leftovers.files.is_empty());
+/// Nothing more will come: what is left is to clean up, once for all that attempts have left, and at its end for the
+/// snapshot's own files, if they go with it.
+fn settled(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
+    dispose::tell_holds(o, draft);
+    let deleted = o.savepoint.metadata.deletion_timestamp.as_ref();
+    let with_files = dispose::is_wanted(&o.savepoint);
+    let sweep = Some(Effect::Sweep(o.leftovers.files.clone())).filter(|_| !o.leftovers.files.is_empty());
     // Nothing acts any more, so it may go; but one that is about to go is swept first, where that is possible.
-    let goes = o.savepoint.metadata.deletion_timestamp.as_ref().is_some_and(|at| settle::since(o, at) < SWEPT_FIRST);
-    if has_finalizer(o) && !(goes && sweep().is_some()) {
+    let waits = deleted.is_some_and(|at| settle::since(o, at) < SWEPT_FIRST) && sweep.is_some();
+    if deleted.is_some() && with_files && has_finalizer(o) && !waits {
+        return dispose::decide(o, draft);
+    }
+    // Kubernetes takes no new one while a resource goes.
+    if with_files && !has_finalizer(o) && deleted.is_none() {
+        return (Some(Effect::AddFinalizer), Next::Again);
+    }
+    if !with_files && has_finalizer(o) && !waits {
         return (Some(Effect::RemoveFinalizer), Next::Again);
     }
-    match sweep() {
+    match sweep {
         // A store that refuses is asked again, now and then.
         Some(sweep) => (Some(sweep), Next::After(SWEPT_AGAIN)),
         None => (None, Next::After(SETTLED)),

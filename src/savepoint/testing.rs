@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::format::Setting;
 use super::job::JobManager;
-use super::observed::{Answer, Forgotten, Found, Job, JobNow, Leftovers, Observed, Submitted, Turn};
+use super::observed::{Answer, Forgotten, Found, Job, JobNow, Leftovers, Observed, Place, Submitted, Turn};
 use super::plan::{Effect, Plan, plan};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
@@ -95,6 +95,9 @@ pub fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Ob
         check: Check::NoStore { reason: Reason::NoStore, message: "no store".to_owned() },
         leftovers: Leftovers::default(),
         ownership: None,
+        holds: None,
+        place: Place::NotRead,
+        namespace_terminating: false,
     }
 }
 

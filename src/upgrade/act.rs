@@ -15,7 +15,7 @@ use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::preflight::judge::Said;
 use super::strategy::blue_green;
-use super::{account, drift, heal, high_availability, session, status, workload};
+use super::{account, drift, heal, high_availability, session, snapshots, status, workload};
 use crate::api::{FlinkSavepoint, annotations, labels};
 use crate::flink::{self, CheckpointOperation, JobId, RunRequest};
 use crate::naming;
@@ -34,6 +34,8 @@ pub enum Outcome {
     Refused(String),
     /// What the new revision's job says of its operators.
     Said(Said),
+    /// The snapshot that the job is to start from is being deleted: this FlinkSavepoint.
+    Disposing(String),
 }
 
 /// Carries out an effect.
@@ -131,6 +133,11 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
 }
 
 async fn submit(ctx: &Context, o: &Observed, number: i64, request: &RunRequest) -> Result<Outcome, Error> {
+    if let Some(path) = &request.savepoint_path
+        && let Some(name) = snapshots::disposing(ctx, o, path).await?
+    {
+        return Ok(Outcome::Disposing(name));
+    }
     must_lead(ctx)?;
     let jar = if o.session.is_some() {
         let Some(jar) = session::jar(o, number) else { return Ok(Outcome::Done) };

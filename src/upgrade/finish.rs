@@ -18,6 +18,7 @@ pub fn succeeded(o: &Observed, draft: &mut FlinkJobUpgradeStatus, upgrade: &Upgr
     let Some(mut submission) = upgrade.submission.clone() else { return };
     let last_checkpoint = job.and_then(|job| job.last_checkpoint.clone());
     submission.checkpoint_directory = last_checkpoint.as_ref().and_then(|(_, path)| parent(path));
+    submission.checkpointed = last_checkpoint.is_some() && submission.restored_from.is_some();
     record(o, draft, upgrade, UpgradeResult::Succeeded, None, upgrade.failure.as_deref());
     draft.active = Some(ActiveRevision {
         revision: upgrade.to,

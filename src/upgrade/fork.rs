@@ -108,7 +108,8 @@ fn no_such_job(from: &FromJob) -> Restore {
 }
 
 /// Another one for each id, so that a start is never made from the savepoint of another.
-fn operation(upgrade: &FlinkJobUpgrade, wish: &RestoreFrom) -> String {
+#[must_use]
+pub fn operation(upgrade: &FlinkJobUpgrade, wish: &RestoreFrom) -> String {
     naming::fork_id(&upgrade.uid().unwrap_or_default(), &wish.id)
 }
 

@@ -23,6 +23,7 @@ mod plan;
 mod preflight;
 mod progress;
 mod recoverable;
+pub mod references;
 mod refusals;
 mod scope;
 mod session;
@@ -114,15 +115,25 @@ async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> 
     let outcome = act::act(ctx, &observed, effect).await?;
     failpoint::hit(after, &key);
     let mut status = observed.upgrade.status.clone().unwrap_or_default();
+    let mut next = Next::Again;
     match outcome {
         Outcome::Done => return Ok(plan.next),
         Outcome::Refused(cause) => plan::refused(&observed, &mut status, &cause),
         Outcome::Said(said) => preflight::answered(&observed, &mut status, said),
+        Outcome::Disposing(name) => {
+            // It ends, or gives way: then the next pass goes on.
+            let message = format!("FlinkSavepoint {name}, whose snapshot the job is to start from, is being deleted");
+            status::reconciling(&observed, &mut status, Reason::Disposing, &message);
+            next = Next::After(plan::SLOW);
+        }
     }
     let before = observed.upgrade.clone();
+    if before.status.as_ref() == Some(&status) {
+        return Ok(next);
+    }
     let live = write_status(api, FlinkJobUpgrade { status: Some(status), ..observed.upgrade }).await?;
     tell(ctx, &before, &live);
-    Ok(Next::Again)
+    Ok(next)
 }
 
 /// Events and metrics of what a status write has recorded.

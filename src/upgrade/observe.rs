@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, ResourceExt};
 
 use super::jobmanager::Process;
@@ -16,7 +15,7 @@ use super::{account, child, high_availability, jar, recoverable, refusals, scope
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage};
 use crate::flink::{self, CheckpointStatus, CheckpointsConfig, JobId};
 use crate::naming;
-use crate::reconcile::{Error, within};
+use crate::reconcile::{Error, namespace_terminating, within};
 use crate::runtime::Context;
 use crate::time::Clock;
 
@@ -133,9 +132,7 @@ async fn terminating(ctx: &Context, namespace: &str, upgrade: &FlinkJobUpgrade) 
     if upgrade.metadata.deletion_timestamp.is_none() {
         return Ok(false);
     }
-    let api: Api<Namespace> = Api::all(ctx.client.clone());
-    let found = within("get Namespace", api.get_metadata_opt(namespace)).await?;
-    Ok(found.is_none_or(|n| n.metadata.deletion_timestamp.is_some()))
+    namespace_terminating(ctx, namespace).await
 }
 
 /// How the job at rest takes checkpoints, where that is to be told. What Flink does not answer is asked for again.

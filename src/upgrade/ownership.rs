@@ -44,6 +44,12 @@ pub fn of<'a>(savepoint: &FlinkSavepoint, jobs: impl IntoIterator<Item = &'a Fli
     })
 }
 
+/// Whether a job tells of a restore from a place in this mode.
+#[must_use]
+pub fn has_restored(job: &FlinkJobUpgrade, location: &str, mode: RestoreMode) -> bool {
+    restores(job).any(|restore| restore.mode == mode && location::same(restore.from, location))
+}
+
 /// Who owns the files of a snapshot that nobody is known to have been restored from: a savepoint is the user's, and a
 /// retained checkpoint may be a job's that lives.
 #[must_use]
@@ -55,8 +61,7 @@ pub fn at_first(taken: bool, kind: Option<SnapshotKind>) -> Option<Ownership> {
 /// confirmed that or not.
 #[must_use]
 pub fn claimant(location: &str, jobs: &[FlinkJobUpgrade]) -> Option<String> {
-    let claims = |restore: Restore<'_>| restore.mode == RestoreMode::Claim && location::same(restore.from, location);
-    jobs.iter().find(|job| restores(job).any(claims)).and_then(|job| job.metadata.name.clone())
+    jobs.iter().find(|job| has_restored(job, location, RestoreMode::Claim)).and_then(|job| job.metadata.name.clone())
 }
 
 #[cfg(test)]

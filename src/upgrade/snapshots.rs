@@ -10,7 +10,9 @@ use super::fork::{self, Fork};
 use super::observed::{Existing, Observed, Restore, Retained};
 use super::{ownership, preflight, scope};
 use crate::api::condition::Reason;
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, SavepointPhase, Submission, labels};
+use crate::api::{
+    FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, SavepointPhase, StateSource, Submission, labels,
+};
 use crate::flink::config::CHECKPOINT_DIRECTORY;
 use crate::flink::location;
 use crate::naming;
@@ -174,6 +176,30 @@ async fn recorded(
         Some((status.completion_time.as_ref().map(time::from_k8s).unwrap_or_default(), status.location?))
     };
     Ok(all.into_iter().filter(|s| of_another(&s)).filter_map(place).max())
+}
+
+/// The FlinkSavepoint whose deletion has begun and whose snapshot a job is about to start from. That it is about to is in
+/// its status by now: who begins to delete from here on sees that (decision 0024).
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn disposing(ctx: &Context, o: &Observed, path: &str) -> Result<Option<String>, Error> {
+    let source = o.upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref()?.source);
+    if source == Some(StateSource::Savepoint) {
+        // The upgrade's own was needed from before it was taken.
+        return Ok(None);
+    }
+    // Of another namespace only what a person names by its path.
+    let savepoints: Api<FlinkSavepoint> = match source {
+        Some(StateSource::RestoreFrom) => ctx.watched(),
+        _ => Api::namespaced(ctx.client.clone(), &o.upgrade.namespace().unwrap_or_default()),
+    };
+    let all = within("list FlinkSavepoints", savepoints.list(&ListParams::default())).await?.items;
+    let goes = |s: &&FlinkSavepoint| {
+        let status = s.status.as_ref().filter(|status| status.phase == Some(SavepointPhase::Disposing));
+        status.and_then(|status| status.location.as_deref()).is_some_and(|place| location::same(place, path))
+    };
+    Ok(all.iter().find(goes).map(ResourceExt::name_any))
 }
 
 async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> Result<Restore, Error> {

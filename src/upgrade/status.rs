@@ -185,6 +185,8 @@ fn note_checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &Act
     let job = o.job(active.revision, &active.submission.job_id);
     let Some((id, path)) = job.and_then(|job| job.last_checkpoint.clone()) else { return };
     let Some(noted) = &mut draft.active else { return };
+    // Flink counts those since the restore only, and no savepoints.
+    noted.submission.checkpointed |= noted.submission.restored_from.is_some();
     // As Flink writes it: a job's code may have set one of its own.
     if let Some((directory, _)) = path.rsplit_once('/')
         && !noted.submission.checkpoint_directory.as_deref().is_some_and(|d| location::same(d, directory))

@@ -157,6 +157,7 @@ pub fn context(
         stores: Arc::new(Open::by(opener)),
         checks: Arc::new(checks()),
         turns: Arc::default(),
+        known: Arc::default(),
         helper_jar: Arc::from([]),
         settings: Arc::new(Settings { image: Some("example.com/operator:1".to_owned()), ..Settings::default() }),
     }

@@ -258,6 +258,9 @@ pub struct Submission {
     /// Flink has reported that it restored that snapshot, in that mode.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub restore_confirmed: bool,
+    /// It has completed a checkpoint of its own since: with NO_CLAIM it does not need that snapshot any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub checkpointed: bool,
     /// Whether state without an operator in the job may be dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_non_restored_state: Option<bool>,

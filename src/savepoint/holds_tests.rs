@@ -1,0 +1,162 @@
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::savepoint::testing::now;
+
+const PLACE: &str = "s3://flink/sp/savepoint-1";
+
+fn savepoint(name: &str, minute: u32, spec: &Value) -> FlinkSavepoint {
+    serde_json::from_value(json!({
+        "apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSavepoint",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-of-{name}")},
+        "spec": spec,
+        "status": {
+            "phase": "Completed", "location": format!("s3://flink/sp/{name}"),
+            "completionTime": format!("2026-01-01T00:{minute:02}:00Z"),
+        },
+    }))
+    .unwrap()
+}
+
+fn of_orders() -> Value {
+    json!({"jobRef": {"kind": "FlinkJobUpgrade", "name": "orders"}, "deletionPolicy": "Delete"})
+}
+
+fn of_clicks() -> Value {
+    json!({"flinkCluster": {"service": "clicks", "jobName": "clicks"}})
+}
+
+fn orders(status: &Value) -> FlinkJobUpgrade {
+    serde_json::from_value(json!({
+        "apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkJobUpgrade",
+        "metadata": {"name": "orders", "namespace": "shop", "uid": "uid-of-orders"},
+        "spec": {"image": "job:1", "job": {"jarURI": "local:///a.jar", "parallelism": 1}},
+        "status": status,
+    }))
+    .unwrap()
+}
+
+/// Who holds the first of these savepoints.
+fn holders(jobs: &[FlinkJobUpgrade], savepoints: &[FlinkSavepoint], service_lives: bool) -> Vec<String> {
+    let jobs: Vec<_> = jobs.iter().cloned().map(Arc::new).collect();
+    let all: Vec<_> = savepoints.iter().cloned().map(Arc::new).collect();
+    let holds = World { jobs: &jobs, savepoints: &all, service_lives }.holds(&savepoints[0], now());
+    holds.into_iter().map(|hold| format!("{} {}", hold.kind, hold.name)).collect()
+}
+
+#[test]
+fn the_newest_of_a_job_is_held_by_it() {
+    let (older, newer) = (savepoint("older", 1, &of_orders()), savepoint("newer", 2, &of_orders()));
+    let job = orders(&json!(null));
+    assert!(holders(&[job.clone()], &[older.clone(), newer.clone()], false).is_empty());
+    assert_eq!(holders(&[job], &[newer.clone(), older], false), ["FlinkJobUpgrade orders"]);
+    assert!(holders(&[], &[newer], false).is_empty(), "its job is gone");
+}
+
+#[rstest]
+#[case::it_failed(json!({"phase": "Failed"}))]
+#[case::its_files_go(json!({"phase": "Disposing", "location": PLACE}))]
+#[case::files_are_missing(json!({
+    "phase": "Completed", "location": PLACE, "completionTime": "2026-01-01T00:09:00Z",
+    "conditions": [{"type": "Verified", "status": "False", "reason": "FilesMissing", "message": "", "lastTransitionTime": "2026-01-01T00:09:00Z"}],
+}))]
+#[case::flink_owns_it(json!({"phase": "Completed", "location": PLACE, "ownership": "Flink", "completionTime": "2026-01-01T00:09:00Z"}))]
+fn a_newer_one_that_nobody_can_use_does_not_count(#[case] status: Value) {
+    let older = savepoint("older", 1, &of_orders());
+    let mut newer = savepoint("newer", 9, &of_orders());
+    newer.status = serde_json::from_value(status).unwrap();
+    assert_eq!(holders(&[orders(&json!(null))], &[older, newer], false), ["FlinkJobUpgrade orders"]);
+}
+
+#[rstest]
+#[case::whose_record_only_goes(json!("Retain"), true)]
+#[case::that_is_held_itself(json!("Delete"), false)]
+fn a_newer_one_that_is_being_deleted(#[case] policy: Value, #[case] held: bool) {
+    let older = savepoint("older", 1, &of_orders());
+    let mut newer = savepoint("newer", 9, &of_orders());
+    newer.spec.deletion_policy = serde_json::from_value(policy).unwrap();
+    newer.metadata.deletion_timestamp = Some(time::to_k8s(now()));
+    assert_eq!(!holders(&[orders(&json!(null))], &[older, newer], false).is_empty(), held);
+}
+
+#[test]
+fn the_newest_of_a_foreign_cluster_is_held_as_long_as_its_service_is_there() {
+    let (older, newer) = (savepoint("older", 1, &of_clicks()), savepoint("newer", 2, &of_clicks()));
+    let other = savepoint("other", 3, &json!({"flinkCluster": {"service": "clicks", "jobName": "views"}}));
+    assert_eq!(holders(&[], &[newer.clone(), older.clone(), other], true), ["Service clicks"]);
+    assert!(holders(&[], &[older, newer.clone()], true).is_empty());
+    assert!(holders(&[], &[newer], false).is_empty());
+}
+
+#[test]
+fn one_that_was_registered_is_nobody_s_newest() {
+    let registered = savepoint("registered", 1, &json!({"path": PLACE}));
+    assert!(holders(&[orders(&json!(null))], &[registered], false).is_empty());
+}
+
+#[rstest]
+#[case::registered(json!({"path": "s3://flink/sp/older"}), json!(null), true)]
+#[case::elsewhere(json!({"path": "s3://flink/sp/older-2"}), json!(null), false)]
+#[case::copied_by_name(json!({"copyOf": {"name": "older"}, "targetDirectory": "s3://b/c"}), json!({"phase": "InProgress"}), true)]
+#[case::copied_by_place(json!({"copyOf": {"path": "s3a://flink/sp/older"}, "targetDirectory": "s3://b/c"}), json!(null), true)]
+#[case::the_copy_is_there(json!({"copyOf": {"name": "older"}, "targetDirectory": "s3://b/c"}), json!({"phase": "Completed", "location": "s3://b/c/older"}), false)]
+fn other_savepoints_hold_it(#[case] spec: Value, #[case] status: Value, #[case] held: bool) {
+    let own = savepoint("older", 1, &of_orders());
+    let newer = savepoint("newer", 9, &of_orders());
+    let mut other = savepoint("other", 2, &spec);
+    other.status = serde_json::from_value(status).unwrap();
+    let expected: &[&str] = if held { &["FlinkSavepoint other"] } else { &[] };
+    assert_eq!(holders(&[orders(&json!(null))], &[own, newer, other], false), expected);
+}
+
+#[test]
+fn two_of_the_same_place_that_both_go_do_not_wait_for_each_other() {
+    let own = savepoint("older", 1, &of_orders());
+    let newer = savepoint("newer", 9, &of_orders());
+    let mut twin = savepoint("twin", 1, &json!({"path": "s3://flink/sp/older"}));
+    twin.metadata.deletion_timestamp = Some(time::to_k8s(now()));
+    assert!(holders(&[], &[own, newer, twin], false).is_empty());
+}
+
+#[test]
+fn a_person_holds_it_by_an_annotation() {
+    let mut own = savepoint("older", 1, &json!({"path": PLACE}));
+    own.annotations_mut().insert(annotations::PIN.to_owned(), "audit of 2026".to_owned());
+    let jobs = [];
+    let all = [Arc::new(own.clone())];
+    let holds = World { jobs: &jobs, savepoints: &all, service_lives: false }.holds(&own, now());
+    assert_eq!(listed(&holds), "Annotation savepoints.dev/pin: audit of 2026");
+}
+
+#[test]
+fn a_hold_keeps_its_time_as_long_as_its_reason_stays() {
+    let mut own = savepoint("older", 1, &of_orders());
+    let jobs = [Arc::new(orders(&json!(null)))];
+    let holds = |own: &FlinkSavepoint, seconds| {
+        let all = [Arc::new(own.clone())];
+        let world = World { jobs: &jobs, savepoints: &all, service_lives: false };
+        world.holds(own, now() + chrono::TimeDelta::seconds(seconds))
+    };
+    let first = holds(&own, 0);
+    own.status.as_mut().unwrap().holds.clone_from(&first);
+    assert_eq!(holds(&own, 60), first);
+    own.status.as_mut().unwrap().holds[0].reason = "another".to_owned();
+    assert_ne!(holds(&own, 60), first);
+}
+
+#[test]
+fn what_a_job_says_is_compared_with_what_is_told() {
+    let mut own = savepoint("older", 1, &of_orders());
+    let suspended = orders(&json!({
+        "suspension": {"revision": 1, "jobId": "1", "source": "Savepoint", "snapshot": "s3://flink/sp/older"},
+    }));
+    assert!(!agree(&suspended, &own));
+    let jobs = [Arc::new(suspended.clone())];
+    let all = [Arc::new(own.clone())];
+    let holds = World { jobs: &jobs, savepoints: &all, service_lives: false }.holds(&own, now());
+    assert_eq!(holds.len(), 2, "the only state of a suspended job is its newest one, too: {holds:?}");
+    own.status.as_mut().unwrap().holds = holds;
+    assert!(agree(&suspended, &own));
+    assert!(!agree(&orders(&json!(null)), &own), "it was resumed");
+}

@@ -1,0 +1,165 @@
+//! Reads what the end of a snapshot depends on: who needs it, and what lies in its directory.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::dispose;
+use super::holds::World;
+use super::job::{JobManager, upgrade};
+use super::observe::{Located, job_manager};
+use super::observed::{ByFlink, Place};
+use crate::api::{FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, Hold, Ownership, SavepointPhase};
+use crate::flink::{self, DisposalOperation};
+use crate::reconcile::{Error, namespace_terminating, within};
+use crate::runtime::Context;
+use crate::store::check::{self, Serving};
+use crate::upgrade::ownership;
+
+/// What the end of a snapshot depends on.
+#[derive(Debug)]
+pub struct End {
+    /// Who owns its files.
+    pub ownership: Option<Ownership>,
+    /// Who needs it; `None`: that was not looked at.
+    pub holds: Option<Vec<Hold>>,
+    /// What lies in its directory.
+    pub place: Place,
+    /// The JobManager that could delete it.
+    pub job_manager: Option<JobManager>,
+    /// The namespace is being deleted.
+    pub namespace_terminating: bool,
+}
+
+impl End {
+    /// Nothing was looked at.
+    pub fn of(savepoint: &FlinkSavepoint) -> Self {
+        Self {
+            ownership: savepoint.status.as_ref().and_then(|s| s.ownership),
+            holds: None,
+            place: Place::NotRead,
+            job_manager: None,
+            namespace_terminating: false,
+        }
+    }
+}
+
+/// Looks at a snapshot that is complete.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn end(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<End, Error> {
+    let mut end = End::of(savepoint);
+    let phase = savepoint.status.as_ref().and_then(|s| s.phase);
+    if !matches!(phase, Some(SavepointPhase::Completed | SavepointPhase::Superseded | SavepointPhase::Disposing)) {
+        return Ok(end);
+    }
+    let goes = savepoint.metadata.deletion_timestamp.is_some() && dispose::is_wanted(savepoint);
+    let (jobs, savepoints) = if goes { live(ctx, savepoint).await? } else { known(ctx, savepoint).await? };
+    // What is Flink's stays so.
+    if end.ownership != Some(Ownership::Flink) {
+        end.ownership = ownership::of(savepoint, jobs.iter().map(AsRef::as_ref));
+    }
+    let service_lives = service_lives(ctx, savepoint).await?;
+    let world = World { jobs: &jobs, savepoints: &savepoints, service_lives };
+    end.holds = Some(world.holds(savepoint, ctx.clock.now()));
+    if goes {
+        end.namespace_terminating = namespace_terminating(ctx, &savepoint.namespace().unwrap_or_default()).await?;
+        (end.place, end.job_manager) = Box::pin(place(ctx, savepoint)).await?;
+    }
+    Ok(end)
+}
+
+type Lists = (Vec<Arc<FlinkJobUpgrade>>, Vec<Arc<FlinkSavepoint>>);
+
+/// The resources of its namespace, as the process knows them: enough to tell who needs it.
+async fn known(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Lists, Error> {
+    let namespace = savepoint.namespace();
+    if let (Some(jobs), Some(savepoints)) = (ctx.known.jobs(), ctx.known.savepoints()) {
+        let jobs = jobs.into_iter().filter(|job| job.namespace() == namespace).collect();
+        return Ok((jobs, savepoints.into_iter().filter(|other| other.namespace() == namespace).collect()));
+    }
+    live(ctx, savepoint).await
+}
+
+/// The same as the API server knows them now, and the jobs of all namespaces: one may start from the place by its path.
+async fn live(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Lists, Error> {
+    let savepoints: Api<FlinkSavepoint> =
+        Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
+    let jobs = ctx.watched::<FlinkJobUpgrade>();
+    let all = ListParams::default();
+    let (jobs, savepoints) = tokio::try_join!(
+        within("list FlinkJobUpgrades", jobs.list(&all)),
+        within("list FlinkSavepoints", savepoints.list(&all)),
+    )?;
+    let jobs = jobs.items.into_iter().map(Arc::new).collect();
+    Ok((jobs, savepoints.items.into_iter().map(Arc::new).collect()))
+}
+
+/// A foreign cluster that is gone needs no snapshot.
+async fn service_lives(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<bool, Error> {
+    let Some(cluster) = &savepoint.spec.flink_cluster else { return Ok(false) };
+    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
+    Ok(within("get Service", services.get_metadata_opt(&cluster.service)).await?.is_some())
+}
+
+/// What lies in the directory of a snapshot whose files go.
+async fn place(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Place, Option<JobManager>), Error> {
+    let status = savepoint.status.as_ref();
+    let (Some(location), Some(disposal)) =
+        (status.and_then(|s| s.location.as_deref()), status.and_then(|s| s.disposal.as_ref()))
+    else {
+        return Ok((Place::NotRead, None));
+    };
+    let why = match check::store_of(ctx, super::by(savepoint), location).await? {
+        Serving::By(store) if !store.may_remove() => {
+            return Ok((Place::Trouble(format!("the store of {location} is readOnly")), None));
+        }
+        Serving::By(store) => {
+            let place = store.contents(location).await;
+            return Ok((place.map_or_else(|error| Place::Trouble(error.to_string()), Place::Contents), None));
+        }
+        Serving::Refused(failure) => return Ok((Place::Trouble(failure.message), None)),
+        Serving::Nobody(why) => why,
+    };
+    let Some(found) = disposer(ctx, savepoint).await? else {
+        let why = format!("{why}, and no JobManager lives that could delete it; create a FlinkSnapshotStore");
+        return Ok((Place::Trouble(why), None));
+    };
+    let by_flink = match &disposal.request_id {
+        None => ByFlink::NotAsked,
+        Some(request) => match found.client(ctx).disposal_status(request).await {
+            Ok(DisposalOperation::InProgress) => ByFlink::UnderWay,
+            Ok(DisposalOperation::Completed) => ByFlink::Done,
+            // Another request, whose answer was lost, has done it.
+            Ok(DisposalOperation::Failed(cause)) if cause.is_savepoint_not_found() => ByFlink::Done,
+            Ok(DisposalOperation::Failed(cause)) => ByFlink::Failed(cause.to_string()),
+            // Another process, or one that has restarted.
+            Err(flink::Error::UnknownTrigger { .. }) => ByFlink::NotAsked,
+            Err(error) => ByFlink::Failed(error.to_string()),
+        },
+    };
+    Ok((Place::ByFlink(by_flink), Some(found)))
+}
+
+/// A JobManager that can delete a savepoint: the one that took it, or the one that runs its job now.
+async fn disposer(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Option<JobManager>, Error> {
+    if let Located::Here(found) = job_manager(ctx, savepoint).await? {
+        return Ok(Some(found));
+    }
+    let Some(named) = &savepoint.spec.job_ref else { return Ok(None) };
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
+    let job = within("get FlinkJobUpgrade", jobs.get_opt(&named.name)).await?;
+    let Some(job) = job else { return Ok(None) };
+    let session: Option<FlinkClusterRef> = job.spec.flink_cluster.clone();
+    let Some(revision) = job.status.as_ref().and_then(|s| s.active.as_ref()).map(|active| active.revision) else {
+        return Ok(None);
+    };
+    Ok(match upgrade::of_job(ctx, &namespace, &named.name, session.as_ref(), revision).await? {
+        upgrade::Found::Here(found) => Some(found),
+        upgrade::Found::NotRunning(_) | upgrade::Found::Removed => None,
+    })
+}

@@ -1,0 +1,117 @@
+//! Which snapshots a job needs, by what its resource says. Pure.
+
+use kube::ResourceExt;
+
+use super::{fork, ownership, scope};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, JobPhase, RestoreFrom, RestoreMode, Submission, UpgradeProgress};
+use crate::flink::location;
+use crate::naming;
+
+/// Why a job needs a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It was restored from it and has completed no checkpoint of its own since.
+    Restored,
+    /// It was restored from it with LEGACY.
+    Legacy,
+    /// An upgrade is under way that starts from it, or goes back to it.
+    Upgrade,
+    /// What it does waits for this resource.
+    Operation,
+    /// It goes on from there once it is resumed.
+    Suspended,
+    /// It would be started again from there.
+    Failed,
+    /// The spec names it, and that was not acted upon yet.
+    RestoreFrom,
+}
+
+impl Need {
+    /// In words.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Restored => "its job was restored from it and has completed no checkpoint of its own since",
+            Self::Legacy => "its job was restored from it with LEGACY: checkpoints of the job may use its files",
+            Self::Upgrade => "an upgrade is under way that starts from it or may go back to it",
+            Self::Operation => "an operation of its job waits for it",
+            Self::Suspended => "it is what the suspended job goes on from",
+            Self::Failed => "it is what the failed job would be started from",
+            Self::RestoreFrom => "job.restoreFrom names it and was not acted upon yet",
+        }
+    }
+}
+
+/// The snapshot that a resource stands for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    savepoint: &'a FlinkSavepoint,
+    location: &'a str,
+}
+
+impl Wanted<'_> {
+    fn at(self, place: Option<&String>) -> bool {
+        // A person may have named its `_metadata`.
+        place.is_some_and(|place| location::same(place.strip_suffix("/_metadata").unwrap_or(place), self.location))
+    }
+
+    fn named(self, name: Option<&String>) -> bool {
+        name.is_some() && name == self.savepoint.metadata.name.as_ref()
+    }
+}
+
+/// Why a job needs the snapshot of a FlinkSavepoint; nothing if it does not. A resource in another namespace is known by
+/// its place only.
+#[must_use]
+pub fn to(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> Vec<Need> {
+    let Some(location) = savepoint.status.as_ref().and_then(|s| s.location.as_deref()) else { return Vec::new() };
+    let wanted = Wanted { savepoint, location };
+    let neighbours = job.namespace() == savepoint.namespace();
+    let status = job.status.as_ref();
+    let active = status.and_then(|s| s.active.as_ref());
+    let upgrade = status.and_then(|s| s.upgrade.as_ref());
+    let operation = status.and_then(|s| s.operation.as_ref()?.savepoint.as_ref());
+    let suspension = status.and_then(|s| s.suspension.as_ref());
+    let failed = status.is_some_and(|s| s.phase == Some(JobPhase::Failed));
+    let needs = [
+        (Need::Restored, active.is_some_and(|a| still_needs(&a.submission, wanted))),
+        (Need::Legacy, ownership::has_restored(job, location, RestoreMode::Legacy)),
+        (Need::Upgrade, upgrade.is_some_and(|u| of_upgrade(u, wanted, neighbours))),
+        (Need::Operation, neighbours && operation.is_some_and(|child| wanted.named(Some(&child.name)))),
+        (Need::Suspended, suspension.is_some_and(|s| wanted.at(s.snapshot.as_ref()))),
+        (
+            Need::Failed,
+            failed && active.is_some_and(|a| wanted.at(a.last_checkpoint.as_ref().and_then(|c| c.path.as_ref()))),
+        ),
+        (
+            Need::RestoreFrom,
+            scope::pending_restore(job).is_some_and(|wish| of_restore(job, wish, wanted, neighbours)),
+        ),
+    ];
+    needs.into_iter().filter_map(|(need, holds)| holds.then_some(need)).collect()
+}
+
+/// With NO_CLAIM the first checkpoint takes nothing over: until it is complete all of the state is in the snapshot.
+fn still_needs(submission: &Submission, wanted: Wanted<'_>) -> bool {
+    !submission.checkpointed && wanted.at(submission.restored_from.as_ref())
+}
+
+fn of_upgrade(upgrade: &UpgradeProgress, wanted: Wanted<'_>, neighbours: bool) -> bool {
+    let submitted = upgrade.submission.as_ref().and_then(|s| s.restored_from.as_ref());
+    let places = [upgrade.snapshot.as_ref(), upgrade.savepoint_location.as_ref(), submitted];
+    let names = [upgrade.savepoint.as_ref(), upgrade.final_savepoint.as_ref()];
+    places.into_iter().any(|place| wanted.at(place)) || neighbours && names.into_iter().any(|name| wanted.named(name))
+}
+
+fn of_restore(job: &FlinkJobUpgrade, wish: &RestoreFrom, wanted: Wanted<'_>, neighbours: bool) -> bool {
+    let named = wish.savepoint_ref.as_ref().map(|named| &named.name);
+    let taken_for_it = || {
+        let uid = job.uid().unwrap_or_default();
+        naming::is_child_of(&wanted.savepoint.metadata, &uid, &fork::operation(job, wish))
+    };
+    wanted.at(wish.path.as_ref()) || neighbours && (wanted.named(named) || wish.from_job.is_some() && taken_for_it())
+}
+
+#[cfg(test)]
+#[path = "references_tests.rs"]
+mod tests;
