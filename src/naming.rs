@@ -122,6 +122,13 @@ pub fn slot_name(schedule: &str, slot: DateTime<Utc>) -> String {
     format!("{schedule}-{}", slot.format("%Y%m%d-%H%M"))
 }
 
+/// Name of the FlinkSavepoint that a schedule takes because a person has asked for it: `nightly-run-1a2b3c4d`, another one
+/// for each text.
+#[must_use]
+pub fn run_now_name(schedule: &str, id: &str) -> String {
+    format!("{schedule}-run-{}", short_hash(&["run-now", schedule, id]))
+}
+
 /// Labels of the FlinkSavepoints of a schedule.
 #[must_use]
 pub fn schedule_labels(schedule: &str) -> BTreeMap<String, String> {

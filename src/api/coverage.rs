@@ -133,14 +133,22 @@ mod shown_by {
     pub(super) const JITTER: &str = "jitter_spreads";
     /// What a slot's savepoint is made of.
     pub(super) const TEMPLATE: &str = "a_slot_s_savepoint_is_made_of_the_template";
+    /// A savepoint whose files go with it.
+    pub(super) const DISPOSED: &str = "nobody_needs_it_so_its_files_go_and_then_the_resource";
+    /// The savepoints of past upgrades.
+    pub(super) const CHILDREN: &str = "what_may_not_go_stays";
+    /// Which savepoints of a schedule are kept.
+    pub(super) const RETENTION: &str = "what_is_kept";
+    /// What becomes of the others.
+    pub(super) const EXPIRED: &str = "the_files_go_with_what_the_retention_drops_unless_the_template_says_otherwise";
     /// A slot of a foreign cluster's job.
     pub(super) const FOREIGN_SLOT: &str = "of_a_foreign_cluster_nothing_is_known_before";
 }
 
 use shown_by::{
-    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CONCURRENCY, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS,
-    DELETE_LATE, DIRECTORY, DROP, FAILURES, FOREIGN, FOREIGN_SLOT, FORK, GATE, HISTORY, JAR, JAR_HASH, JITTER, MEMORY,
-    MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, REVISION, REWIND,
+    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CHILDREN, CONCURRENCY, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS,
+    DELETE_LATE, DIRECTORY, DISPOSED, DROP, EXPIRED, FAILURES, FOREIGN, FOREIGN_SLOT, FORK, GATE, HISTORY, JAR, JAR_HASH, JITTER, MEMORY,
+    MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, RETENTION, REVISION, REWIND,
     SAVEPOINT, SESSION, SLOTS, SOURCE, START, STORE, STORE_REF, SUSPEND, TEMPLATE, TIMEOUT, VERIFICATION, WINDOWS,
     ZONE,
 };
@@ -193,6 +201,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.upgrade.savepoint.targetDirectory", DIRECTORY),
     used("fju.spec.upgrade.savepoint.timeout", CHILD),
     used("fju.spec.upgrade.savepoint.backoffLimit", CHILD),
+    only("fju.spec.upgrade.savepoint.deletionPolicy", &["Retain", "Delete"], CHILDREN),
     only("fju.spec.upgrade.preflight", &["Enforce", "Warn", "Skip"], PREFLIGHT),
     used("fju.spec.upgrade.stability.completedCheckpoints", GATE),
     used("fju.spec.upgrade.stability.minRunning", GATE),
@@ -221,14 +230,14 @@ pub const USED: &[Used] = &[
     only("fsp.spec.then", &["Continue", "Stop", "Drain", "Cancel"], FOREIGN),
     used("fsp.spec.timeout", TIMEOUT),
     used("fsp.spec.backoffLimit", ATTEMPTS),
-    only("fsp.spec.deletionPolicy", &["Retain"], SAVEPOINT),
+    only("fsp.spec.deletionPolicy", &["Retain", "Delete"], DISPOSED),
     used("fsp.spec.path", REGISTERED),
     only("fsp.spec.verification", &["Full", "Metadata"], VERIFICATION),
     used("fsp.spec.storeRef.name", STORE_REF),
     used("fss.spec.schedule", SLOTS),
     used("fss.spec.timeZone", ZONE),
     used("fss.spec.startingDeadlineSeconds", SLOTS),
-    only("fss.spec.concurrencyPolicy", &["Allow", "Forbid"], CONCURRENCY),
+    only("fss.spec.concurrencyPolicy", &["Allow", "Forbid", "Replace"], CONCURRENCY),
     used("fss.spec.suspend", PAUSE),
     used("fss.spec.failedHistoryLimit", FAILURES),
     used("fss.spec.jitterSeconds", JITTER),
@@ -246,8 +255,14 @@ pub const USED: &[Used] = &[
     used("fss.spec.savepointTemplate.spec.timeout", TEMPLATE),
     used("fss.spec.savepointTemplate.spec.backoffLimit", TEMPLATE),
     only("fss.spec.savepointTemplate.spec.verification", &["Full", "Metadata"], TEMPLATE),
-    only("fss.spec.savepointTemplate.spec.deletionPolicy", &["Retain"], TEMPLATE),
+    only("fss.spec.savepointTemplate.spec.deletionPolicy", &["Retain", "Delete"], EXPIRED),
     used("fss.spec.savepointTemplate.spec.storeRef.name", TEMPLATE),
+    used("fss.spec.retention.keepLast", RETENTION),
+    used("fss.spec.retention.keepWithin", RETENTION),
+    used("fss.spec.retention.keepHourly", RETENTION),
+    used("fss.spec.retention.keepDaily", RETENTION),
+    used("fss.spec.retention.keepWeekly", RETENTION),
+    used("fss.spec.retention.keepMonthly", RETENTION),
     used("fst.spec.url", STORE),
     used("fst.spec.endpoint", STORE),
     used("fst.spec.region", STORE),
@@ -263,22 +278,12 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.flinkCluster.jobName",
     "fju.spec.job.jarURI=gs://",
     "fju.spec.job.jarURI=abfs://",
-    "fju.spec.upgrade.savepoint.deletionPolicy",
     "fsp.spec.flinkCluster.tls.secretRef.name",
     "fsp.spec.flinkCluster.tls.serverName",
     "fsp.spec.copyOf.name",
     "fsp.spec.copyOf.path",
-    "fsp.spec.deletionPolicy=Delete",
-    "fss.spec.concurrencyPolicy=Replace",
     "fss.spec.savepointTemplate.spec.flinkCluster.tls.secretRef.name",
     "fss.spec.savepointTemplate.spec.flinkCluster.tls.serverName",
-    "fss.spec.savepointTemplate.spec.deletionPolicy=Delete",
-    "fss.spec.retention.keepLast",
-    "fss.spec.retention.keepWithin",
-    "fss.spec.retention.keepHourly",
-    "fss.spec.retention.keepDaily",
-    "fss.spec.retention.keepWeekly",
-    "fss.spec.retention.keepMonthly",
 ];
 
 /// The kind's short name, by which the tables name it. A kind that is not one of ours stands for itself.

@@ -80,6 +80,10 @@ pub mod annotations {
     pub const RETRY: &str = "savepoints.dev/retry";
     /// FlinkSavepoint: the directory of the savepoint that the attempt whose answer is lost has made.
     pub const ADOPT: &str = "savepoints.dev/adopt";
+    /// FlinkSavepoint: the slot of its schedule that takes its place, so that its result is not used.
+    pub const SUPERSEDED_BY: &str = "savepoints.dev/superseded-by";
+    /// FlinkSavepointSchedule: any text; each other one has a savepoint taken at once.
+    pub const RUN_NOW: &str = "savepoints.dev/run-now";
     /// FlinkSavepoint: why its files are to stay, in a person's words, whatever the rules say.
     pub const PIN: &str = "savepoints.dev/pin";
     /// FlinkSavepoint: its own name: its files go with it though somebody needs them.

@@ -173,7 +173,8 @@ pub struct SavepointTemplateSpec {
     /// How far the savepoints are checked. Left out: as far as their store allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
-    /// What becomes of the files when a savepoint's resource is deleted, by retention or by hand. Left out: Retain.
+    /// What becomes of the files when a savepoint's resource is deleted, by retention or by hand. Left out: Delete with
+    /// `retention`, else Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
     /// The FlinkSnapshotStore to read the files with. Left out: the namespace's one with the longest matching url.
@@ -206,7 +207,11 @@ impl From<SavepointTemplateSpec> for FlinkSavepointSpec {
 #[x_kube(validation = Rule::new("has(self.keepLast) || has(self.keepWithin) || has(self.keepHourly) || \
     has(self.keepDaily) || has(self.keepWeekly) || has(self.keepMonthly)")
     .message("give at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly and keepMonthly, or leave \
-        retention out to keep all"))]
+        retention out to keep all"),
+    validation = Rule::new("has(self.keepWithin) || [has(self.keepLast) && self.keepLast > 0, has(self.keepHourly) && \
+        self.keepHourly > 0, has(self.keepDaily) && self.keepDaily > 0, has(self.keepWeekly) && self.keepWeekly > 0, \
+        has(self.keepMonthly) && self.keepMonthly > 0].exists(x, x)")
+    .message("retention keeps nothing: give one of its rules a number above 0"))]
 pub struct Retention {
     /// The newest so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,6 +219,7 @@ pub struct Retention {
     pub keep_last: Option<i32>,
     /// All that are not older than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = longer_than_zero())]
     pub keep_within: Option<Duration>,
     /// The newest of each of the last so many hours that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,6 +259,16 @@ pub struct FlinkSavepointScheduleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
     pub active: Vec<ObjectRef>,
+    /// What the retention keeps, and by which of its rules; the newest 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_string()]))]
+    pub kept: Vec<KeptSavepoint>,
+    /// What it would keep no longer if another savepoint were complete at the next slot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expiring: Vec<String>,
+    /// The value of the annotation `savepoints.dev/run-now` that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_now_id: Option<String>,
     /// Number of slots that passed without a savepoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<i64>,
@@ -260,4 +276,14 @@ pub struct FlinkSavepointScheduleStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// A savepoint that a schedule's retention keeps.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptSavepoint {
+    /// Name of its FlinkSavepoint.
+    pub name: String,
+    /// The rules that keep it: names of the fields of `spec.retention`, or `held` if somebody needs it.
+    pub rules: Vec<String>,
 }

@@ -65,6 +65,8 @@ pub const NAMES: &[&str] = &[
     "upgrade.create-savepoint.after",
     "upgrade.delete-savepoint.before",
     "upgrade.delete-savepoint.after",
+    "upgrade.delete-child.before",
+    "upgrade.delete-child.after",
     "upgrade.submit.before",
     "upgrade.submit.after",
     "upgrade.cancel.before",

@@ -75,7 +75,9 @@ fn make_certain(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Dispos
     if is_held(o, draft) {
         draft.phase = disposal.before;
         draft.disposal = None;
-        status::completed(o, draft);
+        if draft.phase == Some(SavepointPhase::Completed) {
+            status::completed(o, draft);
+        }
         tell_holds(o, draft);
         return wait(o, draft);
     }

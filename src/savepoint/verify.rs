@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use kube::ResourceExt;
+
 use super::observed::{JobNow, Observed};
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::status;
 use crate::api::condition::Reason;
-use crate::api::{FlinkSavepointStatus, SavepointPhase, Then, Verification};
+use crate::api::{FlinkSavepointStatus, SavepointPhase, Then, Verification, annotations};
 use crate::flink::{JobId, JobState};
 use crate::reconcile::{Next, SETTLED};
 use crate::snapshot::store::Progress;
@@ -128,9 +130,15 @@ fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>,
     {
         return decision;
     }
-    draft.phase = Some(SavepointPhase::Completed);
     draft.completion_time = Some(time::to_k8s(o.now));
     draft.ownership = ownership::at_first(taken(o), draft.kind);
+    if let Some(slot) = o.savepoint.annotations().get(annotations::SUPERSEDED_BY).filter(|_| taken(o)) {
+        draft.phase = Some(SavepointPhase::Superseded);
+        let message = format!("it is whole, but {slot} takes its place, as concurrencyPolicy is Replace");
+        status::stalled(o, draft, Reason::Superseded, &message);
+        return (None, Next::Again);
+    }
+    draft.phase = Some(SavepointPhase::Completed);
     status::completed(o, draft);
     // Of one that was there before somebody may have been restored.
     let more = has_finalizer(o) || draft.attempts.len() > 1 || !taken(o);

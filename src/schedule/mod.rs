@@ -4,15 +4,17 @@
 //! newest slot that was acted upon is in the status before its savepoint is made, so a clock that goes back, or a savepoint
 //! that was deleted, brings no slot again.
 
+mod keep;
 mod plan;
+mod retention;
 mod slots;
 
-use kube::api::{DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt as _};
 
 use self::plan::{Effect, Observed};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, coverage, labels};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, annotations, coverage, labels};
 use crate::naming;
 use crate::reconcile::{Error, Next, Reconciler, within, write_status};
 use crate::runtime::{Context, failpoint};
@@ -88,6 +90,16 @@ async fn act(ctx: &Context, o: &Observed, key: &str, effect: Effect) -> Result<(
             failpoint::hit("schedule.create.after", key);
             tracing::info!(schedule = key, savepoint = name, "slot");
             ctx.events.normal(o.schedule.object_ref(&()), "Scheduled", "Schedule", &format!("FlinkSavepoint {name}"));
+        }
+        Effect::Supersede(name, slot) => {
+            let found = within("get FlinkSavepoint", savepoints.get_opt(&name)).await?;
+            let Some(found) = found else { return Ok(()) };
+            let patch = serde_json::json!({"metadata": {
+                "resourceVersion": found.resource_version(), "uid": found.uid(),
+                "annotations": {annotations::SUPERSEDED_BY: slot},
+            }});
+            let parameters = PatchParams::default();
+            within("patch FlinkSavepoint", savepoints.patch_metadata(&name, &parameters, &Patch::Merge(patch))).await?;
         }
         Effect::Forget(name, uid) => {
             let preconditions = Some(Preconditions { uid, resource_version: None });

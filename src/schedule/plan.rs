@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
+use super::keep;
 use super::slots::{Search, Slots};
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
-    ConcurrencyPolicy, FINALIZER, FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule,
-    FlinkSavepointScheduleStatus, JobPhase, ObjectRef, SavepointPhase, UpgradeStep,
+    ConcurrencyPolicy, DeletionPolicy, FINALIZER, FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule,
+    FlinkSavepointScheduleStatus, FlinkSavepointSpec, JobPhase, ObjectRef, SavepointPhase, UpgradeStep, annotations,
 };
 use crate::cron::{self, Schedule};
 use crate::naming;
@@ -37,8 +38,10 @@ pub struct Observed {
 pub enum Effect {
     /// Create a slot's savepoint, unless there is one of its name.
     Create(Box<FlinkSavepoint>),
-    /// Delete a savepoint that failed, of this name and UID.
+    /// Delete a savepoint that failed, or that no rule keeps, of this name and UID.
     Forget(String, Option<String>),
+    /// Say on a savepoint under way which slot takes its place.
+    Supersede(String, String),
 }
 
 /// The outcome of a pass.
@@ -77,7 +80,13 @@ pub fn plan(o: &Observed) -> Plan {
         }
     };
     follow(o, &mut plan.status);
-    if let Some(effect) = intended(o, &plan.status).or_else(|| too_many_failures(o)) {
+    if let Some(trouble) = keep::trouble(o) {
+        stalled(o, &mut plan.status, Reason::InvalidSpec, &trouble);
+        return plan;
+    }
+    let expired = keep::expired(o, &mut plan.status);
+    run_now(o, &mut plan.status);
+    if let Some(effect) = intended(o, &plan.status).or_else(|| too_many_failures(o)).or(expired) {
         told(o, &mut plan.status, None);
         return Plan { effect: Some(effect), next: Next::Again, ..plan };
     }
@@ -117,6 +126,7 @@ fn act(o: &Observed, slots: &Slots, plan: &mut Plan) {
     let waits = !plan.status.active.is_empty() && policy(o) != ConcurrencyPolicy::Allow;
     if in_time && waits {
         told(o, &mut plan.status, Some(slot));
+        plan.effect = superseded(o, &plan.status, slot);
         return;
     }
     let skipped = if in_time { unfit(o) } else { Some(too_late(o)) };
@@ -192,6 +202,33 @@ fn intended(o: &Observed, draft: &FlinkSavepointScheduleStatus) -> Option<Effect
     Some(Effect::Create(Box::new(savepoint(o, &child.name))))
 }
 
+/// Flink can't abort a savepoint: with `Replace` the one under way is told that its result is not wanted any more.
+fn superseded(o: &Observed, draft: &FlinkSavepointScheduleStatus, slot: DateTime<Utc>) -> Option<Effect> {
+    if policy(o) != ConcurrencyPolicy::Replace {
+        return None;
+    }
+    let slot = naming::slot_name(&o.schedule.name_any(), slot);
+    let untold = |child: &&ObjectRef| {
+        let found = o.savepoints.iter().find(|savepoint| savepoint.name_any() == child.name);
+        found.is_some_and(|found| !found.annotations().contains_key(annotations::SUPERSEDED_BY))
+    };
+    draft.active.iter().find(untold).map(|child| Effect::Supersede(child.name.clone(), slot))
+}
+
+/// A person has asked for one at once: the intent, by an id that is acted upon once.
+fn run_now(o: &Observed, draft: &mut FlinkSavepointScheduleStatus) {
+    let Some(id) = o.schedule.annotations().get(annotations::RUN_NOW).map(|id| id.trim().to_owned()) else { return };
+    if id.is_empty() || draft.run_now_id.as_ref() == Some(&id) {
+        return;
+    }
+    let name = naming::run_now_name(&o.schedule.name_any(), &id);
+    draft.run_now_id = Some(id);
+    // It was asked for before the status was lost.
+    if !o.savepoints.iter().any(|savepoint| savepoint.name_any() == name) {
+        draft.active.push(ObjectRef { name, uid: None });
+    }
+}
+
 /// Those that failed are kept for who looks for the cause, the newest so many.
 fn too_many_failures(o: &Observed) -> Option<Effect> {
     let failed =
@@ -219,7 +256,11 @@ fn has_harmed(savepoint: &FlinkSavepoint) -> bool {
 /// A slot's savepoint. It has no owner reference: it outlives the schedule.
 fn savepoint(o: &Observed, name: &str) -> FlinkSavepoint {
     let template = o.schedule.spec.savepoint_template.clone();
-    let mut savepoint = FlinkSavepoint::new(name, template.spec.into());
+    let mut spec = FlinkSavepointSpec::from(template.spec);
+    // What the retention drops is gone.
+    let dropped = o.schedule.spec.retention.is_some().then_some(DeletionPolicy::Delete);
+    spec.deletion_policy = spec.deletion_policy.or(dropped);
+    let mut savepoint = FlinkSavepoint::new(name, spec);
     savepoint.metadata.namespace.clone_from(&o.schedule.metadata.namespace);
     let metadata = template.metadata.unwrap_or_default();
     let mut labels = metadata.labels;

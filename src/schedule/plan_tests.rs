@@ -54,6 +54,10 @@ fn after(mut o: Observed, plan: Plan, now: &str) -> Observed {
             o.savepoints.push(*savepoint);
         }
         Some(Effect::Forget(name, _)) => o.savepoints.retain(|savepoint| savepoint.name_any() != name),
+        Some(Effect::Supersede(name, slot)) => {
+            let told = o.savepoints.iter_mut().find(|savepoint| savepoint.name_any() == name).unwrap();
+            told.annotations_mut().insert(annotations::SUPERSEDED_BY.to_owned(), slot);
+        }
         None => {}
     }
     o.now = at(now);
@@ -298,4 +302,36 @@ fn at_rest_nothing_is_written() {
         let plan = plan(&o);
         assert_eq!((plan.status, plan.effect), (before, None));
     }
+}
+
+/// Flink can't abort a savepoint: the newer slot waits, and the older result is not used.
+#[test]
+fn the_newer_one_takes_the_place() {
+    let (mut o, _) = settled(observed(&json!({"concurrencyPolicy": "Replace"}), "2026-11-22T10:00:05Z"));
+    o.now = at("2026-11-22T11:00:05Z");
+    let (mut o, _) = settled(o);
+    assert_eq!(names(&o), ["nightly-20261122-1000"]);
+    assert_eq!(o.savepoints[0].annotations()[annotations::SUPERSEDED_BY], "nightly-20261122-1100");
+    ends(&mut o, "nightly-20261122-1000", "Superseded");
+    let (o, _) = settled(o);
+    assert_eq!(names(&o), ["nightly-20261122-1000", "nightly-20261122-1100"]);
+}
+
+#[test]
+fn a_person_has_one_taken_at_once_and_once() {
+    let mut o = observed(&json!({"suspend": true}), "2026-11-22T09:40:00Z");
+    let (quiet, _) = settled(o.clone());
+    assert!(names(&quiet).is_empty());
+    o.schedule.annotations_mut().insert(annotations::RUN_NOW.to_owned(), "before the release".to_owned());
+    let (mut o, _) = settled(o);
+    let name = naming::run_now_name("nightly", "before the release");
+    assert_eq!(names(&o), [name.clone()]);
+    ends(&mut o, &name, "Completed");
+    let (mut o, _) = settled(o);
+    o.savepoints.clear();
+    let (mut o, _) = settled(o);
+    assert!(names(&o).is_empty(), "the same word does nothing again");
+    o.schedule.annotations_mut().insert(annotations::RUN_NOW.to_owned(), "again".to_owned());
+    let (o, _) = settled(o);
+    assert_eq!(names(&o), [naming::run_now_name("nightly", "again")]);
 }

@@ -38,6 +38,36 @@ pub enum Rule {
     Held,
 }
 
+impl Rule {
+    /// The field of `spec.retention`, or `held`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Last => "keepLast",
+            Self::Within => "keepWithin",
+            Self::Hourly => "keepHourly",
+            Self::Daily => "keepDaily",
+            Self::Weekly => "keepWeekly",
+            Self::Monthly => "keepMonthly",
+            Self::Held => "held",
+        }
+    }
+}
+
+/// Whether there is no rule that could keep anything: then nothing is deleted, as nobody can mean that.
+#[must_use]
+pub fn keeps_nothing(retention: &Retention) -> bool {
+    let counts = [
+        retention.keep_last,
+        retention.keep_hourly,
+        retention.keep_daily,
+        retention.keep_weekly,
+        retention.keep_monthly,
+    ];
+    let within = retention.keep_within.as_ref().is_some_and(|within| within.parse().is_ok_and(|w| !w.is_zero()));
+    !within && counts.into_iter().all(|limit| count(limit) == 0)
+}
+
 /// The savepoints that are kept, by name, each with all rules that want it. What is not in it may go.
 #[must_use]
 pub fn kept(retention: &Retention, zone: Tz, now: DateTime<Utc>, all: &[Snapshot]) -> BTreeMap<String, BTreeSet<Rule>> {

@@ -67,6 +67,10 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             delete_one(&api, &child.name_any(), child.uid(), child.resource_version()).await?;
             Ok(Outcome::Done)
         }
+        Effect::DeleteChild(name, uid) => {
+            delete_one(&api::<FlinkSavepoint>(ctx, o), &name, uid, None).await?;
+            Ok(Outcome::Done)
+        }
         Effect::DeleteRecord(number) => {
             let name = naming::revision_name(status::name(o), number);
             delete(&api::<ControllerRevision>(ctx, o), &name, status::uid(o)).await

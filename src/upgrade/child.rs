@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use super::observed::Observed;
 use super::status;
 use crate::api::{
-    FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeSpec, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, Then,
-    UpgradeProgress,
+    DeletionPolicy, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeSpec, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef,
+    Then, UpgradeProgress,
 };
 use crate::naming;
 
@@ -72,6 +72,8 @@ pub fn of_job(upgrade: &FlinkJobUpgrade, job: &str, operation: &str, then: Then)
             target_directory: wish.target_directory,
             timeout: wish.timeout,
             backoff_limit: wish.backoff_limit,
+            // It belongs to the history of the job, and goes with it.
+            deletion_policy: Some(wish.deletion_policy.unwrap_or(DeletionPolicy::Delete)),
             ..FlinkSavepointSpec::default()
         },
     );

@@ -9,8 +9,8 @@ use super::strategy::{blue_green, prewarm};
 use super::{child, high_availability, session, status, workload};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
-    ActiveRevision, DeletionJob, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, ObjectRef, Operation, OperationKind,
-    SavepointPhase, Then, UpgradeProgress, UpgradeStep,
+    ActiveRevision, DeletionJob, DeletionPolicy, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, ObjectRef, Operation,
+    OperationKind, SavepointPhase, Then, UpgradeProgress, UpgradeStep,
 };
 use crate::flink::{JobId, JobState};
 use crate::naming;
@@ -253,7 +253,9 @@ fn save(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
             return (None, Next::Again);
         }
         let then = if o.upgrade.spec.deletion_job() == DeletionJob::Drain { Then::Drain } else { Then::Stop };
-        let child = child::savepoint(o, &naming::deletion_id(status::uid(o)), then);
+        let mut child = child::savepoint(o, &naming::deletion_id(status::uid(o)), then);
+        // All that is left of the job: it goes only when a person says so of it.
+        child.spec.deletion_policy = Some(DeletionPolicy::Retain);
         return (Some(Effect::CreateSavepoint(Box::new(child))), Next::Again);
     };
     let conditions = savepoint.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();

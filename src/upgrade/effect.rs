@@ -40,6 +40,8 @@ pub enum Effect {
     CreateSavepoint(Box<FlinkSavepoint>),
     /// Delete the child FlinkSavepoint, as it was observed: nothing was asked of Flink for it yet.
     DeleteSavepoint,
+    /// Delete a FlinkSavepoint that an earlier operation has left, by name and UID.
+    DeleteChild(String, Option<String>),
     /// Submit the job to this revision's cluster.
     Submit(i64, RunRequest),
     /// Cancel a job on this revision's cluster.
@@ -76,6 +78,7 @@ impl Effect {
             Self::WarmUp(..) => "warm-up",
             Self::CreateSavepoint(_) => "create-savepoint",
             Self::DeleteSavepoint => "delete-savepoint",
+            Self::DeleteChild(..) => "delete-child",
             Self::Submit(..) => "submit",
             Self::Cancel(..) => "cancel",
             Self::TriggerCheckpoint(..) => "trigger-checkpoint",
@@ -108,6 +111,7 @@ impl Effect {
             Self::WarmUp(..) => ("upgrade.warm-up.before", "upgrade.warm-up.after"),
             Self::CreateSavepoint(_) => ("upgrade.create-savepoint.before", "upgrade.create-savepoint.after"),
             Self::DeleteSavepoint => ("upgrade.delete-savepoint.before", "upgrade.delete-savepoint.after"),
+            Self::DeleteChild(..) => ("upgrade.delete-child.before", "upgrade.delete-child.after"),
             Self::Submit(..) => ("upgrade.submit.before", "upgrade.submit.after"),
             Self::Cancel(..) => ("upgrade.cancel.before", "upgrade.cancel.after"),
             Self::TriggerCheckpoint(..) => ("upgrade.trigger-checkpoint.before", "upgrade.trigger-checkpoint.after"),

@@ -4,6 +4,7 @@ mod account;
 mod act;
 pub mod changes;
 mod child;
+mod children;
 mod deletion;
 mod drift;
 mod effect;

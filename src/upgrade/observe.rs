@@ -11,7 +11,7 @@ use super::jobmanager::Process;
 use super::objects::{self, Objects};
 use super::observed::{Cluster, Existing, JobFacts, Newest, Observed, Restore, Retained, Revision, Up};
 use super::plan::FAST;
-use super::{account, child, high_availability, jar, recoverable, refusals, scope, session, snapshots};
+use super::{account, child, children, high_availability, jar, recoverable, refusals, scope, session, snapshots};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage};
 use crate::flink::{self, CheckpointStatus, CheckpointsConfig, JobId};
 use crate::naming;
@@ -89,7 +89,11 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         checkpoints_config,
         namespace_terminating: terminating,
         session,
+        children: Vec::new(),
     };
+    if scope::children_matter(&observed.upgrade) {
+        observed.children = children::of(&observed.upgrade, ctx.known.savepoints().unwrap_or_default());
+    }
     session::add(ctx, &mut observed, session_pod.flatten()).await?;
     // After the pods and the job: what is the newest is certain only of a job that was fenced before.
     snapshots::add(ctx, &mut observed).await?;

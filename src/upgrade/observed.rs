@@ -51,6 +51,8 @@ pub struct Observed {
     pub namespace_terminating: bool,
     /// The session cluster that the job runs on, if it has none of its own.
     pub session: Option<Session>,
+    /// The FlinkSavepoints that its operations have left, as the process knows them.
+    pub children: Vec<Arc<FlinkSavepoint>>,
 }
 
 /// A session cluster.

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use kube::ResourceExt;
+
 pub use super::effect::Effect;
 use super::heal::{self, Healing};
 use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{blue_green, prewarm, recovery};
 use super::workload;
-use super::{deletion, finish, foreign, high_availability, jar, scope, session, status, suspend, windows};
+use super::{children, deletion, finish, foreign, high_availability, jar, scope, session, status, suspend, windows};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -252,7 +254,16 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         **n != active.revision && ended && high_availability::storage_is_left(r)
     };
     let storage = o.revisions.iter().find(left).map(|(n, _)| Effect::RemoveHaStorage(*n));
+    if let Some(effect) = storage.is_none().then(|| surplus_child(o)).flatten() {
+        return (Some(effect), Next::After(SLOW));
+    }
     (storage, Next::After(waits.map_or(soon, |closed| closed.opens_in(o.now).min(soon))))
+}
+
+/// A FlinkSavepoint of an earlier operation that goes with the history.
+pub fn surplus_child(o: &Observed) -> Option<Effect> {
+    let surplus = children::surplus(&o.upgrade, &o.children)?;
+    Some(Effect::DeleteChild(surplus.name_any(), surplus.uid()))
 }
 
 /// A savepoint that is overdue keeps no change waiting: the stop of the upgrade makes it fail, and it is tried again

@@ -162,6 +162,12 @@ pub fn existing_matters(upgrade: &FlinkJobUpgrade) -> bool {
         && status.is_none_or(|s| s.active.is_none() && s.upgrade.is_none() && s.suspension.is_none())
 }
 
+/// Whether it matters what earlier operations have left: while nothing is under way.
+#[must_use]
+pub fn children_matter(upgrade: &FlinkJobUpgrade) -> bool {
+    upgrade.metadata.deletion_timestamp.is_none() && under_way(upgrade).is_none()
+}
+
 /// What the job shall start from, if the spec says so under an id that was not acted on.
 #[must_use]
 pub fn restore_matters(upgrade: &FlinkJobUpgrade) -> Option<RestoreFrom> {

@@ -103,7 +103,8 @@ pub fn rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         r.pods.is_empty() && high_availability::config_maps(o, **n).is_empty() && high_availability::storage_is_left(r)
     };
     let storage = o.revisions.iter().find(left).map(|(n, _)| Effect::RemoveHaStorage(*n));
-    (storage, Next::After(AT_REST))
+    let effect = storage.or_else(|| plan::surplus_child(o));
+    (effect, Next::After(AT_REST))
 }
 
 /// Starts the job from what it left.

@@ -183,7 +183,8 @@ pub struct UpgradeSavepoint {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub backoff_limit: Option<i32>,
-    /// What becomes of the files when the savepoint's resource is deleted. Left out: Retain.
+    /// What becomes of the files when the savepoint's resource is deleted, as it is once `revisionHistoryLimit` is
+    /// passed and nobody needs it. Left out: Delete. With Retain neither resource nor files are deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }

@@ -78,6 +78,7 @@ pub fn observe(world: &World) -> Option<Observed> {
         jar: Fetching::By(Fetch::default()),
         checkpoints_config: checkpoints_config(world, &upgrade),
         session: None,
+        children: Vec::new(),
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
     };
