@@ -209,6 +209,7 @@ fn context(server: &ApiServer, storage: &Arc<InMemory>, claim: watch::Receiver<C
         checks: Arc::new(store::check::checks()),
         turns: Arc::default(),
         known: Arc::default(),
+        room: Arc::default(),
         helper_jar: Arc::from([]),
         settings: Arc::new(Settings::default()),
     })

@@ -109,6 +109,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         checks: Arc::new(store::check::checks()),
         turns: Arc::default(),
         known: Arc::default(),
+        room: Arc::default(),
         helper_jar,
         settings: Arc::new(settings),
     };

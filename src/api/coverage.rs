@@ -141,6 +141,8 @@ mod shown_by {
     pub(super) const RETENTION: &str = "what_is_kept";
     /// What becomes of the others.
     pub(super) const EXPIRED: &str = "the_files_go_with_what_the_retention_drops_unless_the_template_says_otherwise";
+    /// Savepoints that wait for others at their store.
+    pub(super) const ROOM: &str = "no_more_than_the_limit_are_in_at_once";
     /// A slot of a foreign cluster's job.
     pub(super) const FOREIGN_SLOT: &str = "of_a_foreign_cluster_nothing_is_known_before";
 }
@@ -148,7 +150,7 @@ mod shown_by {
 use shown_by::{
     ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CHILDREN, CONCURRENCY, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS,
     DELETE_LATE, DIRECTORY, DISPOSED, DROP, EXPIRED, FAILURES, FOREIGN, FOREIGN_SLOT, FORK, GATE, HISTORY, JAR, JAR_HASH, JITTER, MEMORY,
-    MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, RETENTION, REVISION, REWIND,
+    MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, RETENTION, REVISION, REWIND, ROOM,
     SAVEPOINT, SESSION, SLOTS, SOURCE, START, STORE, STORE_REF, SUSPEND, TEMPLATE, TIMEOUT, VERIFICATION, WINDOWS,
     ZONE,
 };
@@ -268,6 +270,7 @@ pub const USED: &[Used] = &[
     used("fst.spec.region", STORE),
     used("fst.spec.credentialsSecretRef.name", STORE),
     used("fst.spec.readOnly", STORE),
+    used("fst.spec.maxConcurrentSavepoints", ROOM),
 ];
 
 /// The fields, and the values of used fields, that this version does not act upon.

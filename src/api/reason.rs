@@ -157,6 +157,8 @@ super::string_enum! {
         SecretMalformed = "SecretMalformed",
         /// A `file://` store outside of the directories that the operator may look into.
         LocalNotAllowed = "LocalNotAllowed",
+        /// The store takes no more savepoints at once.
+        StoreBusy = "StoreBusy",
         /// No FlinkSnapshotStore of the namespace serves the place.
         NoStore = "NoStore",
         /// The named FlinkSnapshotStore does not serve the place.

@@ -82,6 +82,10 @@ pub struct FlinkSnapshotStoreSpec {
     /// needed. Without it nothing but public places can be read: the operator's own rights are never used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret_ref: Option<LocalRef>,
+    /// How many savepoints may be written there at once; those of upgrades do not wait. Left out: without limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_concurrent_savepoints: Option<i32>,
     /// The operator only lists and reads there, as in an archive that others write. Left out: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,

@@ -23,6 +23,7 @@ use super::{
     lease::Claim,
     metrics::Metrics,
     readiness::{Pending, Readiness},
+    room::Room,
     turns::Turns,
 };
 
@@ -69,6 +70,8 @@ pub struct Context {
     pub helper_jar: Arc<[u8]>,
     /// Who may begin something at a foreign Flink cluster now.
     pub turns: Arc<Turns>,
+    /// How many savepoints are written to each store.
+    pub room: Arc<Room>,
     /// What the controllers' watches have brought.
     pub known: Arc<Known>,
     /// What the user has set.

@@ -14,6 +14,7 @@ pub mod kube_client;
 pub mod lease;
 pub mod metrics;
 pub mod readiness;
+pub mod room;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;

@@ -13,6 +13,7 @@ mod observe;
 mod observed;
 mod overdue;
 mod plan;
+mod room;
 mod settle;
 mod start;
 mod status;
@@ -123,6 +124,7 @@ fn by(savepoint: &FlinkSavepoint) -> By<'_> {
 async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> Result<Next, Error> {
     let key = format!("{}/{}", observed.savepoint.namespace().unwrap_or_default(), observed.savepoint.name_any());
     let plan = plan::plan(&observed);
+    leave_room(ctx, &observed, &plan);
     let mut live = observed.savepoint.clone();
     if live.status.clone().unwrap_or_default() != plan.status {
         let before = live.status.as_ref().and_then(|s| s.phase);
@@ -171,6 +173,17 @@ fn tell_end(ctx: &Context, o: &Observed) {
             ctx.events.warning(about(), "LeftBehind", "Savepoint", &note);
         }
         None => {}
+    }
+}
+
+/// What has not begun, and what is over, is not at its store.
+fn leave_room(ctx: &Context, o: &Observed, plan: &plan::Plan) {
+    let uid = o.savepoint.uid().unwrap_or_default();
+    let writes = plan.status.attempts.last().is_some_and(|attempt| attempt.result.is_none());
+    if plan.status.phase.is_some_and(SavepointPhase::is_terminal) || o.savepoint.metadata.deletion_timestamp.is_some() {
+        ctx.room.forget(&uid);
+    } else if !writes && plan.effect.is_none() {
+        ctx.room.leave(&uid);
     }
 }
 

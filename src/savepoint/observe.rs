@@ -5,6 +5,7 @@ use kube::ResourceExt;
 use super::attempt::Asked;
 use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
+use super::room;
 use super::world::{self, End};
 use crate::api::{
     FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
@@ -109,12 +110,20 @@ async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
         }
         // None yet, or the last one came to nothing.
         (None, _) => {
-            if savepoint.metadata.deletion_timestamp.is_none() {
+            if let Some(full) = ctx.room.still_full(&savepoint.uid().unwrap_or_default()) {
+                // Not worth asking its JobManager.
+                seen.job = Job::NoRoom(full);
+            } else if savepoint.metadata.deletion_timestamp.is_none() {
                 (seen.job, seen.job_manager) = match (&spec.job_ref, &spec.flink_cluster) {
                     (Some(job), _) => Box::pin(upgrade::job(ctx, savepoint, &job.name)).await?,
                     (None, Some(cluster)) => Box::pin(cluster::job(ctx, savepoint, cluster)).await?,
                     (None, None) => (Job::NotRead, None),
                 };
+                if let Job::Submitted(job) = &seen.job
+                    && let Some(full) = room::enter(ctx, savepoint, job).await?
+                {
+                    seen.job = Job::NoRoom(full);
+                }
             }
             None
         }

@@ -9,6 +9,7 @@ use super::job::JobManager;
 use crate::api::condition::Reason;
 use crate::api::{FlinkClusterRef, FlinkSavepoint, Hold, Operation, Ownership};
 use crate::flink::{Cause, JobId, JobState};
+use crate::runtime::room::Full;
 use crate::snapshot::store::Contents;
 use crate::store::check::{Check, Failure};
 
@@ -95,6 +96,8 @@ pub enum Job {
         /// Why.
         message: String,
     },
+    /// Its store takes no more savepoints now.
+    NoRoom(Full),
     /// It was submitted.
     Submitted(Box<Submitted>),
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::format::{self, Chosen};
 use super::observed::{Job, Observed, Submitted, Turn};
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
-use super::{follow, overdue, settle, status};
+use super::{follow, overdue, room, settle, status};
 use crate::api::condition::Reason;
 use crate::api::{FlinkSavepointStatus, ObjectRef, Operation, OperationKind, SavepointAttempt, SavepointPhase, Then};
 use crate::naming;
@@ -36,6 +36,10 @@ pub fn start(o: &Observed, draft: &mut FlinkSavepointStatus, last: Option<&Savep
         Job::Blocked { reason, message } => {
             status::stalled(o, draft, *reason, message);
             return (None, Next::After(WAITING));
+        }
+        Job::NoRoom(full) => {
+            status::under_way(o, draft, Reason::StoreBusy, &room::words(*full));
+            return (None, Next::After(room::wait(*full)));
         }
         Job::Never { reason, message } => return fail(o, draft, *reason, message),
         Job::Submitted(job) => job,

@@ -158,6 +158,7 @@ pub fn context(
         checks: Arc::new(checks()),
         turns: Arc::default(),
         known: Arc::default(),
+        room: Arc::default(),
         helper_jar: Arc::from([]),
         settings: Arc::new(Settings { image: Some("example.com/operator:1".to_owned()), ..Settings::default() }),
     }
