@@ -67,6 +67,8 @@ pub const NAMES: &[&str] = &[
     "upgrade.delete-savepoint.after",
     "upgrade.delete-child.before",
     "upgrade.delete-child.after",
+    "upgrade.remove-checkpoints.before",
+    "upgrade.remove-checkpoints.after",
     "upgrade.submit.before",
     "upgrade.submit.after",
     "upgrade.cancel.before",

@@ -15,7 +15,7 @@ use super::observed::Observed;
 use super::plan::{Effect, FAST};
 use super::preflight::judge::Said;
 use super::strategy::blue_green;
-use super::{account, drift, heal, high_availability, session, snapshots, status, workload};
+use super::{account, drift, ended, heal, high_availability, session, snapshots, status, workload};
 use crate::api::{FlinkSavepoint, annotations, labels};
 use crate::flink::{self, CheckpointOperation, JobId, RunRequest};
 use crate::naming;
@@ -34,7 +34,7 @@ pub enum Outcome {
     Refused(String),
     /// What the new revision's job says of its operators.
     Said(Said),
-    /// The snapshot that the job is to start from is being deleted: this FlinkSavepoint.
+    /// The snapshot that the job is to start from is being deleted: whose that is.
     Disposing(String),
 }
 
@@ -69,6 +69,11 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         }
         Effect::DeleteChild(name, uid) => {
             delete_one(&api::<FlinkSavepoint>(ctx, o), &name, uid, None).await?;
+            Ok(Outcome::Done)
+        }
+        Effect::RemoveCheckpoints(directories) => {
+            must_lead(ctx)?;
+            ended::remove(ctx, o, &directories).await?;
             Ok(Outcome::Done)
         }
         Effect::DeleteRecord(number) => {

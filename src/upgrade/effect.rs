@@ -42,6 +42,8 @@ pub enum Effect {
     DeleteSavepoint,
     /// Delete a FlinkSavepoint that an earlier operation has left, by name and UID.
     DeleteChild(String, Option<String>),
+    /// Remove these directories of checkpoints of submissions that have ended.
+    RemoveCheckpoints(Vec<String>),
     /// Submit the job to this revision's cluster.
     Submit(i64, RunRequest),
     /// Cancel a job on this revision's cluster.
@@ -79,6 +81,7 @@ impl Effect {
             Self::CreateSavepoint(_) => "create-savepoint",
             Self::DeleteSavepoint => "delete-savepoint",
             Self::DeleteChild(..) => "delete-child",
+            Self::RemoveCheckpoints(_) => "remove-checkpoints",
             Self::Submit(..) => "submit",
             Self::Cancel(..) => "cancel",
             Self::TriggerCheckpoint(..) => "trigger-checkpoint",
@@ -112,6 +115,7 @@ impl Effect {
             Self::CreateSavepoint(_) => ("upgrade.create-savepoint.before", "upgrade.create-savepoint.after"),
             Self::DeleteSavepoint => ("upgrade.delete-savepoint.before", "upgrade.delete-savepoint.after"),
             Self::DeleteChild(..) => ("upgrade.delete-child.before", "upgrade.delete-child.after"),
+            Self::RemoveCheckpoints(_) => ("upgrade.remove-checkpoints.before", "upgrade.remove-checkpoints.after"),
             Self::Submit(..) => ("upgrade.submit.before", "upgrade.submit.after"),
             Self::Cancel(..) => ("upgrade.cancel.before", "upgrade.cancel.after"),
             Self::TriggerCheckpoint(..) => ("upgrade.trigger-checkpoint.before", "upgrade.trigger-checkpoint.after"),

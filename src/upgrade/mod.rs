@@ -8,6 +8,7 @@ mod children;
 mod deletion;
 mod drift;
 mod effect;
+mod ended;
 mod fence;
 mod finish;
 mod foreign;
@@ -123,7 +124,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkJobUpgrade>, observed: Observed) -> 
         Outcome::Said(said) => preflight::answered(&observed, &mut status, said),
         Outcome::Disposing(name) => {
             // It ends, or gives way: then the next pass goes on.
-            let message = format!("FlinkSavepoint {name}, whose snapshot the job is to start from, is being deleted");
+            let message = format!("{name}, which the job is to start from, is being deleted");
             status::reconciling(&observed, &mut status, Reason::Disposing, &message);
             next = Next::After(plan::SLOW);
         }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta};
 use futures::future::join_all;
 use kube::{Api, ResourceExt};
 
+use super::ended::Left;
 use super::jobmanager::Process;
 use super::objects::{self, Objects};
 use super::observed::{Cluster, Existing, JobFacts, Newest, Observed, Restore, Retained, Revision, Up};
@@ -90,6 +91,7 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         namespace_terminating: terminating,
         session,
         children: Vec::new(),
+        ended: Left::NotAsked,
     };
     if scope::children_matter(&observed.upgrade) {
         observed.children = children::of(&observed.upgrade, ctx.known.savepoints().unwrap_or_default());

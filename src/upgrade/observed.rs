@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::ended::Left;
 use super::jar::Fetching;
 use super::jobmanager::Process;
 use super::workload::{Carrier, Rendered};
@@ -53,6 +54,8 @@ pub struct Observed {
     pub session: Option<Session>,
     /// The FlinkSavepoints that its operations have left, as the process knows them.
     pub children: Vec<Arc<FlinkSavepoint>>,
+    /// What submissions that have ended have left.
+    pub ended: Left,
 }
 
 /// A session cluster.

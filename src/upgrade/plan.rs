@@ -10,7 +10,7 @@ use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{blue_green, prewarm, recovery};
 use super::workload;
-use super::{children, deletion, finish, foreign, high_availability, jar, scope, session, status, suspend, windows};
+use super::{children, deletion, ended, finish, foreign, high_availability, jar, scope, session, status, suspend, windows};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
@@ -254,8 +254,15 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         **n != active.revision && ended && high_availability::storage_is_left(r)
     };
     let storage = o.revisions.iter().find(left).map(|(n, _)| Effect::RemoveHaStorage(*n));
-    if let Some(effect) = storage.is_none().then(|| surplus_child(o)).flatten() {
-        return (Some(effect), Next::After(SLOW));
+    if storage.is_none() {
+        if let Some(effect) = surplus_child(o) {
+            return (Some(effect), Next::After(SLOW));
+        }
+        if now == Now::Running
+            && let Some(decision) = ended::decide(o, draft)
+        {
+            return decision;
+        }
     }
     (storage, Next::After(waits.map_or(soon, |closed| closed.opens_in(o.now).min(soon))))
 }
@@ -335,6 +342,7 @@ pub fn begin(
     let to = draft.last_revision.unwrap_or(0) + 1;
     let id = naming::upgrade_id(status::uid(o), to);
     draft.last_revision = Some(to);
+    draft.sweep = None;
     draft.phase = Some(if from.is_some() { JobPhase::Upgrading } else { JobPhase::Starting });
     let kind = if from.is_some() { OperationKind::Upgrade } else { OperationKind::Start };
     draft.operation = Some(Operation { id: id.clone(), kind, savepoint: None, since: Some(time::to_k8s(o.now)) });

@@ -91,6 +91,37 @@ pub fn to(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> Vec<Need> {
     needs.into_iter().filter_map(|(need, holds)| holds.then_some(need)).collect()
 }
 
+/// The places that a job depends on, or may: what it was restored from and still needs, what an upgrade or a later start
+/// goes on from, and what its spec names.
+pub fn places(job: &FlinkJobUpgrade) -> impl Iterator<Item = &str> {
+    let status = job.status.as_ref();
+    let active = status.and_then(|s| s.active.as_ref());
+    let restored = active.map(|a| &a.submission).filter(|s| {
+        let independent = matches!(s.restore_mode, None | Some(RestoreMode::NoClaim)) && s.checkpointed;
+        !independent
+    });
+    let upgrade = status.and_then(|s| s.upgrade.as_ref());
+    let submitted = upgrade.and_then(|u| u.submission.as_ref()?.restored_from.as_ref());
+    let wish = scope::pending_restore(job).and_then(|wish| wish.path.as_ref());
+    // What it once claimed it may still refer to.
+    let claimed = status.into_iter().flat_map(|s| &s.history).filter(|entry| {
+        matches!(entry.restore_mode, Some(RestoreMode::Claim | RestoreMode::Legacy | RestoreMode::Unknown))
+    });
+    [
+        restored.and_then(|s| s.restored_from.as_ref()),
+        active.and_then(|a| a.last_checkpoint.as_ref()?.path.as_ref()),
+        upgrade.and_then(|u| u.snapshot.as_ref()),
+        upgrade.and_then(|u| u.savepoint_location.as_ref()),
+        submitted,
+        status.and_then(|s| s.suspension.as_ref()?.snapshot.as_ref()),
+        wish,
+    ]
+    .into_iter()
+    .flatten()
+    .chain(claimed.filter_map(|entry| entry.restored_from.as_ref()))
+    .map(String::as_str)
+}
+
 /// With NO_CLAIM the first checkpoint takes nothing over: until it is complete all of the state is in the snapshot.
 fn still_needs(submission: &Submission, wanted: Wanted<'_>) -> bool {
     !submission.checkpointed && wanted.at(submission.restored_from.as_ref())

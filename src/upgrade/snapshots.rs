@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 
 use super::fork::{self, Fork};
 use super::observed::{Existing, Observed, Restore, Retained};
-use super::{ownership, preflight, scope};
+use super::{ended, ownership, preflight, scope};
 use crate::api::condition::Reason;
 use crate::api::{
     FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, SavepointPhase, StateSource, Submission, labels,
@@ -42,6 +42,7 @@ pub async fn add(ctx: &Context, o: &mut Observed) -> Result<(), Error> {
     if scope::existing_matters(&o.upgrade) {
         o.existing = existing(ctx, by, &o.upgrade).await?;
     }
+    o.ended = ended::look(ctx, by, o).await?;
     if let Some(wish) = scope::restore_matters(&o.upgrade) {
         o.restore = restore(ctx, by, o, wish).await?;
     }
@@ -178,7 +179,7 @@ async fn recorded(
     Ok(all.into_iter().filter(|s| of_another(&s)).filter_map(place).max())
 }
 
-/// The FlinkSavepoint whose deletion has begun and whose snapshot a job is about to start from. That it is about to is in
+/// What is being deleted of that which a job is about to start from: a FlinkSavepoint, or checkpoints of a job. That it is about to is in
 /// its status by now: who begins to delete from here on sees that (decision 0024).
 ///
 /// # Errors
@@ -199,7 +200,15 @@ pub async fn disposing(ctx: &Context, o: &Observed, path: &str) -> Result<Option
         let status = s.status.as_ref().filter(|status| status.phase == Some(SavepointPhase::Disposing));
         status.and_then(|status| status.location.as_deref()).is_some_and(|place| location::same(place, path))
     };
-    Ok(all.iter().find(goes).map(ResourceExt::name_any))
+    if let Some(found) = all.iter().find(goes) {
+        return Ok(Some(format!("FlinkSavepoint {}", found.name_any())));
+    }
+    let jobs: Api<FlinkJobUpgrade> = match source {
+        Some(StateSource::RestoreFrom) => ctx.watched(),
+        _ => return Ok(None),
+    };
+    let jobs = within("list FlinkJobUpgrades", jobs.list(&ListParams::default())).await?.items;
+    Ok(ended::sweeper(path, &jobs).map(|name| format!("a checkpoint of FlinkJobUpgrade {name}")))
 }
 
 async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> Result<Restore, Error> {

@@ -27,6 +27,18 @@ pub struct Suspension {
     pub since: Option<Time>,
 }
 
+/// Checkpoints of submissions that have ended, which are about to be removed: nobody starts from there any more.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointSweep {
+    /// Directories of the submissions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<String>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
 /// How the end of a resource goes on.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::end::{DeletionProgress, Suspension};
+use super::end::{CheckpointSweep, DeletionProgress, Suspension};
 use super::history::{HistoryEntry, PreflightResult};
 use super::policy::UpgradeStrategy;
 use crate::api::common::{ObjectRef, RestoreMode, string_enum};
@@ -165,6 +165,12 @@ pub struct FlinkJobUpgradeStatus {
     /// Highest number of a submission that was ever used, over all revisions; a Flink job ID is made from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_submission: Option<i64>,
+    /// The submission up to which the checkpoints of those that have ended were looked after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swept_submission: Option<i64>,
+    /// Checkpoints that are about to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<CheckpointSweep>,
     /// The `job.restoreFrom.id` that was acted on last; it is not acted on again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_from_id: Option<String>,

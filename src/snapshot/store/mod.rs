@@ -18,6 +18,7 @@ mod probe;
 mod progress;
 mod retained;
 mod settings;
+mod tree;
 mod verify;
 
 pub use attempts::Left;

@@ -79,6 +79,7 @@ pub fn observe(world: &World) -> Option<Observed> {
         checkpoints_config: checkpoints_config(world, &upgrade),
         session: None,
         children: Vec::new(),
+        ended: Left::NotAsked,
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
     };
