@@ -1,17 +1,24 @@
-use crate::snapshot::store::testing;
+use std::sync::Arc;
+
+use object_store::ObjectStoreExt as _;
+use object_store::memory::InMemory;
+
+use super::*;
+
+async fn store(files: &[&str]) -> Store {
+    let objects = Arc::new(InMemory::new());
+    for file in files {
+        objects.put(&Path::from(*file), "x".into()).await.unwrap();
+    }
+    Store::over("s3://flink", objects)
+}
 
 #[tokio::test]
 async fn a_directory_goes_with_all_that_is_in_it_and_its_neighbour_stays() {
-    let (store, _) = testing::memory(&[
-        "checkpoints/a/chk-1/_metadata",
-        "checkpoints/a/chk-1/1-op",
-        "checkpoints/a/shared/2-op",
-        "checkpoints/ab/chk-1/_metadata",
-    ]);
-    let base = format!("{}/checkpoints", store.url());
-    assert_eq!(store.directories(&base).await.unwrap(), ["a", "ab"]);
-    assert!(store.remove_tree(&format!("{base}/a")).await.unwrap());
-    assert_eq!(store.directories(&base).await.unwrap(), ["ab"]);
-    assert!(!store.remove_tree(&format!("{base}/a")).await.unwrap(), "nothing was there");
-    assert!(store.directories(&format!("{base}/none")).await.unwrap().is_empty());
+    let store = store(&["ck/a/chk-1/_metadata", "ck/a/chk-1/1-op", "ck/a/shared/2-op", "ck/ab/chk-1/_metadata"]).await;
+    assert_eq!(store.directories("s3://flink/ck").await.unwrap(), ["a", "ab"]);
+    assert!(store.remove_tree("s3://flink/ck/a").await.unwrap());
+    assert_eq!(store.directories("s3a://flink/ck/").await.unwrap(), ["ab"]);
+    assert!(!store.remove_tree("s3://flink/ck/a").await.unwrap(), "nothing was there");
+    assert!(store.directories("s3://flink/none").await.unwrap().is_empty());
 }
