@@ -39,9 +39,15 @@ const THERE: [SavepointPhase; 3] = [SavepointPhase::Completed, SavepointPhase::S
 #[must_use]
 pub fn is_wanted(savepoint: &FlinkSavepoint) -> bool {
     let status = savepoint.status.as_ref();
-    (savepoint.spec.deletion_policy() == DeletionPolicy::Delete || begun(savepoint))
+    (goes_with_files(savepoint) || begun(savepoint))
         && status.and_then(|s| s.phase).is_some_and(|phase| THERE.contains(&phase))
         && status.is_some_and(|s| s.location.is_some())
+}
+
+/// As its spec asks.
+#[must_use]
+pub fn goes_with_files(savepoint: &FlinkSavepoint) -> bool {
+    savepoint.spec.deletion_policy() == DeletionPolicy::Delete
 }
 
 /// Files have begun to go: there is no way back.

@@ -8,7 +8,7 @@ use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use super::room;
 use super::world::{self, End};
 use crate::api::{
-    FlinkClusterRef, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
+    FlinkClusterRef, FlinkSavepoint, Hold, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
 };
 use crate::flink::JobId;
 use crate::reconcile::Error;
@@ -36,9 +36,9 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
     } else if not_yet.is_empty() || begun(&savepoint) {
         seen = Box::pin(see(ctx, &savepoint)).await?;
     }
-    let Seen { job, job_manager, answer, job_now, check, leftovers } = seen;
-    let End { ownership, holds, place, job_manager: disposer, namespace_terminating } = end;
-    let job_manager = job_manager.or(disposer);
+    let Seen { job, job_manager, answer, job_now, check, leftovers, holds } = seen;
+    let End { ownership, holds: held, place, job_manager: disposer, namespace_terminating } = end;
+    let (job_manager, holds) = (job_manager.or(disposer), holds.or(held));
     // Only now: what was waited for has just happened.
     let now = ctx.clock.now();
     Ok(Observed {
@@ -71,6 +71,7 @@ struct Seen {
     job_now: JobNow,
     check: Check,
     leftovers: Leftovers,
+    holds: Option<Vec<Hold>>,
 }
 
 impl Default for Seen {
@@ -82,6 +83,7 @@ impl Default for Seen {
             job_now: JobNow::NotAsked,
             check: Check::NotAsked,
             leftovers: Leftovers::default(),
+            holds: None,
         }
     }
 }
@@ -132,6 +134,9 @@ async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
         let files = savepoint.spec.verification != Some(Verification::Metadata);
         let key = savepoint.uid().unwrap_or_default();
         seen.check = check::check(ctx, super::by(savepoint), &key, &place, files).await?;
+        if !matches!(seen.check, Check::NotAsked | Check::Running(_)) {
+            seen.holds = Some(world::holds_once_complete(ctx, savepoint, place).await?);
+        }
     }
     Ok(seen)
 }

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 
 use super::observed::{JobNow, Observed};
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
-use super::status;
+use super::{dispose, status};
 use crate::api::condition::Reason;
 use crate::api::{FlinkSavepointStatus, SavepointPhase, Then, Verification, annotations};
 use crate::flink::{JobId, JobState};
@@ -140,8 +140,9 @@ fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>,
     }
     draft.phase = Some(SavepointPhase::Completed);
     status::completed(o, draft);
+    dispose::tell_holds(o, draft);
     // Of one that was there before somebody may have been restored.
-    let more = has_finalizer(o) || draft.attempts.len() > 1 || !taken(o);
+    let more = has_finalizer(o) || dispose::goes_with_files(&o.savepoint) || draft.attempts.len() > 1 || !taken(o);
     (None, if more { Next::Again } else { Next::After(SETTLED) })
 }
 

@@ -16,6 +16,7 @@ use crate::flink::{self, DisposalOperation};
 use crate::reconcile::{Error, namespace_terminating, within};
 use crate::runtime::Context;
 use crate::store::check::{self, Serving};
+use crate::time;
 use crate::upgrade::ownership;
 
 /// What the end of a snapshot depends on.
@@ -70,6 +71,22 @@ pub async fn end(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<End, Error
         (end.place, end.job_manager) = Box::pin(place(ctx, savepoint)).await?;
     }
     Ok(end)
+}
+
+/// Who will need a savepoint that is about to be complete at this place: so that one write says both.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn holds_once_complete(ctx: &Context, savepoint: &FlinkSavepoint, place: String) -> Result<Vec<Hold>, Error> {
+    let mut complete = savepoint.clone();
+    let now = ctx.clock.now();
+    let status = complete.status.get_or_insert_default();
+    status.phase = Some(SavepointPhase::Completed);
+    status.completion_time = Some(time::to_k8s(now));
+    status.location = Some(place);
+    let (jobs, savepoints) = known(ctx, savepoint).await?;
+    let service_lives = service_lives(ctx, savepoint).await?;
+    Ok(World { jobs: &jobs, savepoints: &savepoints, service_lives }.holds(&complete, now))
 }
 
 type Lists = (Vec<Arc<FlinkJobUpgrade>>, Vec<Arc<FlinkSavepoint>>);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fakes::flink::{JobScript, Snapshots, Version};
 use flink_savepoint_operator::api::SavepointPhase::{self, Completed, Failed, InProgress};
-use flink_savepoint_operator::api::annotations::{ADOPT, RETRY};
+use flink_savepoint_operator::api::annotations::{ADOPT, FORCE_DELETE, RETRY};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -314,5 +314,41 @@ pub fn two_at_once() -> Scenario {
     let mut it = scenario(begin, (Completed, "Completed"));
     it.ends.push(End { name: "hourly", ..it.ends[0].clone() });
     it.whole = Some(2);
+    it
+}
+
+/// One that is not the newest any more goes with its files, and the newest stays.
+pub fn deleted_with_its_files() -> Scenario {
+    let mut it = scenario(|w| taken(w, script(), json!({"deletionPolicy": "Delete"})), (Completed, "Completed"));
+    it.acts = vec![
+        (When::Phase("daily", Completed), |w| async move { w.savepoint("hourly", json!({})).await }.boxed()),
+        (When::Phase("hourly", Completed), |w| async move { w.delete("daily").await }.boxed()),
+    ];
+    it.ends = vec![
+        End { name: "daily", status: None, attempts: None },
+        End { name: "hourly", status: Some((Completed, "Completed")), attempts: None },
+    ];
+    it.whole = Some(1);
+    it
+}
+
+/// Where no store serves the place its JobManager deletes them.
+pub fn deleted_with_its_files_by_flink() -> Scenario {
+    let mut it = asks_a_person(deleted_with_its_files());
+    it.wish.store = false;
+    it.acts.extend(deleted_with_its_files().acts);
+    it.whole = None;
+    it
+}
+
+/// The only savepoint of its job goes when a person says so.
+pub fn deleted_by_force() -> Scenario {
+    let mut it = scenario(|w| taken(w, script(), json!({"deletionPolicy": "Delete"})), (Completed, "Completed"));
+    it.acts = vec![
+        (When::Phase("daily", Completed), |w| async move { w.delete("daily").await }.boxed()),
+        (When::At(Duration::from_secs(1800)), |w| async move { w.annotate("daily", FORCE_DELETE, "daily").await }.boxed()),
+    ];
+    it.ends = vec![End { name: "daily", status: None, attempts: None }];
+    it.whole = Some(0);
     it
 }
