@@ -22,6 +22,7 @@ mod life;
 mod matrix;
 mod only_what_changed;
 mod operator_killed;
+mod order;
 mod outage;
 mod preflight;
 mod recovery;

@@ -12,8 +12,8 @@ use e2e::{
 
 use crate::{
     blue_green, conformance_flink, crash, deletion, failed_upgrade, flink_upgraded, foreign, fork, gitops, hands,
-    high_availability, jar, life, only_what_changed, operator_killed, outage, preflight, recovery, recreate,
-    restore_modes, session, silent, start, store, suspend, two_operators, windows,
+    high_availability, jar, life, only_what_changed, operator_killed, order, outage, preflight, recovery, recreate,
+    restore_modes, schedule, session, silent, start, store, suspend, two_operators, windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -60,6 +60,7 @@ scenarios! {
     job_manager_killed in_full: foreign::killed;
     job_recovers on V1_20: recovery::lost_and_made_again;
     job_replaced in_full: recovery::cut_off_and_replaced;
+    kept_in_order in_full: order::kept_in_order;
     not_implemented_is_said on V1_20: start::not_implemented_is_said;
     only_what_changed in_full: only_what_changed::starts_an_upgrade;
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
