@@ -129,6 +129,12 @@ pub fn run_now_name(schedule: &str, id: &str) -> String {
     format!("{schedule}-run-{}", short_hash(&["run-now", schedule, id]))
 }
 
+/// Id of a snapshot by its place, however that is written.
+#[must_use]
+pub fn snapshot_id(location: &str) -> String {
+    short_hash(&["snapshot", &location::normalise(location)])
+}
+
 /// Labels of the FlinkSavepoints of a schedule.
 #[must_use]
 pub fn schedule_labels(schedule: &str) -> BTreeMap<String, String> {

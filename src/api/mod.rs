@@ -64,6 +64,10 @@ pub mod labels {
     pub const JOB_UID: &str = "savepoints.dev/job-uid";
     /// Name of the FlinkSavepointSchedule that a FlinkSavepoint was made by.
     pub const SCHEDULE: &str = "savepoints.dev/schedule";
+    /// A snapshot, by a hash of its place.
+    pub const SNAPSHOT: &str = "savepoints.dev/snapshot";
+    /// Before such a hash: a snapshot that a job of the lineage was restored from. The value counts the restores.
+    pub const ANCESTOR: &str = "ancestor.savepoints.dev/";
     /// Number of the revision that an object belongs to.
     pub const REVISION: &str = "savepoints.dev/revision";
     /// Which part of a Flink cluster a pod is: [`JOBMANAGER`] or [`TASKMANAGER`].

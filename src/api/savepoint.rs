@@ -459,9 +459,15 @@ pub struct SavepointSource {
     /// ID of the upgrade that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<String>,
+    /// Image of the job: its digest, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// Snapshot that the job itself had been restored from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// That snapshot, what the job of that one had been restored from, and so on; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<String>,
 }
 
 /// The session cluster that a job runs on, as its FlinkJobUpgrade names it.

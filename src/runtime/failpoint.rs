@@ -23,6 +23,8 @@ pub const NAMES: &[&str] = &[
     "savepoint.cancel.after",
     "savepoint.sweep.before",
     "savepoint.sweep.after",
+    "savepoint.label.before",
+    "savepoint.label.after",
     "savepoint.dispose.before",
     "savepoint.dispose.after",
     "schedule.status.before",

@@ -1,6 +1,6 @@
 //! Carries out one effect of a FlinkSavepoint's plan.
 
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 
 use super::observed::Observed;
@@ -40,6 +40,15 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         Effect::RemoveFinalizer => {
             return set_finalizer(&own, &o.savepoint, false).await.map(|()| Outcome::Done);
         }
+        Effect::Label(labels) => {
+            let metadata = &o.savepoint.metadata;
+            let patch = serde_json::json!({"metadata": {
+                "resourceVersion": metadata.resource_version, "uid": metadata.uid, "labels": labels,
+            }});
+            let (name, patch) = (o.savepoint.name_any(), Patch::Merge(patch));
+            within("patch labels", own.patch_metadata(&name, &PatchParams::default(), &patch)).await?;
+            return Ok(Outcome::Done);
+        }
         Effect::Sweep(files) => return sweep(ctx, o, files).await.map(|()| Outcome::Done),
         Effect::Dispose => return dispose(ctx, o).await,
         _ => {}
@@ -78,6 +87,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         | Effect::RemoveFinalizer
         | Effect::Sweep(_)
         | Effect::Dispose
+        | Effect::Label(_)
         | Effect::DisposeByFlink => Ok(()),
     };
     match sent {

@@ -9,6 +9,7 @@ mod follow;
 mod format;
 mod holds;
 pub mod job;
+mod lineage;
 mod observe;
 mod observed;
 mod overdue;

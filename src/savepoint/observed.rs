@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::format::Setting;
 use super::job::JobManager;
 use crate::api::condition::Reason;
-use crate::api::{FlinkClusterRef, FlinkSavepoint, Hold, Operation, Ownership};
+use crate::api::{FlinkSavepoint, Hold, Operation, Ownership, SavepointSource};
 use crate::flink::{Cause, JobId, JobState};
 use crate::runtime::room::Full;
 use crate::snapshot::store::Contents;
@@ -107,10 +107,8 @@ pub enum Job {
 pub struct Submitted {
     /// Who lets a savepoint be taken of it.
     pub turn: Turn,
-    /// The revision that runs, of a FlinkJobUpgrade.
-    pub revision: Option<i64>,
-    /// The session cluster that it runs on, if it has none of its own.
-    pub flink_cluster: Option<FlinkClusterRef>,
+    /// What is known of it.
+    pub source: SavepointSource,
     /// Flink's id of the job.
     pub job_id: JobId,
     /// The job's own savepoint directory, if one is configured.

@@ -1,9 +1,10 @@
 //! Decides what a FlinkSavepoint needs next. Pure and total: no client, no clock of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::observed::Observed;
-use super::{deletion, dispose, follow, overdue, settle, start, status, verify};
+use super::{deletion, dispose, follow, lineage, overdue, settle, start, status, verify};
 use crate::api::condition::Reason;
 use crate::api::{FINALIZER, FlinkSavepointStatus, Operation};
 use crate::flink::{JobId, SavepointRequest, StopRequest};
@@ -26,6 +27,8 @@ pub enum Effect {
     Cancel(JobId),
     /// Remove files of attempts that came to nothing: their directory, and the files.
     Sweep(Vec<(String, Vec<String>)>),
+    /// Put labels on the resource.
+    Label(BTreeMap<String, String>),
     /// Remove files of the snapshot.
     Dispose,
     /// Have the JobManager do that: `POST /savepoint-disposal`.
@@ -44,6 +47,7 @@ impl Effect {
             Self::Stop(..) => "stop",
             Self::Cancel(_) => "cancel",
             Self::Sweep(_) => "sweep",
+            Self::Label(_) => "label",
             Self::Dispose => "dispose",
             Self::DisposeByFlink => "dispose-by-flink",
         }
@@ -59,6 +63,7 @@ impl Effect {
             Self::Trigger(..) | Self::Stop(..) => ("savepoint.trigger.before", "savepoint.trigger.after"),
             Self::Cancel(_) => ("savepoint.cancel.before", "savepoint.cancel.after"),
             Self::Sweep(_) => ("savepoint.sweep.before", "savepoint.sweep.after"),
+            Self::Label(_) => ("savepoint.label.before", "savepoint.label.after"),
             Self::Dispose | Self::DisposeByFlink => ("savepoint.dispose.before", "savepoint.dispose.after"),
         }
     }
@@ -131,6 +136,9 @@ fn settled(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
     let waits = deleted.is_some_and(|at| settle::since(o, at) < SWEPT_FIRST) && sweep.is_some();
     if deleted.is_some() && with_files && has_finalizer(o) && !waits {
         return dispose::decide(o, draft);
+    }
+    if let Some(labels) = lineage::missing_labels(&o.savepoint).filter(|_| deleted.is_none()) {
+        return (Some(Effect::Label(labels)), Next::Again);
     }
     // Kubernetes takes no new one while a resource goes.
     if with_files && !has_finalizer(o) && deleted.is_none() {

@@ -109,9 +109,7 @@ fn record(o: &Observed, draft: &mut FlinkSavepointStatus, job: &Submitted, targe
     draft.format_type = Some(chosen.format);
     draft.format_reason = chosen.because;
     draft.flink_version.clone_from(&job.flink_version);
-    let source = draft.source.get_or_insert_default();
-    source.revision = job.revision;
-    source.flink_cluster = job.flink_cluster.clone().map(Into::into);
+    draft.source = Some(job.source.clone());
     status::under_way(o, draft, Reason::InProgress, "the request is about to be sent");
 }
 

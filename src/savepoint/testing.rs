@@ -9,7 +9,7 @@ use super::plan::{Effect, Plan, plan};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     FINALIZER, FlinkClusterRef, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, ObjectRef, Operation,
-    OperationKind, SavepointPhase, Then,
+    OperationKind, SavepointPhase, SavepointSource, Then,
 };
 use crate::flink::{JobId, JobState};
 use crate::store::check::Check;
@@ -51,8 +51,7 @@ pub fn foreign(then: Option<Then>) -> FlinkSavepoint {
 pub fn job() -> Submitted {
     Submitted {
         turn: locked_by("daily", Some(UID)),
-        revision: Some(3),
-        flink_cluster: None,
+        source: SavepointSource { revision: Some(3), ..SavepointSource::default() },
         job_id: JobId::new(JOB_ID).unwrap(),
         savepoint_directory: Some("s3://bucket/savepoints".to_owned()),
         flink_version: Some("1.20.0".to_owned()),

@@ -142,8 +142,8 @@ fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>,
     status::completed(o, draft);
     dispose::tell_holds(o, draft);
     // Of one that was there before somebody may have been restored.
-    let more = has_finalizer(o) || dispose::goes_with_files(&o.savepoint) || draft.attempts.len() > 1 || !taken(o);
-    (None, if more { Next::Again } else { Next::After(SETTLED) })
+    // Its labels, its finalizer, and what attempts have left.
+    (None, Next::Again)
 }
 
 /// The savepoint is whole and was checked: now the job ends. `None`: it has.

@@ -257,6 +257,7 @@ fn record(
             final_savepoint: upgrade.final_savepoint.clone().filter(|_| upgrade.failure.is_none()),
             restored_from: restored.as_ref().and_then(|s| s.restored_from.clone()),
             restore_mode: restored.as_ref().and_then(|s| s.restore_mode),
+            allow_non_restored_state: restored.as_ref().and_then(|s| s.allow_non_restored_state),
             result,
             reason,
             // Of two that ran side by side the new one began before the old one ended.

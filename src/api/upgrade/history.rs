@@ -107,6 +107,9 @@ pub struct HistoryEntry {
     /// Who owns that snapshot's files since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_mode: Option<RestoreMode>,
+    /// Whether state without an operator in the job might be dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_non_restored_state: Option<bool>,
     /// How it ended.
     pub result: UpgradeResult,
     /// Seconds from the end of the old job's tasks to all tasks of the new one running; 0 where both ran side by side.

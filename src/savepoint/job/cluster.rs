@@ -209,10 +209,12 @@ pub async fn job(
     let savepoint_directory = option(config::SAVEPOINT_DIRECTORY);
     let (store_trouble, harmed) =
         reasons_against(ctx, savepoint, &flink, &job.id, savepoint_directory.as_deref(), not_ready.is_none()).await?;
+    // What it was restored from is told for the record only.
+    let checkpoints = flink.checkpoints(&job.id).await.ok();
+    let restored_from = checkpoints.and_then(|checkpoints| checkpoints.latest.restored?.external_path);
     let submitted = Submitted {
         turn: queue(ctx, savepoint, cluster, &job.id).await?,
-        revision: None,
-        flink_cluster: None,
+        source: lineage::of_foreign(restored_from, &ctx.known.savepoints().unwrap_or_default()),
         job_id: job.id.clone(),
         savepoint_directory,
         flink_version: overview.flink_version,

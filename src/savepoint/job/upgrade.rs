@@ -12,6 +12,7 @@ use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::savepoint::format::{self, Setting};
+use crate::savepoint::lineage;
 use crate::savepoint::observed::{Job, Submitted, Turn};
 use crate::upgrade::jobmanager;
 use crate::upgrade::workload::{self, Rendered};
@@ -82,6 +83,7 @@ pub async fn job(ctx: &Context, savepoint: &FlinkSavepoint, name: &str) -> Resul
         return waiting(Reason::JobNotFound, format!("there is no FlinkJobUpgrade {name} in this namespace"));
     };
     let uid = upgrade.uid().unwrap_or_default();
+    let source = lineage::of_job(&upgrade, savepoint, &ctx.known.savepoints().unwrap_or_default());
     let status = upgrade.status.unwrap_or_default();
     let Some(active) = status.active else {
         if status.phase == Some(api::JobPhase::Suspended) {
@@ -132,8 +134,7 @@ pub async fn job(ctx: &Context, savepoint: &FlinkSavepoint, name: &str) -> Resul
         reasons_against(ctx, savepoint, &flink, &job_id, savepoint_directory.as_deref(), not_ready.is_none()).await?;
     let submitted = Submitted {
         turn: Turn::Lock { uid, operation: status.operation },
-        revision: Some(active.revision),
-        flink_cluster: upgrade.spec.flink_cluster,
+        source,
         job_id,
         savepoint_directory,
         flink_version,

@@ -1,0 +1,94 @@
+//! Where a snapshot comes from, in words that outlive what they name. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointPhase, SavepointSource, labels};
+use crate::flink::location;
+use crate::naming;
+
+/// A snapshot names at most so many ancestors, the nearest first.
+const ANCESTORS: usize = 16;
+
+/// What is known of the job of a FlinkJobUpgrade, for a savepoint that is about to be taken of it.
+#[must_use]
+pub fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, known: &[Arc<FlinkSavepoint>]) -> SavepointSource {
+    let Some(active) = job.status.as_ref().and_then(|s| s.active.as_ref()) else { return SavepointSource::default() };
+    let ancestors = ancestors(job, known);
+    SavepointSource {
+        revision: Some(active.revision),
+        flink_cluster: job.spec.flink_cluster.clone().map(Into::into),
+        upgrade: savepoint.labels().get(naming::LABEL_OPERATION).cloned(),
+        image: active.submission.image_digest.clone().or_else(|| job.spec.image.clone()),
+        parent: ancestors.first().cloned(),
+        ancestors,
+    }
+}
+
+/// What is known of a foreign cluster's job: what it was restored from, by Flink's word.
+#[must_use]
+pub fn of_foreign(restored_from: Option<String>, known: &[Arc<FlinkSavepoint>]) -> SavepointSource {
+    let ancestors = continued(restored_from.into_iter().collect(), known);
+    SavepointSource { parent: ancestors.first().cloned(), ancestors, ..SavepointSource::default() }
+}
+
+/// What the job was restored from, what that one's job was restored from, and so on, as far as the history and records go.
+fn ancestors(job: &FlinkJobUpgrade, known: &[Arc<FlinkSavepoint>]) -> Vec<String> {
+    let status = job.status.as_ref();
+    let active = status.and_then(|s| s.active.as_ref()?.submission.restored_from.clone());
+    // One that began with nothing has none, whatever was before it.
+    let Some(active) = active else { return Vec::new() };
+    let past = status.into_iter().flat_map(|s| &s.history).filter_map(|entry| entry.restored_from.clone());
+    let mut places = vec![active];
+    for place in past {
+        if !places.iter().any(|known| location::same(known, &place)) {
+            places.push(place);
+        }
+    }
+    continued(places, known)
+}
+
+/// The records of the places know more.
+fn continued(mut places: Vec<String>, known: &[Arc<FlinkSavepoint>]) -> Vec<String> {
+    let mut at = 0;
+    while let Some(place) = places.get(at).filter(|_| places.len() < ANCESTORS).cloned() {
+        let record = known.iter().find(|s| located(s).is_some_and(|there| location::same(there, &place)));
+        let before = record.and_then(|s| s.status.as_ref()?.source.clone()).map(|s| s.ancestors).unwrap_or_default();
+        for older in before {
+            if !places.iter().any(|known| location::same(known, &older)) {
+                places.push(older);
+            }
+        }
+        at += 1;
+    }
+    places.truncate(ANCESTORS);
+    places
+}
+
+fn located(savepoint: &FlinkSavepoint) -> Option<&str> {
+    savepoint.status.as_ref()?.location.as_deref()
+}
+
+/// The labels by which snapshots are found by their ancestors; `None`: they are there, or it is not complete.
+#[must_use]
+pub fn missing_labels(savepoint: &FlinkSavepoint) -> Option<BTreeMap<String, String>> {
+    let status = savepoint.status.as_ref()?;
+    let complete = matches!(status.phase, Some(SavepointPhase::Completed | SavepointPhase::Superseded));
+    let location = status.location.as_ref().filter(|_| complete)?;
+    let mut wanted = BTreeMap::from([(labels::SNAPSHOT.to_owned(), naming::snapshot_id(location))]);
+    let source = status.source.clone().unwrap_or_default();
+    wanted.extend(source.revision.map(|revision| (labels::REVISION.to_owned(), revision.to_string())));
+    for (distance, ancestor) in source.ancestors.iter().enumerate() {
+        let key = format!("{}{}", labels::ANCESTOR, naming::snapshot_id(ancestor));
+        wanted.insert(key, (distance + 1).to_string());
+    }
+    let there = savepoint.labels();
+    wanted.retain(|key, value| there.get(key) != Some(value));
+    (!wanted.is_empty()).then_some(wanted)
+}
+
+#[cfg(test)]
+#[path = "lineage_tests.rs"]
+mod tests;
