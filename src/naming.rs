@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use sha2::{Digest, Sha256};
 
 use crate::api::labels;
+use crate::flink::location;
 
 /// Key of the label that names the operation which a child FlinkSavepoint belongs to.
 pub const LABEL_OPERATION: &str = "savepoints.dev/operation";

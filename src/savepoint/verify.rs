@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use super::observed::{JobNow, Observed};
-use super::plan::{Decision, Effect, WAITING, has_finalizer};
+use super::plan::{Decision, Effect, WAITING};
 use super::{dispose, status};
 use crate::api::condition::Reason;
 use crate::api::{FlinkSavepointStatus, SavepointPhase, Then, Verification, annotations};
