@@ -381,11 +381,12 @@ fn schedule() -> Vec<Case> {
         ),
         at(
             "spec.retention",
+            json!({"retention": {"keepLast": 0, "keepDaily": 1}}),
             json!({"retention": {"keepLast": 0}}),
-            json!({"retention": {}}),
-            "give at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly and keepMonthly, or leave \
-             retention out to keep all",
+            "retention keeps nothing: give keepWithin, or one of keepLast, keepHourly, keepDaily, keepWeekly and \
+             keepMonthly above 0, or leave retention out to keep all",
         ),
+        at("spec.retention.keepWithin", within("7d"), within("0s"), ZERO),
         at("spec.retention.keepWithin", within("7d"), within("10"), DURATION),
         at(
             "spec.savepointTemplate.spec",

@@ -204,14 +204,11 @@ impl From<SavepointTemplateSpec> for FlinkSavepointSpec {
 /// Which completed savepoints of a schedule are kept: those that any of the rules wants.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.keepLast) || has(self.keepWithin) || has(self.keepHourly) || \
-    has(self.keepDaily) || has(self.keepWeekly) || has(self.keepMonthly)")
-    .message("give at least one of keepLast, keepWithin, keepHourly, keepDaily, keepWeekly and keepMonthly, or leave \
-        retention out to keep all"),
-    validation = Rule::new("has(self.keepWithin) || [has(self.keepLast) && self.keepLast > 0, has(self.keepHourly) && \
-        self.keepHourly > 0, has(self.keepDaily) && self.keepDaily > 0, has(self.keepWeekly) && self.keepWeekly > 0, \
-        has(self.keepMonthly) && self.keepMonthly > 0].exists(x, x)")
-    .message("retention keeps nothing: give one of its rules a number above 0"))]
+#[x_kube(validation = Rule::new("has(self.keepWithin) || [has(self.keepLast) && self.keepLast > 0, \
+    has(self.keepHourly) && self.keepHourly > 0, has(self.keepDaily) && self.keepDaily > 0, has(self.keepWeekly) && \
+    self.keepWeekly > 0, has(self.keepMonthly) && self.keepMonthly > 0].exists(x, x)")
+    .message("retention keeps nothing: give keepWithin, or one of keepLast, keepHourly, keepDaily, keepWeekly and \
+        keepMonthly above 0, or leave retention out to keep all"))]
 pub struct Retention {
     /// The newest so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
