@@ -109,8 +109,31 @@ pub struct FlinkSnapshotStoreStatus {
     /// When the store was last probed with another outcome than before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_probe_time: Option<Time>,
+    /// What nobody keeps in order there; looked for each hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<Orphans>,
     /// Conditions: `Ready`, `Reconciling`, `Stalled`, `Available`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".to_string()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// Directories that have lost their FlinkSavepoint, and FlinkSavepoints that have lost their files.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Orphans {
+    /// When that was looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
+    /// Number of directories, named as the operator names those of FlinkSavepoints of this namespace, that no
+    /// FlinkSavepoint knows.
+    pub directories_without_record: i32,
+    /// The first ten of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<String>,
+    /// Number of completed FlinkSavepoints whose `_metadata` is not there.
+    pub records_without_files: i32,
+    /// The names of the first ten of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<String>,
 }

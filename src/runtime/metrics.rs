@@ -1,6 +1,11 @@
 //! Metrics, in `OpenMetrics` text. Labels are of few values: never an object's name.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -40,6 +45,11 @@ struct OfUpgrade {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfOrphan {
+    kind: &'static str,
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics of the process. Cheap to clone; all clones count into the same.
@@ -54,6 +64,8 @@ pub struct Metrics {
     savepoint_seconds: Histogram,
     upgrades: Family<OfUpgrade, Counter>,
     downtime_seconds: Histogram,
+    orphans: Family<OfOrphan, Gauge>,
+    orphans_of: Arc<Mutex<HashMap<String, (u32, u32)>>>,
 }
 
 impl Default for Metrics {
@@ -76,6 +88,8 @@ impl Metrics {
             savepoint_seconds: Histogram::new(SAVEPOINT_SECONDS),
             upgrades: Family::default(),
             downtime_seconds: Histogram::new(DOWNTIME_SECONDS),
+            orphans: Family::default(),
+            orphans_of: Arc::default(),
         };
         let mut all = Registry::with_prefix("flink_savepoint_operator");
         all.register("leader", "1 while this process holds the Lease", metrics.leader.clone());
@@ -90,6 +104,8 @@ impl Metrics {
         all.register("upgrades", "Upgrades that ended, by result", metrics.upgrades.clone());
         let help = "From the stop of the old submission to all tasks of the new one RUNNING";
         all.register_with_unit("upgrade_downtime", help, Unit::Seconds, metrics.downtime_seconds.clone());
+        let help = "Directories without a FlinkSavepoint, and FlinkSavepoints without files, of all stores";
+        all.register("orphans", help, metrics.orphans.clone());
         metrics.registry = Arc::new(all);
         metrics
     }
@@ -126,6 +142,16 @@ impl Metrics {
         if let Some(downtime) = downtime {
             self.downtime_seconds.observe(downtime.as_secs_f64());
         }
+    }
+
+    /// What nobody keeps in order at a store: directories without a record, and records without files. All stores are
+    /// counted together.
+    pub fn orphans(&self, store: &str, directories: u32, records: u32) {
+        let mut of = self.orphans_of.lock().unwrap_or_else(PoisonError::into_inner);
+        of.insert(store.to_owned(), (directories, records));
+        let sum = |part: fn(&(u32, u32)) -> u32| of.values().map(|counts| i64::from(part(counts))).sum::<i64>();
+        self.orphans.get_or_create(&OfOrphan { kind: "directory" }).set(sum(|counts| counts.0));
+        self.orphans.get_or_create(&OfOrphan { kind: "record" }).set(sum(|counts| counts.1));
     }
 
     /// All metrics as text of the media type [`CONTENT_TYPE`].

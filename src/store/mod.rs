@@ -2,13 +2,14 @@
 
 pub mod check;
 pub mod open;
+mod orphans;
 mod plan;
 
 use kube::{Api, Resource, ResourceExt};
 
 use self::plan::{Observed, Probe};
 use crate::api::condition::{self, types};
-use crate::api::{FlinkSnapshotStore, FlinkSnapshotStoreStatus};
+use crate::api::{FlinkSnapshotStore, FlinkSnapshotStoreStatus, Orphans};
 use crate::reconcile::{Error, Next, Reconciler, write_status};
 use crate::runtime::Context;
 
@@ -26,7 +27,8 @@ impl Reconciler for SnapshotStores {
             return Ok(Next::After(crate::reconcile::SETTLED));
         }
         let probe = Box::pin(probe(ctx, &live)).await?;
-        let observed = Observed { now: ctx.clock.now(), store: live, probe };
+        let orphans = Box::pin(orphans(ctx, &live, &probe)).await?;
+        let observed = Observed { now: ctx.clock.now(), store: live, probe, orphans };
         let (status, next) = plan::plan(&observed);
         if observed.store.status.as_ref() != Some(&status) {
             let before = available(observed.store.status.as_ref());
@@ -47,6 +49,26 @@ async fn probe(ctx: &Context, store: &FlinkSnapshotStore) -> Result<Probe, Error
         Ok(()) => Probe::Fine,
         Err(e) => Probe::Failed { reason: e.reason(), message: e.to_string(), transient: e.is_transient() },
     })
+}
+
+/// What nobody keeps in order, if it is time to look for that.
+async fn orphans(ctx: &Context, store: &FlinkSnapshotStore, probe: &Probe) -> Result<Option<Orphans>, Error> {
+    if *probe != Probe::Fine || !plan::orphans_are_due(store, ctx.clock.now()) {
+        return Ok(None);
+    }
+    let Ok(opened) = open::open(ctx, store).await? else { return Ok(None) };
+    match orphans::look(ctx, store, &opened).await? {
+        Ok(found) => {
+            let key = format!("{}/{}", store.namespace().unwrap_or_default(), store.name_any());
+            let count = |n: i32| u32::try_from(n).unwrap_or_default();
+            ctx.metrics.orphans(&key, count(found.directories_without_record), count(found.records_without_files));
+            Ok(Some(found))
+        }
+        Err(error) => {
+            tracing::warn!(store = store.name_any(), %error, "what nobody keeps in order could not be looked for");
+            Ok(None)
+        }
+    }
 }
 
 fn available(status: Option<&FlinkSnapshotStoreStatus>) -> Option<String> {

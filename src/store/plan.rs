@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::open::OpenError;
 use crate::api::condition::{self, Conditions, Reason, types};
-use crate::api::{FlinkSnapshotStore, FlinkSnapshotStoreStatus};
+use crate::api::{FlinkSnapshotStore, FlinkSnapshotStoreStatus, Orphans};
 use crate::reconcile::Next;
 use crate::time;
 
@@ -17,6 +17,9 @@ const NEEDS_HELP: Duration = Duration::from_secs(30);
 /// One that may come back by itself.
 const TRANSIENT: Duration = Duration::from_secs(15);
 
+/// How often it is looked for what nobody keeps in order.
+const ORPHANS: TimeDelta = TimeDelta::hours(1);
+
 /// What a decision is made from.
 #[derive(Debug, Clone)]
 pub struct Observed {
@@ -26,6 +29,8 @@ pub struct Observed {
     pub store: FlinkSnapshotStore,
     /// What became of the probe.
     pub probe: Probe,
+    /// What nobody keeps in order, if that was looked for.
+    pub orphans: Option<Orphans>,
 }
 
 /// What became of a probe.
@@ -82,10 +87,18 @@ pub fn plan(o: &Observed) -> (FlinkSnapshotStoreStatus, Next) {
             }
         }
     };
+    status.orphans = o.orphans.clone().or(status.orphans);
     if outcome(&status) != before {
         status.last_probe_time = Some(time::to_k8s(o.now));
     }
     (status, Next::After(next))
+}
+
+/// Whether it is time to look for what nobody keeps in order.
+#[must_use]
+pub fn orphans_are_due(store: &FlinkSnapshotStore, now: DateTime<Utc>) -> bool {
+    let told = store.status.as_ref().and_then(|s| s.orphans.as_ref()?.time.as_ref());
+    told.is_none_or(|told| now - time::from_k8s(told) >= ORPHANS)
 }
 
 fn outcome(status: &FlinkSnapshotStoreStatus) -> Option<(String, String)> {

@@ -19,7 +19,7 @@ fn after(
     probe: Probe,
     now: DateTime<Utc>,
 ) -> (FlinkSnapshotStoreStatus, Next) {
-    plan(&Observed { now, store: FlinkSnapshotStore { status: before, ..store(false) }, probe })
+    plan(&Observed { now, store: FlinkSnapshotStore { status: before, ..store(false) }, probe, orphans: None })
 }
 
 fn shown(status: &FlinkSnapshotStoreStatus) -> Vec<String> {
@@ -41,7 +41,7 @@ fn a_store_that_works_is_available() {
     assert_eq!(status.observed_generation, Some(3));
     assert_eq!(status.last_probe_time, Some(time::to_k8s(at(0))));
     assert_eq!(next, Next::After(FINE));
-    let (status, _) = plan(&Observed { now: at(0), store: store(true), probe: Probe::Fine });
+    let (status, _) = plan(&Observed { now: at(0), store: store(true), probe: Probe::Fine, orphans: None });
     assert_eq!(status.conditions[0].message, "it can be listed");
 }
 
@@ -71,4 +71,18 @@ fn the_same_outcome_is_not_written_again() {
     assert_eq!(second, first);
     let (third, _) = after(Some(second), cut_off(), at(600));
     assert_eq!(third.last_probe_time, Some(time::to_k8s(at(600))));
+}
+
+#[test]
+fn what_nobody_keeps_in_order_is_looked_for_each_hour_and_told() {
+    let mut store = store(false);
+    assert!(orphans_are_due(&store, at(0)));
+    let found = Orphans { time: Some(time::to_k8s(at(0))), directories_without_record: 3, ..Orphans::default() };
+    let observed = Observed { now: at(0), store: store.clone(), probe: Probe::Fine, orphans: Some(found.clone()) };
+    store.status = Some(plan(&observed).0);
+    assert_eq!(store.status.as_ref().unwrap().orphans.as_ref(), Some(&found));
+    assert!(!orphans_are_due(&store, at(3599)));
+    assert!(orphans_are_due(&store, at(3600)));
+    let (status, _) = plan(&Observed { now: at(60), store, probe: Probe::Fine, orphans: None });
+    assert_eq!(status.orphans, Some(found), "it stays until it is looked for again");
 }

@@ -1,5 +1,6 @@
 //! Directories with all that is in them.
 
+use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 
 use super::attempts::METADATA;
@@ -23,6 +24,19 @@ impl Store {
             listed => listed?,
         };
         Ok(listed.common_prefixes.iter().filter_map(|made| made.filename().map(str::to_owned)).collect())
+    }
+
+    /// Whether there is a `_metadata` in a snapshot's directory.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn has_metadata(&self, directory: &str) -> Result<bool, StoreError> {
+        let place = format!("{}/{METADATA}", location::normalise(directory));
+        match self.within(&place, self.objects().head(&Self::key(&place)?)).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes up to a thousand files below a directory, those first without which others are no snapshot. Whether any was
