@@ -207,6 +207,7 @@ fn context(server: &ApiServer, storage: &Arc<InMemory>, claim: watch::Receiver<C
         flink: flink::Connector::new()?,
         stores: Arc::new(Open::by(move |settings| Ok(Store::over(&settings.url, objects.clone())))),
         checks: Arc::new(store::check::checks()),
+        copies: Arc::new(savepoint::copy::observe::copies()),
         turns: Arc::default(),
         known: Arc::default(),
         room: Arc::default(),

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod controllers;
 mod cron;
 pub mod flink;
+mod image;
 mod jar;
 pub mod naming;
 pub mod reconcile;

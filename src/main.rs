@@ -107,6 +107,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         flink: flink::Connector::new()?,
         stores: Arc::default(),
         checks: Arc::new(store::check::checks()),
+        copies: Arc::new(savepoint::copy::observe::copies()),
         turns: Arc::default(),
         known: Arc::default(),
         room: Arc::default(),

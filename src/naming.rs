@@ -130,6 +130,13 @@ pub fn run_now_name(schedule: &str, id: &str) -> String {
     format!("{schedule}-run-{}", short_hash(&["run-now", schedule, id]))
 }
 
+/// Name of the Job that copies a snapshot for a FlinkSavepoint. At most 63 characters, as it becomes a label of its pods.
+#[must_use]
+pub fn copy_job_name(savepoint: &str, uid: &str) -> String {
+    let start: String = savepoint.chars().take(48).collect();
+    format!("{}-copy-{}", start.trim_end_matches(['-', '.']), short_hash(&["copy", uid]))
+}
+
 /// Id of a snapshot by its place, however that is written.
 #[must_use]
 pub fn snapshot_id(location: &str) -> String {

@@ -108,6 +108,12 @@ impl Error {
         matches!(self, Self::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_already_exists()))
     }
 
+    /// There is no object of that name.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()))
+    }
+
     /// Somebody else wrote first: no error, the next pass sees what they wrote.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

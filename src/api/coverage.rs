@@ -133,6 +133,8 @@ mod shown_by {
     pub(super) const JITTER: &str = "jitter_spreads";
     /// What a slot's savepoint is made of.
     pub(super) const TEMPLATE: &str = "a_slot_s_savepoint_is_made_of_the_template";
+    /// A snapshot that is copied.
+    pub(super) const COPY: &str = "what_is_copied";
     /// A savepoint whose files go with it.
     pub(super) const DISPOSED: &str = "nobody_needs_it_so_its_files_go_and_then_the_resource";
     /// The savepoints of past upgrades.
@@ -148,7 +150,7 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CHILDREN, CONCURRENCY, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS,
+    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CHILDREN, CONCURRENCY, COPY, CONFIGURATION, CREDENTIALS, DEADLINE, DELETE_DRAINS,
     DELETE_LATE, DIRECTORY, DISPOSED, DROP, EXPIRED, FAILURES, FOREIGN, FOREIGN_SLOT, FORK, GATE, HISTORY, JAR, JAR_HASH, JITTER, MEMORY,
     MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE, PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, RETENTION, REVISION, REWIND, ROOM,
     SAVEPOINT, SESSION, SLOTS, SOURCE, START, STORE, STORE_REF, SUSPEND, TEMPLATE, TIMEOUT, VERIFICATION, WINDOWS,
@@ -234,6 +236,8 @@ pub const USED: &[Used] = &[
     used("fsp.spec.backoffLimit", ATTEMPTS),
     only("fsp.spec.deletionPolicy", &["Retain", "Delete"], DISPOSED),
     used("fsp.spec.path", REGISTERED),
+    used("fsp.spec.copyOf.name", COPY),
+    used("fsp.spec.copyOf.path", COPY),
     only("fsp.spec.verification", &["Full", "Metadata"], VERIFICATION),
     used("fsp.spec.storeRef.name", STORE_REF),
     used("fss.spec.schedule", SLOTS),
@@ -283,8 +287,6 @@ pub const NOT_YET: &[&str] = &[
     "fju.spec.job.jarURI=abfs://",
     "fsp.spec.flinkCluster.tls.secretRef.name",
     "fsp.spec.flinkCluster.tls.serverName",
-    "fsp.spec.copyOf.name",
-    "fsp.spec.copyOf.path",
     "fss.spec.savepointTemplate.spec.flinkCluster.tls.secretRef.name",
     "fss.spec.savepointTemplate.spec.flinkCluster.tls.serverName",
 ];

@@ -64,6 +64,8 @@ pub mod labels {
     pub const JOB_UID: &str = "savepoints.dev/job-uid";
     /// Name of the FlinkSavepointSchedule that a FlinkSavepoint was made by.
     pub const SCHEDULE: &str = "savepoints.dev/schedule";
+    /// On the Job that copies a snapshot: UID of the FlinkSavepoint.
+    pub const SAVEPOINT_UID: &str = "savepoints.dev/savepoint-uid";
     /// A snapshot, by a hash of its place.
     pub const SNAPSHOT: &str = "savepoints.dev/snapshot";
     /// Before such a hash: a snapshot that a job of the lineage was restored from. The value counts the restores.

@@ -39,6 +39,8 @@ super::string_enum! {
         Superseded = "Superseded",
         /// The files are being deleted.
         Disposing = "Disposing",
+        /// The snapshot could not be copied.
+        CopyFailed = "CopyFailed",
         /// Somebody needs the snapshot.
         Held = "Held",
         /// Nobody needs the snapshot.

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::common::{DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, SnapshotRef, string_enum};
-use super::disposal::{Disposal, Hold};
+use super::disposal::{CopyProgress, Disposal, Hold};
 use super::rules::{MAX_URL, immutable, longer_than_zero, url};
 
 string_enum! {
@@ -367,6 +367,9 @@ pub struct FlinkSavepointStatus {
     /// Why the snapshot may not be deleted yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
+    /// How far the copy is, with `copyOf`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyProgress>,
     /// How far the deletion of its files is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disposal: Option<Disposal>,

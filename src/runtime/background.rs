@@ -1,5 +1,5 @@
-//! Work that takes longer than a pass: begun by one pass, looked at by the next ones. None of it has an effect, so a
-//! process that ends takes nothing with it that its successor would miss.
+//! Work that takes longer than a pass: begun by one pass, looked at by the next ones. Its successor begins it anew
+//! where the process ends, so whatever effect it has is one that can be repeated.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -66,6 +66,11 @@ impl<T: Send + 'static, P: Clone + Send + Sync + 'static> Background<T, P> {
                 Looked::Running(progress)
             }
         }
+    }
+
+    /// Nobody wants it any more: it is ended where it stands.
+    pub fn give_up(&self, key: &str) {
+        self.pieces().remove(key);
     }
 
     fn pieces(&self) -> MutexGuard<'_, HashMap<String, Piece<T, P>>> {

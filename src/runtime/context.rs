@@ -11,6 +11,7 @@ use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
 use crate::flink;
+use crate::savepoint::copy::observe::Copies;
 use crate::store::check::Checks;
 use crate::store::open::Open;
 use crate::time::Clock;
@@ -66,6 +67,8 @@ pub struct Context {
     pub stores: Arc<Open>,
     /// Snapshots that are being read.
     pub checks: Arc<Checks>,
+    /// Snapshots that are being copied.
+    pub copies: Arc<Copies>,
     /// The jar with the warm-up job.
     pub helper_jar: Arc<[u8]>,
     /// Who may begin something at a foreign Flink cluster now.

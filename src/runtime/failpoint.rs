@@ -23,6 +23,8 @@ pub const NAMES: &[&str] = &[
     "savepoint.cancel.after",
     "savepoint.sweep.before",
     "savepoint.sweep.after",
+    "savepoint.copy.before",
+    "savepoint.copy.after",
     "savepoint.label.before",
     "savepoint.label.after",
     "savepoint.dispose.before",

@@ -1,12 +1,15 @@
 //! Carries out one effect of a FlinkSavepoint's plan.
 
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 
+use super::copy;
 use super::observed::Observed;
 use super::plan::Effect;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
 use crate::flink::{self, Cause};
+use crate::naming;
 use crate::reconcile::{Error, must_lead, set_finalizer, within};
 use crate::runtime::Context;
 use crate::store::check::{self, Serving};
@@ -40,6 +43,27 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         Effect::RemoveFinalizer => {
             return set_finalizer(&own, &o.savepoint, false).await.map(|()| Outcome::Done);
         }
+        Effect::CreateCopyJob(copy) => {
+            let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace(o));
+            return match within("create Job", jobs.create(&PostParams::default(), &copy::job::render(copy))).await {
+                // Its name has a hash of the UID: it is this one's.
+                Err(error) if error.is_taken() => Ok(Outcome::Done),
+                created => created.map(|_| Outcome::Done),
+            };
+        }
+        Effect::DeleteCopyJob => {
+            let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace(o));
+            let name = naming::copy_job_name(&o.savepoint.name_any(), &o.savepoint.uid().unwrap_or_default());
+            // It is gone only when its pods are: what they write is removed after them.
+            return match within("delete Job", jobs.delete(&name, &DeleteParams::foreground())).await {
+                Err(error) if error.is_not_found() => Ok(Outcome::Done),
+                deleted => deleted.map(|_| Outcome::Done),
+            };
+        }
+        Effect::RemoveCopy => {
+            let place = o.savepoint.status.as_ref().and_then(|s| s.copy.as_ref()).map(|copy| copy.to.clone());
+            return remove(ctx, o, &place.unwrap_or_default()).await;
+        }
         Effect::Label(labels) => {
             let metadata = &o.savepoint.metadata;
             let patch = serde_json::json!({"metadata": {
@@ -50,7 +74,7 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             return Ok(Outcome::Done);
         }
         Effect::Sweep(files) => return sweep(ctx, o, files).await.map(|()| Outcome::Done),
-        Effect::Dispose => return dispose(ctx, o).await,
+        Effect::Dispose => return remove(ctx, o, location(o)).await,
         _ => {}
     }
     if let Effect::TakeLock(operation) = effect {
@@ -88,6 +112,9 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
         | Effect::Sweep(_)
         | Effect::Dispose
         | Effect::Label(_)
+        | Effect::CreateCopyJob(_)
+        | Effect::DeleteCopyJob
+        | Effect::RemoveCopy
         | Effect::DisposeByFlink => Ok(()),
     };
     match sent {
@@ -111,10 +138,9 @@ async fn sweep(ctx: &Context, o: &Observed, files: &[(String, Vec<String>)]) -> 
     Ok(())
 }
 
-/// Removes files of the snapshot, `_metadata` first: what is left of it can't be taken for a whole one.
-async fn dispose(ctx: &Context, o: &Observed) -> Result<Outcome, Error> {
+/// Removes files of a snapshot, `_metadata` first: what is left of it can't be taken for a whole one.
+async fn remove(ctx: &Context, o: &Observed, location: &str) -> Result<Outcome, Error> {
     must_lead(ctx)?;
-    let location = location(o);
     let store = match check::store_of(ctx, super::by(&o.savepoint), location).await? {
         Serving::By(store) => store,
         Serving::Nobody(why) => return Ok(Outcome::InVain(why)),

@@ -3,6 +3,7 @@
 mod act;
 mod annotations;
 mod attempt;
+pub mod copy;
 mod deletion;
 mod dispose;
 mod follow;

@@ -3,6 +3,7 @@
 use kube::ResourceExt;
 
 use super::attempt::Asked;
+use super::copy::{self, Copying};
 use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use super::room;
@@ -36,7 +37,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
     } else if not_yet.is_empty() || begun(&savepoint) {
         seen = Box::pin(see(ctx, &savepoint)).await?;
     }
-    let Seen { job, job_manager, answer, job_now, check, leftovers, holds } = seen;
+    let Seen { job, job_manager, answer, job_now, check, leftovers, holds, copying } = seen;
     let End { ownership, holds: held, place, job_manager: disposer, namespace_terminating } = end;
     let (job_manager, holds) = (job_manager.or(disposer), holds.or(held));
     // Only now: what was waited for has just happened.
@@ -53,6 +54,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
         leftovers,
         ownership,
         holds,
+        copying,
         place,
         namespace_terminating,
     })
@@ -72,6 +74,7 @@ struct Seen {
     check: Check,
     leftovers: Leftovers,
     holds: Option<Vec<Hold>>,
+    copying: Copying,
 }
 
 impl Default for Seen {
@@ -84,6 +87,7 @@ impl Default for Seen {
             check: Check::NotAsked,
             leftovers: Leftovers::default(),
             holds: None,
+            copying: Copying::NotAsked,
         }
     }
 }
@@ -95,6 +99,12 @@ async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
     let location = status.and_then(|s| s.location.clone());
     let place = match (&spec.path, status.and_then(|s| s.attempts.last())) {
         (Some(path), _) => Some(path.clone()),
+        (None, None) if spec.copy_of.is_some() => {
+            if let (None, Some(of)) = (&location, &spec.copy_of) {
+                seen.copying = Box::pin(copy::observe::observe(ctx, savepoint, of)).await?;
+            }
+            location
+        }
         (None, Some(attempt)) if attempt.result.is_none() => {
             Box::pin(follow(ctx, savepoint, attempt, &mut seen)).await?;
             match &seen.answer {

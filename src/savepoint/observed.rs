@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::copy::Copying;
 use super::format::Setting;
 use super::job::JobManager;
 use crate::api::condition::Reason;
@@ -38,6 +39,8 @@ pub struct Observed {
     pub ownership: Option<Ownership>,
     /// Who needs the snapshot, once it is complete; `None`: that was not looked at.
     pub holds: Option<Vec<Hold>>,
+    /// How it stands with the copy, with `copyOf`.
+    pub copying: Copying,
     /// What lies in the snapshot's directory, while its files go.
     pub place: Place,
     /// The namespace is being deleted: nothing in it lasts.

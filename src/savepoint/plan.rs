@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::observed::Observed;
-use super::{deletion, dispose, follow, lineage, overdue, settle, start, status, verify};
+use super::{copy, deletion, dispose, follow, lineage, overdue, settle, start, status, verify};
 use crate::api::condition::Reason;
 use crate::api::{FINALIZER, FlinkSavepointStatus, Operation};
 use crate::flink::{JobId, SavepointRequest, StopRequest};
@@ -27,6 +27,12 @@ pub enum Effect {
     Cancel(JobId),
     /// Remove files of attempts that came to nothing: their directory, and the files.
     Sweep(Vec<(String, Vec<String>)>),
+    /// Create the Job that copies the snapshot.
+    CreateCopyJob(Box<copy::job::Copy>),
+    /// Delete it.
+    DeleteCopyJob,
+    /// Remove what it has copied.
+    RemoveCopy,
     /// Put labels on the resource.
     Label(BTreeMap<String, String>),
     /// Remove files of the snapshot.
@@ -47,6 +53,9 @@ impl Effect {
             Self::Stop(..) => "stop",
             Self::Cancel(_) => "cancel",
             Self::Sweep(_) => "sweep",
+            Self::CreateCopyJob(_) => "create-copy-job",
+            Self::DeleteCopyJob => "delete-copy-job",
+            Self::RemoveCopy => "remove-copy",
             Self::Label(_) => "label",
             Self::Dispose => "dispose",
             Self::DisposeByFlink => "dispose-by-flink",
@@ -63,6 +72,9 @@ impl Effect {
             Self::Trigger(..) | Self::Stop(..) => ("savepoint.trigger.before", "savepoint.trigger.after"),
             Self::Cancel(_) => ("savepoint.cancel.before", "savepoint.cancel.after"),
             Self::Sweep(_) => ("savepoint.sweep.before", "savepoint.sweep.after"),
+            Self::CreateCopyJob(_) | Self::DeleteCopyJob | Self::RemoveCopy => {
+                ("savepoint.copy.before", "savepoint.copy.after")
+            }
             Self::Label(_) => ("savepoint.label.before", "savepoint.label.after"),
             Self::Dispose | Self::DisposeByFlink => ("savepoint.dispose.before", "savepoint.dispose.after"),
         }
@@ -105,6 +117,14 @@ pub fn plan(o: &Observed) -> Plan {
         _ if !o.not_yet.is_empty() && draft.attempts.is_empty() => {
             status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
             (None, Next::After(SETTLED))
+        }
+        // Flink has no part in it.
+        _ if o.savepoint.spec.copy_of.is_some() => {
+            if o.savepoint.metadata.deletion_timestamp.is_some() {
+                copy::end(o)
+            } else {
+                copy::decide(o, draft)
+            }
         }
         _ => {
             let decision = open(o, draft);

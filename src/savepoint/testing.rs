@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::copy::Copying;
 use super::format::Setting;
 use super::job::JobManager;
 use super::observed::{Answer, Forgotten, Found, Job, JobNow, Leftovers, Observed, Place, Submitted, Turn};
@@ -95,6 +96,7 @@ pub fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Ob
         leftovers: Leftovers::default(),
         ownership: None,
         holds: None,
+        copying: Copying::NotAsked,
         place: Place::NotRead,
         namespace_terminating: false,
     }

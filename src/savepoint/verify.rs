@@ -131,7 +131,9 @@ fn completed(o: &Observed, draft: &mut FlinkSavepointStatus) -> (Option<Effect>,
         return decision;
     }
     draft.completion_time = Some(time::to_k8s(o.now));
-    draft.ownership = ownership::at_first(taken(o), draft.kind);
+    // A copy is nobody's but the user's.
+    let own = taken(o) || o.savepoint.spec.copy_of.is_some();
+    draft.ownership = ownership::at_first(own, draft.kind);
     if let Some(slot) = o.savepoint.annotations().get(annotations::SUPERSEDED_BY).filter(|_| taken(o)) {
         draft.phase = Some(SavepointPhase::Superseded);
         let message = format!("it is whole, but {slot} takes its place, as concurrencyPolicy is Replace");
@@ -171,7 +173,7 @@ fn cancel(o: &Observed, draft: &mut FlinkSavepointStatus) -> Option<Decision> {
 
 /// Flink wrote it for this resource.
 fn taken(o: &Observed) -> bool {
-    o.savepoint.spec.path.is_none()
+    o.savepoint.spec.path.is_none() && o.savepoint.spec.copy_of.is_none()
 }
 
 fn so_far(progress: Option<Progress>) -> String {

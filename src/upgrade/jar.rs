@@ -1,7 +1,6 @@
 //! How the jar of the next revision is fetched, if it is not in its image: by the operator's own image, with the
 //! credentials of the namespace's store that serves it.
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 
@@ -10,12 +9,10 @@ use super::scope;
 use super::workload::{self, Fetch, Jar};
 use crate::api::{FlinkSnapshotStore, UpgradeStep};
 use crate::flink::location;
+use crate::image;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::store::open::serves;
-
-/// The operator's container in its own pod, as chart and kustomize name it.
-const OPERATOR_CONTAINER: &str = "operator";
 
 /// How the next revision's jar is fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,7 +57,7 @@ fn matters(o: &Observed) -> bool {
 }
 
 async fn fetching(ctx: &Context, namespace: &str, uri: &str) -> Result<Fetching, Error> {
-    let Some(image) = own_image(ctx).await? else {
+    let Some(image) = image::own(ctx).await? else {
         let message = "spec.job.jarURI: the jar is fetched by the operator's own image, whose name is not known; give it to \
                        the operator by --image (OPERATOR_IMAGE)";
         return Ok(Fetching::Refused(message.to_owned()));
@@ -79,19 +76,6 @@ async fn fetching(ctx: &Context, namespace: &str, uri: &str) -> Result<Fetching,
     let spec = store.spec;
     let secret = spec.credentials_secret_ref.map(|secret| secret.name);
     Ok(Fetching::By(Fetch { image, endpoint: spec.endpoint, region: spec.region, secret }))
-}
-
-/// The operator's own image: as it was told, or else as its pod says.
-async fn own_image(ctx: &Context) -> Result<Option<String>, Error> {
-    if ctx.settings.image.is_some() {
-        return Ok(ctx.settings.image.clone());
-    }
-    let Some((namespace, name)) = &ctx.settings.pod else { return Ok(None) };
-    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
-    let containers = within("get Pod", pods.get_opt(name)).await?.and_then(|pod| pod.spec).map(|spec| spec.containers);
-    let containers = containers.unwrap_or_default();
-    let own = containers.iter().find(|container| container.name == OPERATOR_CONTAINER).or(containers.first());
-    Ok(own.and_then(|container| container.image.clone()))
 }
 
 /// Why the next revision's jar can't be fetched.

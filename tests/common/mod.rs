@@ -156,6 +156,7 @@ pub fn context(
         flink: Connector::over(network),
         stores: Arc::new(Open::by(opener)),
         checks: Arc::new(checks()),
+        copies: Arc::new(copies()),
         turns: Arc::default(),
         known: Arc::default(),
         room: Arc::default(),

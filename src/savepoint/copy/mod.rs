@@ -1,0 +1,160 @@
+//! `copyOf`: a snapshot copied to another directory or store, whole in itself. Pure.
+//!
+//! Small ones are copied by the operator, others by a Job of its own image in the user's namespace, with the credentials of
+//! the namespace's stores; so the operator's memory stays what it is.
+
+pub mod job;
+pub mod observe;
+
+use std::time::Duration;
+
+use super::observed::Observed;
+use super::plan::{Decision, Effect, WAITING, has_finalizer};
+use super::settle::since;
+use super::{status, verify};
+use crate::api::condition::Reason;
+use crate::api::{CopyProgress, FlinkSavepointStatus, SavepointPhase};
+use crate::reconcile::{Next, SETTLED};
+use crate::store::check::{Again, Failure};
+use crate::time;
+
+/// While it is under way.
+const RUNNING: Duration = Duration::from_secs(2);
+/// How far it is is written this often.
+const TOLD: Duration = Duration::from_secs(5);
+/// Until somebody has helped.
+const HELP: Duration = Duration::from_secs(30);
+/// For so long the end of the resource waits until what was copied is removed.
+const REMOVED: Duration = Duration::from_secs(60);
+/// While that goes on.
+const REMOVING: Duration = Duration::from_secs(1);
+
+/// How it stands with a copy.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Copying {
+    /// It was not looked at.
+    NotAsked,
+    /// There is nothing to copy yet, and it may come.
+    Waits(Reason, String),
+    /// Somebody has to help.
+    Blocked(Reason, String),
+    /// There will be nothing to copy.
+    Never(Reason, String),
+    /// It is known what is to be copied, and where to.
+    Found(Box<CopyProgress>),
+    /// Its Job is not there.
+    NoJob(Box<job::Copy>),
+    /// It goes on: so many files and bytes are there.
+    Running {
+        /// Files.
+        files: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// It came to nothing.
+    Failed(Failure),
+    /// The same, of a Job, which is to go.
+    JobFailed(String),
+    /// All is there.
+    Done,
+    /// What is left of one whose resource is being deleted: its Job, or files.
+    Left {
+        /// The Job is there.
+        job: bool,
+        /// Files are.
+        files: bool,
+    },
+}
+
+/// What a copy needs next.
+pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
+    if draft.location.is_some() {
+        return verify::decide(o, draft);
+    }
+    draft.phase.get_or_insert(SavepointPhase::Pending);
+    match &o.copying {
+        Copying::NotAsked | Copying::Left { .. } => (None, Next::After(WAITING)),
+        Copying::Waits(reason, message) => {
+            status::under_way(o, draft, *reason, message);
+            (None, Next::After(WAITING))
+        }
+        Copying::Blocked(reason, message) => {
+            status::stalled(o, draft, *reason, message);
+            (None, Next::After(HELP))
+        }
+        Copying::Never(reason, message) => fail(o, draft, *reason, message),
+        // What is under way is stopped and removed before the resource goes.
+        Copying::Found(_) if !has_finalizer(o) => (Some(Effect::AddFinalizer), Next::Again),
+        Copying::Found(copy) => {
+            let message = format!("{} is copied to {}", copy.from, copy.to);
+            draft.copy = Some(CopyProgress { time: Some(time::to_k8s(o.now)), ..(**copy).clone() });
+            draft.start_time.get_or_insert_with(|| time::to_k8s(o.now));
+            draft.phase = Some(SavepointPhase::InProgress);
+            status::under_way(o, draft, Reason::InProgress, &message);
+            (None, Next::Again)
+        }
+        Copying::NoJob(copy) => (Some(Effect::CreateCopyJob(copy.clone())), Next::After(RUNNING)),
+        Copying::Running { files, bytes } => {
+            running(o, draft, *files, *bytes);
+            (None, Next::After(RUNNING))
+        }
+        Copying::Failed(failure) => failed(o, draft, failure),
+        Copying::JobFailed(why) => {
+            let message = format!("its Job has failed: {why}; another one follows");
+            status::stalled(o, draft, Reason::CopyFailed, &message);
+            (Some(Effect::DeleteCopyJob), Next::After(HELP))
+        }
+        Copying::Done => {
+            draft.location = draft.copy.as_ref().map(|copy| copy.to.clone());
+            draft.phase = Some(SavepointPhase::Verifying);
+            status::under_way(o, draft, Reason::InProgress, "its files are about to be looked at");
+            (None, Next::Again)
+        }
+    }
+}
+
+fn fail(o: &Observed, draft: &mut FlinkSavepointStatus, reason: Reason, message: &str) -> Decision {
+    draft.phase = Some(SavepointPhase::Failed);
+    status::stalled(o, draft, reason, message);
+    (None, Next::Again)
+}
+
+fn failed(o: &Observed, draft: &mut FlinkSavepointStatus, failure: &Failure) -> Decision {
+    match failure.again {
+        Again::Soon => {
+            status::under_way(o, draft, failure.reason, &failure.message);
+            (None, Next::After(RUNNING))
+        }
+        Again::WithHelp => {
+            status::stalled(o, draft, failure.reason, &failure.message);
+            (None, Next::After(HELP))
+        }
+        Again::Never => fail(o, draft, failure.reason, &failure.message),
+    }
+}
+
+fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u64) {
+    let Some(copy) = &mut draft.copy else { return };
+    let told = copy.time.as_ref().is_some_and(|told| since(o, told) < TOLD);
+    let number = |n: u64| Some(i64::try_from(n).unwrap_or(i64::MAX));
+    if !told && (copy.files, copy.bytes) != (number(files), number(bytes)) {
+        copy.files = number(files);
+        copy.bytes = number(bytes);
+        copy.time = Some(time::to_k8s(o.now));
+    }
+}
+
+/// The resource is being deleted before its copy was complete: the Job goes, then what it has written.
+pub fn end(o: &Observed) -> Decision {
+    let late = o.savepoint.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(o, at) >= REMOVED);
+    match o.copying {
+        _ if late || !has_finalizer(o) => (Some(Effect::RemoveFinalizer), Next::After(SETTLED)),
+        Copying::Left { job: true, .. } => (Some(Effect::DeleteCopyJob), Next::After(REMOVING)),
+        Copying::Left { files: true, .. } => (Some(Effect::RemoveCopy), Next::After(REMOVING)),
+        _ => (Some(Effect::RemoveFinalizer), Next::Again),
+    }
+}
+
+#[cfg(test)]
+#[path = "../copy_tests.rs"]
+mod tests;

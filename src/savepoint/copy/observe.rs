@@ -1,0 +1,287 @@
+//! Reads how it stands with a copy.
+
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+
+use super::Copying;
+use super::job::{CONTAINER, Copy, labels_of};
+use crate::api::condition::Reason;
+use crate::api::{CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef};
+use crate::flink::location;
+use crate::image;
+use crate::naming;
+use crate::reconcile::{Error, within};
+use crate::runtime::Context;
+use crate::runtime::background::{Background, Looked};
+use crate::snapshot::store::{self, Contents, Progress, Store, Stores};
+use crate::store::check::{self, Again, By, Check, Failure, Serving};
+use crate::store::open::{self, serves};
+
+/// How long a pass looks on.
+const MOMENT: Duration = Duration::from_millis(300);
+/// Copies that the operator makes at once.
+const AT_ONCE: usize = 2;
+/// What the operator copies itself has at most so many bytes, so that its memory stays what it is.
+const SMALL_BYTES: i64 = 8 * 1024 * 1024;
+/// And so many files.
+const SMALL_FILES: i64 = 200;
+
+/// Work of this kind.
+pub type Copies = Background<Result<(), Failure>, Progress>;
+
+/// None yet.
+#[must_use]
+pub fn copies() -> Copies {
+    Background::new(AT_ONCE)
+}
+
+/// Reads it.
+///
+/// # Errors
+/// If Kubernetes can't be asked. A store that can't be asked is an observation.
+pub async fn observe(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Result<Copying, Error> {
+    let status = savepoint.status.as_ref();
+    let copy = status.and_then(|s| s.copy.as_ref());
+    if savepoint.metadata.deletion_timestamp.is_some() {
+        return match copy {
+            Some(copy) => left(ctx, savepoint, copy).await,
+            None => Ok(Copying::Left { job: false, files: false }),
+        };
+    }
+    match copy {
+        None => find(ctx, savepoint, of).await,
+        Some(copy) if copy.by_job => by_job(ctx, savepoint, copy).await,
+        Some(copy) => by_operator(ctx, savepoint, copy).await,
+    }
+}
+
+/// What is to be copied, and where to.
+async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Result<Copying, Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let all: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &namespace);
+    let all = within("list FlinkSavepoints", all.list(&ListParams::default())).await?.items;
+    let from = match source(&all, of) {
+        Ok(from) => from,
+        Err(other) => return Ok(other),
+    };
+    let by = By { namespace: &namespace, named: None };
+    let target = savepoint.spec.target_directory.clone().unwrap_or_default();
+    let name = location::normalise(&from).rsplit('/').next().unwrap_or_default().to_owned();
+    let uid = savepoint.uid().unwrap_or_default();
+    let directory = naming::savepoint_directory(&target, &namespace, &savepoint.name_any(), &uid, 1);
+    let to = format!("{directory}/{name}");
+    match check::store_of(ctx, by, &to).await? {
+        Serving::By(store) if store.may_remove() => {}
+        Serving::By(_) => {
+            let message = format!("spec.targetDirectory: the FlinkSnapshotStore of {target} is readOnly; name another place");
+            return Ok(Copying::Blocked(Reason::NoStore, message));
+        }
+        Serving::Nobody(why) => {
+            let message = format!("spec.targetDirectory: {why}; create one whose url it is below");
+            return Ok(Copying::Blocked(Reason::NoStore, message));
+        }
+        Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
+    }
+    let key = format!("{uid}/source");
+    let checked = match check::check(ctx, by, &key, &from, false).await? {
+        Check::Done(checked) => checked,
+        Check::NotAsked | Check::Running(_) => {
+            return Ok(Copying::Waits(Reason::InProgress, format!("the metadata of {from} is read")));
+        }
+        Check::NoStore { reason, message } => return Ok(Copying::Blocked(reason, message)),
+        Check::Failed(failure) => return Ok(Copying::Failed(failure)),
+    };
+    let local = [&from, &to].into_iter().any(|place| location::normalise(place).starts_with("file:"));
+    let small = checked.size_bytes <= SMALL_BYTES && checked.file_count <= SMALL_FILES;
+    Ok(Copying::Found(Box::new(CopyProgress {
+        from: checked.directory.clone(),
+        to,
+        by_job: !(local || small),
+        total_files: Some(checked.file_count),
+        total_bytes: Some(checked.size_bytes),
+        ..CopyProgress::default()
+    })))
+}
+
+/// The place of what is to be copied.
+pub(super) fn source(all: &[FlinkSavepoint], of: &SnapshotRef) -> Result<String, Copying> {
+    let record = match (&of.name, &of.path) {
+        (Some(name), _) => match all.iter().find(|s| s.name_any() == *name) {
+            Some(record) => Some(record),
+            None => {
+                let message = format!("spec.copyOf.name: there is no FlinkSavepoint {name} in this namespace");
+                return Err(Copying::Waits(Reason::SnapshotNotFound, message));
+            }
+        },
+        (None, Some(path)) => {
+            let place = path.strip_suffix("/_metadata").unwrap_or(path);
+            let at = |s: &&FlinkSavepoint| {
+                let known = s.status.as_ref().and_then(|s| s.location.as_deref());
+                s.spec.copy_of.is_none() && known.is_some_and(|known| location::same(known, place))
+            };
+            all.iter().find(at)
+        }
+        (None, None) => None,
+    };
+    let Some(record) = record else { return of.path.clone().ok_or(Copying::NotAsked) };
+    let name = record.name_any();
+    let status = record.status.clone().unwrap_or_default();
+    match (status.phase, status.location) {
+        (Some(SavepointPhase::Completed | SavepointPhase::Superseded), Some(location)) => Ok(location),
+        // It gives way, or goes.
+        (Some(SavepointPhase::Disposing), _) => {
+            Err(Copying::Waits(Reason::Disposing, format!("spec.copyOf: FlinkSavepoint {name} is being deleted")))
+        }
+        (Some(phase), _) if phase.is_terminal() => {
+            let message = format!("spec.copyOf: FlinkSavepoint {name} is {phase}, there is no snapshot; copy another");
+            Err(Copying::Never(Reason::SnapshotNotFound, message))
+        }
+        _ => Err(Copying::Waits(Reason::InProgress, format!("spec.copyOf: FlinkSavepoint {name} is not complete yet"))),
+    }
+}
+
+/// A small one, copied by this process.
+async fn by_operator(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) -> Result<Copying, Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let opened = open::of_namespace(ctx, &namespace, None).await?;
+    let to = match check::store_of(ctx, By { namespace: &namespace, named: None }, &copy.to).await? {
+        Serving::By(store) => store,
+        Serving::Nobody(why) => return Ok(Copying::Blocked(Reason::NoStore, why)),
+        Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
+    };
+    let (from, stores, target) = (copy.from.clone(), opened.stores().clone(), copy.to.clone());
+    let key = savepoint.uid().unwrap_or_default();
+    let looked = ctx.copies.look(&key, MOMENT, |tell| async move {
+        let progress = |p| tell.now(p);
+        copied(&stores, &from, &to, &target, &progress).await
+    });
+    Ok(match looked.await {
+        Looked::Done(Ok(())) => Copying::Done,
+        Looked::Done(Err(failure)) => Copying::Failed(failure),
+        Looked::Running(Some(Progress::Copied { files, bytes, .. })) => Copying::Running { files, bytes },
+        Looked::Running(_) => Copying::Running { files: 0, bytes: 0 },
+    })
+}
+
+async fn copied(
+    stores: &Stores,
+    from: &str,
+    to: &Store,
+    target: &str,
+    progress: store::OnProgress<'_>,
+) -> Result<(), Failure> {
+    let again = |transient| if transient { Again::Soon } else { Again::WithHelp };
+    let failure = |reason: &str, message: String, transient| Failure {
+        reason: Reason::of_error(reason),
+        message,
+        again: again(transient),
+    };
+    let snapshot =
+        store::load(stores, from, progress).await.map_err(|e| failure(e.reason(), e.to_string(), e.is_transient()))?;
+    let copy = store::copy(stores, &snapshot, to, target, progress).await;
+    copy.map(drop).map_err(|e| failure(e.reason(), e.to_string(), e.is_transient()))
+}
+
+/// A large one, copied by a Job.
+async fn by_job(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) -> Result<Copying, Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let uid = savepoint.uid().unwrap_or_default();
+    let contents = contents(ctx, &namespace, &copy.to).await?;
+    let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
+    let name = naming::copy_job_name(&savepoint.name_any(), &uid);
+    let Some(found) = within("get Job", jobs.get_opt(&name)).await? else {
+        // It was over, and is deleted: `_metadata` comes last.
+        if matches!(contents, Ok(Contents::Snapshot(_))) {
+            return Ok(Copying::Done);
+        }
+        return wanted(ctx, savepoint, &namespace, copy).await;
+    };
+    let is = |kind: &str| {
+        let conditions = found.status.as_ref().and_then(|s| s.conditions.as_deref()).unwrap_or_default();
+        conditions.iter().any(|c| c.type_ == kind && c.status == "True")
+    };
+    if is("Complete") {
+        return Ok(Copying::Done);
+    }
+    if is("Failed") {
+        return Ok(Copying::JobFailed(last_words(ctx, &namespace, &uid).await?));
+    }
+    let amount = contents.map(Contents::amount).unwrap_or_default();
+    Ok(Copying::Running { files: amount.files, bytes: amount.bytes })
+}
+
+async fn contents(
+    ctx: &Context,
+    namespace: &str,
+    place: &str,
+) -> Result<Result<Contents, String>, Error> {
+    Ok(match check::store_of(ctx, By { namespace, named: None }, place).await? {
+        Serving::By(store) => store.contents(place).await.map_err(|e| e.to_string()),
+        Serving::Nobody(why) => Err(why),
+        Serving::Refused(failure) => Err(failure.message),
+    })
+}
+
+/// The Job as it is to be.
+async fn wanted(
+    ctx: &Context,
+    savepoint: &FlinkSavepoint,
+    namespace: &str,
+    copy: &CopyProgress,
+) -> Result<Copying, Error> {
+    let Some(image) = image::own(ctx).await? else {
+        let message = "a large copy is made by the operator's own image, whose name is not known; give it to the operator by \
+                       --image (OPERATOR_IMAGE)";
+        return Ok(Copying::Blocked(Reason::CopyFailed, message.to_owned()));
+    };
+    let api: Api<FlinkSnapshotStore> = Api::namespaced(ctx.client.clone(), namespace);
+    let stores = within("list FlinkSnapshotStores", api.list(&ListParams::default())).await?.items;
+    let serving = |place: &str| -> Option<FlinkSnapshotStoreSpec> {
+        let those = stores.iter().filter(|store| serves(&store.spec.url, place));
+        those.max_by_key(|store| location::normalise(&store.spec.url).len()).map(|store| store.spec.clone())
+    };
+    let (Some(source), Some(target)) = (serving(&copy.from), serving(&copy.to)) else {
+        let message = format!("no FlinkSnapshotStore of this namespace serves both {} and {}", copy.from, copy.to);
+        return Ok(Copying::Blocked(Reason::NoStore, message));
+    };
+    Ok(Copying::NoJob(Box::new(Copy {
+        namespace: namespace.to_owned(),
+        savepoint: savepoint.name_any(),
+        uid: savepoint.uid().unwrap_or_default(),
+        image,
+        from: copy.from.clone(),
+        to: copy.to.clone(),
+        source,
+        target,
+    })))
+}
+
+/// What the last pod of a Job that failed has said.
+async fn last_words(ctx: &Context, namespace: &str, uid: &str) -> Result<String, Error> {
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
+    let labels = labels_of(uid).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
+    let pods = within("list Pods", pods.list(&ListParams::default().labels(&labels.join(",")))).await?.items;
+    let said = |pod: &Pod| {
+        let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
+        let ended = containers.iter().find(|c| c.name == CONTAINER)?.state.as_ref()?.terminated.as_ref()?;
+        Some((ended.finished_at.clone(), ended.message.clone()?.trim().to_owned()))
+    };
+    let last = pods.iter().filter_map(said).max();
+    Ok(last.map_or_else(|| "its pods have said nothing; see its Events".to_owned(), |(_, words)| words))
+}
+
+/// What is left of a copy that was not complete.
+async fn left(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) -> Result<Copying, Error> {
+    let namespace = savepoint.namespace().unwrap_or_default();
+    let uid = savepoint.uid().unwrap_or_default();
+    ctx.copies.give_up(&uid);
+    let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
+    let name = naming::copy_job_name(&savepoint.name_any(), &uid);
+    let job = copy.by_job && within("get Job", jobs.get_opt(&name)).await?.is_some();
+    let there = contents(ctx, &namespace, &copy.to).await?;
+    Ok(Copying::Left { job, files: there.is_ok_and(|contents| contents != Contents::Nothing) })
+}
