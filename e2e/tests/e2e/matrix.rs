@@ -13,7 +13,7 @@ use e2e::{
 use crate::{
     blue_green, conformance_flink, crash, deletion, failed_upgrade, flink_upgraded, foreign, fork, gitops, hands,
     high_availability, jar, life, only_what_changed, operator_killed, outage, preflight, recovery, recreate,
-    restore_modes, session, silent, start, store, suspend, two_operators, windows,
+    restore_modes, schedule, session, silent, start, store, suspend, two_operators, windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
