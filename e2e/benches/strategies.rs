@@ -54,20 +54,19 @@ async fn both(one: &Sandbox, other: &Sandbox, setup: Setup, rounds: usize) -> Re
     let machine = Machine::of(one, &one.flink(&first.name).await?).await?;
     let jar = helper_jar(one, by_operator.resource()).await?;
     let mut by_hand = ByHand::start(other, &first, jar).await?;
-    let mut lineages = [vec![by_operator.job()?.to_owned()], vec![by_hand.job().to_owned()]];
+    let (mut operator, mut hand) = (vec![by_operator.job()?.to_owned()], vec![by_hand.job().to_owned()]);
     let mut measured = Measured { setup, by_operator: Vec::new(), by_hand: Vec::new() };
     for round in 1..=rounds {
         let changed = job();
-        let [operator, hand] = &mut lineages;
         let whole_ms = by_operator.upgrade(&changed).await?;
         operator.push(by_operator.job()?.to_owned());
-        let upgrade = Upgrade { records_ms: between(one, operator).await?, whole_ms };
+        let upgrade = Upgrade { records_ms: between(one, &operator).await?, whole_ms };
         eprintln!("      {round}/{rounds} by the operator: {upgrade:?}");
         measured.by_operator.push(upgrade);
 
         let whole_ms = Box::pin(by_hand.upgrade_by(&changed, setup.strategy, setup.request_format())).await?;
         hand.push(by_hand.job().to_owned());
-        let upgrade = Upgrade { records_ms: between(other, hand).await?, whole_ms };
+        let upgrade = Upgrade { records_ms: between(other, &hand).await?, whole_ms };
         eprintln!("      {round}/{rounds} by hand: {upgrade:?}");
         measured.by_hand.push(upgrade);
     }

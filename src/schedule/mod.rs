@@ -69,7 +69,7 @@ async fn observe(ctx: &Context, schedule: FlinkSavepointSchedule) -> Result<Obse
     let job = match &schedule.spec.savepoint_template.spec.job_ref {
         Some(job) => {
             let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
-            Some(within("get FlinkJobUpgrade", jobs.get_opt(&job.name)).await?)
+            within("get FlinkJobUpgrade", jobs.get_opt(&job.name)).await?
         }
         None => None,
     };

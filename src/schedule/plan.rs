@@ -29,8 +29,8 @@ pub struct Observed {
     pub not_yet: Vec<String>,
     /// The savepoints that carry its name in their labels.
     pub savepoints: Vec<FlinkSavepoint>,
-    /// The FlinkJobUpgrade whose job it is of, if it is of one; `None` within: there is none of that name.
-    pub job: Option<Option<FlinkJobUpgrade>>,
+    /// The FlinkJobUpgrade that its `jobRef` names, if there is one.
+    pub job: Option<FlinkJobUpgrade>,
 }
 
 /// What to do once the status is written.
@@ -144,8 +144,9 @@ fn act(o: &Observed, slots: &Slots, plan: &mut Plan) {
 
 /// Why the job can't give a savepoint now that would mean something.
 fn unfit(o: &Observed) -> Option<(Reason, String)> {
-    let name = o.schedule.spec.savepoint_template.spec.job_ref.as_ref().map(|job| job.name.clone()).unwrap_or_default();
-    let Some(job) = o.job.as_ref()? else {
+    // Of a foreign cluster's job nothing is known before.
+    let name = &o.schedule.spec.savepoint_template.spec.job_ref.as_ref()?.name;
+    let Some(job) = &o.job else {
         return Some((Reason::JobNotFound, format!("there is no FlinkJobUpgrade {name}")));
     };
     let status = job.status.as_ref();

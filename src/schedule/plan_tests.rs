@@ -29,7 +29,7 @@ fn observed(spec: &Value, now: &str) -> Observed {
     given.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     schedule.spec = serde_json::from_value(given).unwrap();
     let job = job(&json!({"phase": "Running", "active": active()}));
-    Observed { now: at(now), schedule, not_yet: Vec::new(), savepoints: Vec::new(), job: Some(Some(job)) }
+    Observed { now: at(now), schedule, not_yet: Vec::new(), savepoints: Vec::new(), job: Some(job) }
 }
 
 fn active() -> Value {
@@ -202,11 +202,11 @@ fn what_had_to_wait(#[case] spec: Value, #[case] starts: Option<&str>, #[case] m
 #[case::starting(json!({"phase": "Starting"}), "Starting")]
 fn a_job_that_can_give_none_skips_the_slot(#[case] job_status: Value, #[case] reason: &str) {
     let mut o = observed(&json!({}), "2026-11-22T10:00:05Z");
-    o.job = Some(Some(job(&job_status)));
+    o.job = Some(job(&job_status));
     let (mut o, told) = settled(o);
     assert_eq!((names(&o), status(&o).missed, told), (Vec::new(), Some(1), vec![reason.to_owned()]));
     // It is not made up for.
-    o.job = Some(Some(job(&json!({"phase": "Running", "active": active()}))));
+    o.job = Some(job(&json!({"phase": "Running", "active": active()})));
     let (o, _) = settled(Observed { now: at("2026-11-22T10:10:00Z"), ..o });
     assert_eq!(names(&o), Vec::<String>::new());
 }
@@ -216,20 +216,25 @@ fn a_job_that_can_give_none_skips_the_slot(#[case] job_status: Value, #[case] re
 fn a_job_with_a_fork_gives_savepoints() {
     let mut o = observed(&json!({}), "2026-11-22T10:00:05Z");
     let forks = json!({"phase": "Upgrading", "active": active(), "upgrade": {"id": "2-a", "generation": 2, "to": 2, "step": "Promotion"}});
-    o.job = Some(Some(job(&forks)));
+    o.job = Some(job(&forks));
     assert_eq!(names(&settled(o).0), ["nightly-20261122-1000"]);
 }
 
 #[test]
 fn without_a_job_of_that_name_the_slot_is_skipped() {
-    let (o, told) = settled(Observed { job: Some(None), ..observed(&json!({}), "2026-11-22T10:00:05Z") });
+    let (o, told) = settled(Observed { job: None, ..observed(&json!({}), "2026-11-22T10:00:05Z") });
     assert_eq!((names(&o), told), (Vec::new(), vec!["JobNotFound".to_owned()]));
 }
 
 /// Whether a job of a foreign cluster can be asked is found out by its savepoint.
 #[test]
 fn of_a_foreign_cluster_nothing_is_known_before() {
-    let (o, _) = settled(Observed { job: None, ..observed(&json!({}), "2026-11-22T10:00:05Z") });
+    let mut o = Observed { job: None, ..observed(&json!({}), "2026-11-22T10:00:05Z") };
+    let cluster =
+        crate::api::FlinkClusterRef { service: "clicks".to_owned(), ..crate::api::FlinkClusterRef::default() };
+    let spec = &mut o.schedule.spec.savepoint_template.spec;
+    (spec.job_ref, spec.flink_cluster) = (None, Some(cluster));
+    let (o, _) = settled(o);
     assert_eq!(names(&o), ["nightly-20261122-1000"]);
 }
 

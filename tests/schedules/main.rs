@@ -170,27 +170,35 @@ async fn compare(world: &World) {
     assert_eq!(world.schedule().metadata.resource_version, before, "written at rest");
 }
 
-#[test]
-fn undisturbed() {
-    run(async {
-        let (world, _) = tell(Faults::none(), Duration::ZERO).await;
-        compare(&world).await;
-    });
+mod undisturbed {
+    use super::*;
+
+    #[test]
+    fn four_hours() {
+        run(async {
+            let (world, _) = tell(Faults::none(), Duration::ZERO).await;
+            compare(&world).await;
+        });
+    }
 }
 
-#[test]
-fn with_every_fault() {
-    let (_, calls) = run(tell(Faults::none(), Duration::ZERO));
-    let mut told = 0;
-    for (at, call) in calls.iter().enumerate() {
-        for (fault, down) in faults_at(at, call) {
-            eprintln!("{fault:?} at call {at}, {call}, down for {down} s");
-            run(async {
-                let (world, _) = tell(Faults::at(at, fault), Duration::from_secs(down)).await;
-                compare(&world).await;
-            });
-            told += 1;
+mod with_every_fault {
+    use super::*;
+
+    #[test]
+    fn four_hours() {
+        let (_, calls) = run(tell(Faults::none(), Duration::ZERO));
+        let mut told = 0;
+        for (at, call) in calls.iter().enumerate() {
+            for (fault, down) in faults_at(at, call) {
+                eprintln!("{fault:?} at call {at}, {call}, down for {down} s");
+                run(async {
+                    let (world, _) = tell(Faults::at(at, fault), Duration::from_secs(down)).await;
+                    compare(&world).await;
+                });
+                told += 1;
+            }
         }
+        assert!(told > 40, "a scenario without calls");
     }
-    assert!(told > 40, "a scenario without calls");
 }

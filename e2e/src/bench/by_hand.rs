@@ -101,7 +101,7 @@ impl<'a> ByHand<'a> {
         };
         if strategy == UpgradeStrategy::Recreate {
             delete(sandbox, &old.rendered.deployment).await?;
-            marks::no_pods(sandbox, &format!("{},{}=taskmanager", old.labels(), labels::COMPONENT)).await?;
+            marks::no_pods(sandbox, &format!("{},{}={}", old.labels(), labels::COMPONENT, labels::TASKMANAGER)).await?;
             new.tasks(sandbox).await?;
         }
         let id = new.submit(sandbox, Some(location)).await?;

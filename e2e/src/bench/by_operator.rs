@@ -44,10 +44,7 @@ impl<'a> ByOperator<'a> {
     /// # Errors
     /// It does not become Ready, or writes no records.
     pub async fn start(sandbox: &'a Sandbox, job: &Job) -> Result<Self> {
-        // As a user would have one: with it every upgrade looks for the files of its savepoint, while the job is down.
-        sandbox.create_store("snapshots").await?;
-        let job = sandbox.apply_ready(job, UPGRADE).await?;
-        marks::writes(sandbox, job_id(&job)?).await?;
+        let job = started(sandbox, job, UPGRADE).await?;
         let flink = flink(sandbox, &job).await?;
         Ok(Self { sandbox, job, flink })
     }
@@ -159,6 +156,15 @@ impl<'a> ByOperator<'a> {
     pub fn flink(&self) -> &Flink {
         &self.flink
     }
+}
+
+/// Starts a job and waits until it writes records. It has a store, as a user would have one: with it every upgrade looks
+/// for the files of its savepoint, while the job is down, and a recovery for the newest checkpoint.
+pub(super) async fn started(sandbox: &Sandbox, job: &Job, deadline: Duration) -> Result<FlinkJobUpgrade> {
+    sandbox.create_store("snapshots").await?;
+    let job = sandbox.apply_ready(job, deadline).await?;
+    marks::writes(sandbox, job_id(&job)?).await?;
+    Ok(job)
 }
 
 /// The helper jar that the operator gives to a job's revisions.

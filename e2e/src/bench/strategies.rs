@@ -63,8 +63,9 @@ pub struct Upgrade {
 /// The table, in Markdown.
 fn table(samples: &Samples) -> Result<String> {
     let mut text =
-        "| Flink | state | savepoint | strategy | downtime by the operator, s | by hand, s | ratio of medians | \
-                    apply to Ready, s | by hand until the tasks run, s |\n|---|---|---|---|---|---|---|---|---|\n"
+        "| Flink | state | savepoint | strategy | upgrades each | downtime by the operator, s | by hand, s | ratio of \
+                    medians | apply to Ready, s | by hand until the tasks run, s |\n\
+                    |---|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for Measured { setup, by_operator, by_hand } in &samples.setups {
         let of = |upgrades: &[Upgrade], time: fn(&Upgrade) -> i64| seconds(upgrades.iter().map(time));

@@ -16,7 +16,7 @@ use flink_savepoint_operator::{
 };
 use k8s_openapi::api::batch::v1::{CronJob, Job as BatchJob};
 use kube::{
-    ResourceExt as _,
+    ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ use super::{OperatorRecovery, Recovery};
 use crate::{
     bench::{
         JOB,
-        by_operator::{flink, job_id, revision},
+        by_operator::{flink, job_id, revision, started},
         clock::now_ms,
         marks,
         timeline::{Change, Timeline},
@@ -41,10 +41,7 @@ impl<'a> ByOperator<'a> {
     /// # Errors
     /// It does not become Ready, or writes no records.
     pub async fn start(sandbox: &'a Sandbox, job: &Job) -> Result<Self> {
-        sandbox.create_store("snapshots").await?;
-        let job = sandbox.apply_ready(job, DEADLINE).await?;
-        marks::writes(sandbox, job_id(&job)?).await?;
-        Ok(Self { sandbox, job })
+        Ok(Self { sandbox, job: started(sandbox, job, DEADLINE).await? })
     }
 
     /// The active revision's JobManager.

@@ -7,7 +7,7 @@ use flink_savepoint_operator::api::{FlinkJobUpgrade, UpgradeResult, labels};
 
 use super::super::{
     JOB,
-    by_operator::{job_id, revision},
+    by_operator::{job_id, revision, started},
     clock::now_ms,
     marks,
 };
@@ -28,10 +28,7 @@ impl<'a> ByOperator<'a> {
     /// # Errors
     /// It does not become Ready, or writes no records.
     pub async fn start(sandbox: &'a Sandbox, job: &Job) -> Result<Self> {
-        sandbox.create_store("snapshots").await?;
-        let job = sandbox.apply_ready(job, UPGRADE).await?;
-        marks::writes(sandbox, job_id(&job)?).await?;
-        Ok(Self { sandbox, job })
+        Ok(Self { sandbox, job: started(sandbox, job, UPGRADE).await? })
     }
 
     /// The running job's id.
