@@ -236,6 +236,9 @@ impl Store {
     }
 
     async fn delete_file(&self, place: &str, key: &Path) -> Result<(), StoreError> {
+        if self.is_local() {
+            return self.remove_file(place).await;
+        }
         match self.within(place, self.objects().delete(key)).await {
             Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -250,8 +253,8 @@ impl Store {
         }
         let Some(bulk) = self.bulk() else { return self.delete_each(directory, &keys).await };
         let mut kept = None;
-        for (n, keys_of_one) in keys.chunks(AT_ONCE).enumerate() {
-            match self.delete_at_once(bulk, directory, keys_of_one).await {
+        for (n, some) in keys.chunks(AT_ONCE).enumerate() {
+            match self.delete_at_once(bulk, directory, some).await {
                 // One that can't be deleted must not keep the others.
                 Ok(of_one) => kept = kept.or(of_one),
                 Err(error) if n == 0 && is_not_implemented(&error) => return self.delete_each(directory, &keys).await,

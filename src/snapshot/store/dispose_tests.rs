@@ -1,8 +1,6 @@
 use std::sync::Arc;
 
-use futures::TryStreamExt as _;
 use object_store::memory::InMemory;
-use object_store::{ObjectStore as _, ObjectStoreExt as _};
 use rstest::rstest;
 
 use super::super::stub_s3::{Fault, Stub};
@@ -415,9 +413,11 @@ async fn empty_directories_go_too() {
 
 /// Names that a store of objects would not take are files all the same.
 #[tokio::test]
-async fn files_of_any_name_are_seen() {
+async fn files_of_any_name_go() {
     let world = World::with("files", &["_metadata", "0a#1", "50%25 of it"]).await;
     assert_eq!(world.store().contents(&world.place()).await.unwrap().amount().files, 3);
+    assert_eq!(world.store().dispose(&world.place(), 9).await.unwrap(), Contents::Nothing);
+    world.own().await;
 }
 
 /// More than are handed on at a time.

@@ -36,6 +36,8 @@ const LIMIT: usize = 64 * 1024;
 /// How much is read of a page of a listing, or of the answer about as many files that were to be deleted, in bytes: of
 /// 1000 keys of 1 KiB, in which every character is escaped.
 const PAGE: usize = 16 * 1024 * 1024;
+/// What `object_store` is told where all was deleted: an answer without any file it would not understand.
+const ALL_DELETED: &[u8] = b"<DeleteResult><Deleted><Key>all</Key></Deleted></DeleteResult>";
 /// Within so many bytes a page says that it is one.
 const PROLOGUE: usize = 1024;
 
@@ -256,9 +258,7 @@ async fn deleted(body: impl Body<Data = Bytes, Error = HttpError>) -> Result<Byt
         let key = unescaped(between(error, "<Key>", "</Key>").unwrap_or_default());
         (code != "NoSuchKey").then(|| Fault::Kept { key, status: status_of(code), code: word(code) })
     });
-    // It takes an answer without any file for none.
-    const ALL: &[u8] = b"<DeleteResult><Deleted><Key>all</Key></Deleted></DeleteResult>";
-    kept.map_or(Ok(Bytes::from_static(ALL)), |fault| Err(fault.into_error()))
+    kept.map_or(Ok(Bytes::from_static(ALL_DELETED)), |fault| Err(fault.into_error()))
 }
 
 /// An answer of which all is needed before any of it is used.

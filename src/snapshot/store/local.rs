@@ -52,7 +52,7 @@ impl Store {
         });
         let pages = futures::stream::try_unfold((pages, place), move |(mut pages, place)| async move {
             match self.within(&place, async { Ok(pages.recv().await) }).await? {
-                Some(Ok(Some(page))) => Ok(Some((futures::stream::iter(page).map(Ok), (pages, place)))),
+                Some(Ok(Some(page))) => Ok(Some((futures::stream::iter(page).map(Ok::<_, StoreError>), (pages, place)))),
                 Some(Ok(None)) => Ok(None),
                 Some(Err(source)) => Err(StoreError::Io { place, source }),
                 None => {
@@ -62,6 +62,18 @@ impl Store {
             }
         });
         Ok(pages.try_flatten())
+    }
+
+    /// Removes a file of this machine, whatever its name. One that is gone is no error.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] if it can't be removed.
+    pub(super) async fn remove_file(&self, place: &str) -> Result<(), StoreError> {
+        let file = path(place)?;
+        let removing = tokio::task::spawn_blocking(move || there(fs::remove_file(file)));
+        let removed = self.within(place, async { Ok(removing.await) }).await?;
+        let removed = removed.map_err(io::Error::other).flatten();
+        removed.map(drop).map_err(|source| StoreError::Io { place: place.to_owned(), source })
     }
 
     /// Removes directories that are empty: those below a directory, as [`Store::walk`] tells them, and itself. One that
@@ -88,7 +100,7 @@ impl Store {
 
 /// The path of a location in its normal form.
 fn path(location: &str) -> Result<PathBuf, StoreError> {
-    Ok(Path::new("/").join(Store::key(location)?.as_ref()))
+    Ok(Path::new("/").join(Store::key(location)?.to_string()))
 }
 
 fn remove(directory: &Path) -> io::Result<()> {

@@ -324,18 +324,19 @@ fn delete(objects: &mut BTreeMap<String, Vec<u8>>, kept: &BTreeSet<String>, requ
     if keys.is_empty() || keys.len() > 1000 {
         return Answer::error(400, "MalformedXML", request);
     }
-    let mut xml = "<?xml version=\"1.0\"?>\n<DeleteResult>".to_owned();
+    let mut xml = vec!["<?xml version=\"1.0\"?>\n<DeleteResult>".to_owned()];
     for (escaped, _) in keys {
         let key = escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-        xml += &if kept.contains(&key) {
+        xml.push(if kept.contains(&key) {
             let echo = format!("{:?}", request.headers).replace(['<', '>', '&'], "");
             format!("<Error><Key>{escaped}</Key><Code>AccessDenied</Code><Message>{echo}</Message></Error>")
         } else {
             objects.remove(&key);
             format!("<Deleted><Key>{escaped}</Key></Deleted>")
-        };
+        });
     }
-    Answer::new(200, xml + "</DeleteResult>")
+    xml.push("</DeleteResult>".to_owned());
+    Answer::new(200, xml.concat())
 }
 
 fn get(content: &[u8], request: &Request) -> Answer {
