@@ -295,8 +295,8 @@ impl Client {
     }
 
     /// Asks Flink to dispose of a savepoint, by its directory or `_metadata`, and answers with the id to follow it by.
-    /// Flink deletes every file that its `_metadata` names, wherever it lies. No job needs to run, and that none needs the
-    /// savepoint is not looked at. A repeat is a disposal of its own, which fails where the first was carried out.
+    /// Flink deletes the files that its `_metadata` names, and the directory. No job needs to run, and whether one needs
+    /// the savepoint is not looked at. A repeat is a disposal of its own, which fails where the first was carried out.
     ///
     /// # Errors
     /// See [`Client`].
