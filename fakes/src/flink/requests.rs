@@ -32,7 +32,6 @@ pub(super) enum Call {
     Jars,
     UploadJar { name: String, content: String },
     DeleteJar(String),
-    /// Of a savepoint, by its path.
     Dispose(String),
     DisposalResult(String),
 }

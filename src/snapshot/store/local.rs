@@ -52,7 +52,9 @@ impl Store {
         });
         let pages = futures::stream::try_unfold((pages, place), move |(mut pages, place)| async move {
             match self.within(&place, async { Ok(pages.recv().await) }).await? {
-                Some(Ok(Some(page))) => Ok(Some((futures::stream::iter(page).map(Ok::<_, StoreError>), (pages, place)))),
+                Some(Ok(Some(page))) => {
+                    Ok(Some((futures::stream::iter(page).map(Ok::<_, StoreError>), (pages, place))))
+                }
                 Some(Ok(None)) => Ok(None),
                 Some(Err(source)) => Err(StoreError::Io { place, source }),
                 None => {
