@@ -5,7 +5,7 @@ use rstest::rstest;
 
 use super::super::stub_s3::{Fault, Stub};
 use super::super::testing::{Folder, SECRETS, impatient, s3, s3_settings, settings};
-use super::super::{Access, Settings};
+use super::super::{Access, Patience, Settings};
 use super::*;
 
 /// Beside the snapshot: one whose name begins as its own does, files of its parent, and what all checkpoints share.
@@ -230,14 +230,15 @@ async fn many_go_by_few_requests(#[case] whole: bool) {
 /// Whatever request fails or is lost: the snapshot is whole or has no `_metadata`, and the next call goes on.
 #[rstest]
 #[case::refused(Fault::Status(403, "AccessDenied"))]
-#[case::carried_out_and_not_answered(Fault::Hang)]
+#[case::carried_out_and_not_answered(Fault::Close)]
 #[tokio::test]
 async fn a_fault_at_every_request(#[case] fault: Fault) {
     let mut whole = 0;
     for n in 0.. {
         let world = World::with("s3", &OWN).await;
         let World::S3(stub) = &world else { panic!("it is S3") };
-        let store = Store::open(&Settings { patience: impatient(), ..s3_settings(stub, "s3://flink") }).unwrap();
+        let patience = Patience { retries: 0, ..Patience::default() };
+        let store = Store::open(&Settings { patience, ..s3_settings(stub, "s3://flink") }).unwrap();
         stub.fail_nth(n, fault);
         let disposed = store.dispose(&world.place(), 2).await;
         let own = world.own().await;
@@ -247,7 +248,7 @@ async fn a_fault_at_every_request(#[case] fault: Fault) {
             break;
         }
         let error = disposed.unwrap_err();
-        assert!(["AccessDenied", "TimedOut"].contains(&error.reason()), "{error}");
+        assert!(["AccessDenied", "ConnectionCut"].contains(&error.reason()), "{error}");
         assert!(!own.contains(&"_metadata".to_owned()) || own == OWN, "{own:?} are left after {error}");
         whole += usize::from(own == OWN);
         stub.recover();
@@ -255,6 +256,18 @@ async fn a_fault_at_every_request(#[case] fault: Fault) {
         assert_eq!(world.own().await, Vec::<String>::new());
     }
     assert!(whole > 2, "the listing and the _metadata come first");
+}
+
+/// Many files take a server longer than one; and not for ever.
+#[tokio::test]
+async fn a_server_that_is_silent() {
+    let world = World::with("s3", &OWN).await;
+    let World::S3(stub) = &world else { panic!("it is S3") };
+    let store = Store::open(&Settings { patience: impatient(), ..s3_settings(stub, "s3://flink") }).unwrap();
+    stub.fail("POST", "delete", 1, Fault::Stall(0));
+    let error = store.dispose(&world.place(), 9).await.unwrap_err();
+    assert_eq!((error.reason(), error.is_transient()), ("TimedOut", true));
+    assert!(error.to_string().starts_with("s3://flink/sp/savepoint-1: no answer within 1.2s"), "{error}");
 }
 
 #[tokio::test]

@@ -41,7 +41,7 @@ impl Store {
     pub(super) async fn walk(
         &self,
         directory: &str,
-    ) -> Result<impl Stream<Item = Result<Entry, StoreError>> + use<'_>, StoreError> {
+    ) -> Result<impl Stream<Item = Result<Entry, StoreError>>, StoreError> {
         self.directory_exists().await?;
         let (root, place) = (path(directory)?, directory.to_owned());
         let (sender, pages) = mpsc::channel::<Page>(1);
