@@ -186,6 +186,93 @@ fn diff_finds_the_same_operators() -> Result<()> {
     Ok(())
 }
 
+/// A folder of snapshots of which one may be deleted.
+fn to_delete(snapshot: &str, name: &str) -> Result<(PathBuf, String)> {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if parent.exists() {
+        fs::remove_dir_all(&parent)?;
+    }
+    let beside = copy(WHOLE, &format!("{name}/savepoint-12"))?;
+    let folder = copy(snapshot, &format!("{name}/savepoint-1"))?;
+    anyhow::ensure!(beside.join("_metadata").exists() && folder.join("_metadata").exists());
+    let place = folder.to_string_lossy().into_owned();
+    Ok((folder, place))
+}
+
+/// How many files a folder and those in it have.
+fn count(folder: &Path) -> Result<usize> {
+    fs::read_dir(folder)?.try_fold(0, |sum, entry| {
+        let path = entry?.path();
+        Ok(sum + if path.is_dir() { count(&path)? } else { 1 })
+    })
+}
+
+#[test]
+fn dispose_deletes_what_it_is_told_to() -> Result<()> {
+    let (folder, place) = to_delete(WHOLE, "dispose-whole")?;
+    let (parent, files) = (folder.parent().context("no parent")?, count(&folder)?);
+    insta::assert_snapshot!("dispose_asked", answer(&["dispose", &place], 0)?);
+    insta::assert_snapshot!("dispose_asked_json", answer(&["dispose", &place, "--unfinished", "-o", "json"], 0)?);
+    assert_eq!(count(parent)?, 2 * files, "nothing is deleted without --yes");
+    insta::assert_snapshot!("dispose_done", answer(&["dispose", &place, "--yes"], 0)?);
+    assert!(!folder.exists());
+    assert_eq!(count(parent)?, files, "the one beside it stays");
+    assert!(complaint(&["dispose", &place, "--yes"])?.contains("does not exist"));
+    Ok(())
+}
+
+#[test]
+fn dispose_says_what_stays_elsewhere() -> Result<()> {
+    let (folder, place) = to_delete("2.3.0/rocksdb-checkpoint", "dispose-shared")?;
+    insta::assert_snapshot!("dispose_shared", answer(&["dispose", &format!("{place}/_metadata"), "--yes"], 0)?);
+    assert!(!folder.exists());
+    Ok(())
+}
+
+#[test]
+fn dispose_asks_twice_about_files_without_metadata() -> Result<()> {
+    let (folder, place) = to_delete(WHOLE, "dispose-half")?;
+    fs::remove_file(folder.join("_metadata"))?;
+    let files = count(&folder)?;
+    insta::assert_snapshot!("dispose_half_asked", answer(&["dispose", &place], 0)?);
+    let error = complaint(&["dispose", &place, "--yes"])?;
+    assert!(
+        error.contains(&format!("holds {files} files and no _metadata")) && error.contains("--unfinished"),
+        "{error}"
+    );
+    assert_eq!(count(&folder)?, files);
+    insta::assert_snapshot!(
+        "dispose_half_done_yaml",
+        answer(&["dispose", &place, "--yes", "--unfinished", "-oyaml"], 0)?
+    );
+    assert!(!folder.exists());
+    Ok(())
+}
+
+#[test]
+fn dispose_leaves_what_is_no_snapshot() -> Result<()> {
+    let (folder, place) = to_delete(WHOLE, "dispose-folder")?;
+    let parent = folder.parent().context("no parent")?;
+    let files = count(parent)?;
+    let renamed = parent.join("rescued metadata.bin");
+    fs::copy(folder.join("_metadata"), &renamed)?;
+    for (url, says) in [
+        (parent, "is not the directory of one snapshot: another one lies in it, "),
+        (renamed.as_path(), "is not named _metadata"),
+    ] {
+        let error = complaint(&["dispose", &url.to_string_lossy()])?;
+        assert!(error.contains(says), "{error}");
+        let error = complaint(&["dispose", &url.to_string_lossy(), "--yes", "--unfinished"])?;
+        assert!(error.contains(says), "{error}");
+    }
+    // One with another in it, as a job's directory is that was named for a checkpoint.
+    fs::rename(parent.join("savepoint-12"), folder.join("deeper"))?;
+    let error = complaint(&["dispose", &place, "--yes"])?;
+    assert!(error.contains("another one lies in it, "), "{error}");
+    assert_eq!(count(parent)?, files + 1);
+    Ok(())
+}
+
 #[rstest]
 #[case::empty(b"", "expected Flink's magic number, found an empty file")]
 #[case::something_else(b"PK\x03\x04 and so on", "found 0x504b0304")]

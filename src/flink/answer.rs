@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::cause::Cause;
 use super::error::Error;
-use super::model::{CheckpointOperation, ExceptionEntry, SavepointOperation};
+use super::model::{CheckpointOperation, DisposalOperation, ExceptionEntry, SavepointOperation};
 
 /// What a call is about, which decides what a refusal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum About {
     Job,
     /// The result of a trigger.
     Trigger,
+    /// The result of a disposal.
+    Disposal,
     /// The start of a job.
     Run,
 }
@@ -68,6 +70,9 @@ pub(super) fn refusal(call: &str, about: About, status: u16, body: &[u8]) -> Err
         }
         // Told apart from any other 404: who takes one of these for "unknown trigger" takes a second savepoint.
         About::Trigger if status == 404 && is_unknown_trigger(&cause) => Error::UnknownTrigger { cause },
+        About::Disposal if status == 404 && cause.says("Operation not found under key") => {
+            Error::UnknownTrigger { cause }
+        }
         // 404, or 500 from `/jobs/:jobid/status`.
         About::Job | About::Trigger if cause.has_class("FlinkJobNotFoundException") => Error::JobNotFound { cause },
         _ => Error::Refused { call: call.to_owned(), status, cause },
@@ -171,6 +176,25 @@ pub(super) fn checkpoint(call: &str, body: &[u8]) -> Result<CheckpointOperation,
         (AsyncState::Completed, _) => {
             Err(unexpected(call, "COMPLETED with neither a checkpoint id nor a failureCause"))
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct DisposalInfo {
+    #[serde(rename = "failure-cause", default)]
+    failure_cause: Option<SerializedThrowable>,
+}
+
+/// Reads the state of a disposal. An operation that says nothing is success.
+pub(super) fn disposal(call: &str, body: &[u8]) -> Result<DisposalOperation, Error> {
+    let AsyncResult { status, operation } = read::<AsyncResult<DisposalInfo>>(call, body)?;
+    match (status.id, operation) {
+        (AsyncState::InProgress, _) => Ok(DisposalOperation::InProgress),
+        (AsyncState::Completed, Some(DisposalInfo { failure_cause: Some(failure) })) => {
+            Ok(DisposalOperation::Failed(failure.cause()))
+        }
+        (AsyncState::Completed, Some(DisposalInfo { failure_cause: None })) => Ok(DisposalOperation::Completed),
+        (AsyncState::Completed, None) => Err(unexpected(call, "COMPLETED without an operation")),
     }
 }
 

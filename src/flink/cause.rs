@@ -169,6 +169,13 @@ impl Cause {
         self.chain.iter().any(|t| t.message.contains(text))
     }
 
+    /// Flink found no savepoint or checkpoint where it was told to look: neither a `_metadata` nor a directory.
+    #[must_use]
+    pub fn is_no_such_savepoint(&self) -> bool {
+        let says = |t: &Throwable| t.message.contains("Cannot find checkpoint or savepoint file/directory");
+        self.chain.iter().any(|t| t.simple_class() == "FileNotFoundException" && says(t))
+    }
+
     /// What a message, the innermost first, says behind a marker: how a program hands out a value by throwing it.
     #[must_use]
     pub fn after(&self, marker: &str) -> Option<&str> {

@@ -13,8 +13,8 @@ use super::answer::{self, About};
 use super::error::Error;
 use super::id::{JobId, TriggerId};
 use super::model::{
-    CheckpointOperation, Checkpoints, CheckpointsConfig, ExceptionEntry, Job, JobOverview, JobState, Overview,
-    SavepointOperation, UploadedJar,
+    CheckpointOperation, Checkpoints, CheckpointsConfig, DisposalOperation, ExceptionEntry, Job, JobOverview, JobState,
+    Overview, SavepointOperation, UploadedJar,
 };
 use super::request::{PlanRequest, RunRequest, SavepointRequest, StopRequest};
 use super::transport::{Http, Transport, Undelivered};
@@ -292,6 +292,29 @@ impl Client {
         let call = Call::new(Method::GET, path, About::Trigger, READ_TIMEOUT);
         let body = self.send(&call, None).await?;
         answer::checkpoint(&call.name(), &body)
+    }
+
+    /// Asks Flink to dispose of a savepoint, by its directory or `_metadata`, and answers with the id to follow it by.
+    /// Flink deletes the files that its `_metadata` names, and the directory. No job needs to run, and whether one needs
+    /// the savepoint is not looked at. A repeat is a disposal of its own, which fails where the first was carried out.
+    ///
+    /// # Errors
+    /// See [`Client`].
+    pub async fn dispose_savepoint(&self, path: &str) -> Result<String, Error> {
+        let call = Call::new(Method::POST, "/savepoint-disposal".to_owned(), About::Cluster, TRIGGER_TIMEOUT);
+        let body = self.send(&call, Some(json(&serde_json::json!({"savepoint-path": path})))).await?;
+        answer::read(&call.name(), &body).map(|t: Triggered| t.request_id)
+    }
+
+    /// What became of a disposal. Its JobManager forgets it with its process, and some minutes after its end.
+    ///
+    /// # Errors
+    /// See [`Client`]; [`Error::UnknownTrigger`].
+    pub async fn disposal_status(&self, request_id: &str) -> Result<DisposalOperation, Error> {
+        let path = format!("/savepoint-disposal/{}", escaped(request_id));
+        let call = Call::new(Method::GET, path, About::Disposal, READ_TIMEOUT);
+        let body = self.send(&call, None).await?;
+        answer::disposal(&call.name(), &body)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, about: About) -> Result<T, Error> {

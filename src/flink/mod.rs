@@ -23,7 +23,7 @@ pub use error::Error;
 pub use id::{InvalidId, JobId, TriggerId};
 pub use model::{
     Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, CheckpointsConfig,
-    ExceptionEntry, Externalization, Job, JobOverview, JobState, LatestCheckpoints, Overview, RestoredCheckpoint,
+    DisposalOperation, ExceptionEntry, Externalization, Job, JobOverview, JobState, LatestCheckpoints, Overview, RestoredCheckpoint,
     SavepointOperation, TaskCounts, TaskState, UploadedJar, Vertex,
 };
 pub use request::{ClaimMode, PlanRequest, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
@@ -33,6 +33,8 @@ pub use transport::Transport;
 mod cause_tests;
 #[cfg(test)]
 mod client_tests;
+#[cfg(test)]
+mod disposal_tests;
 #[cfg(test)]
 mod location_tests;
 #[cfg(test)]

@@ -468,6 +468,17 @@ pub enum CheckpointOperation {
     },
 }
 
+/// What became of a savepoint that Flink was asked to dispose of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DisposalOperation {
+    /// Under way.
+    InProgress,
+    /// It is gone.
+    Completed,
+    /// It may be there still, whole or in part, or have been gone before: [`Cause::is_no_such_savepoint`].
+    Failed(Cause),
+}
+
 /// Flink writes -1 for a time that has not come.
 fn not_negative<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::Error> {
     Ok(Option::<i64>::deserialize(d)?.filter(|t| *t >= 0))

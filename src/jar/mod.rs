@@ -90,7 +90,7 @@ impl Error {
             Self::Web { fault, .. } => match fault {
                 Fault::NoConnection(_) | Fault::Silent | Fault::Cut | Fault::Short => true,
                 Fault::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
-                Fault::Garbled | Fault::Untrusted(_) => false,
+                Fault::Garbled | Fault::Untrusted(_) | Fault::Kept { .. } => false,
             },
             _ => false,
         }

@@ -84,6 +84,8 @@ impl State {
             Call::Jars => self.jars(),
             Call::UploadJar { name, content } => self.upload_jar(&name, &content),
             Call::DeleteJar(id) => self.delete_jar(&id),
+            Call::Dispose(path) => self.dispose(&path, snapshot.is_some()),
+            Call::DisposalResult(id) => self.disposal_result(&id),
         }
     }
 
@@ -241,10 +243,10 @@ impl State {
     }
 }
 
-fn in_progress() -> Value {
+pub(super) fn in_progress() -> Value {
     json!({"status": {"id": "IN_PROGRESS"}, "operation": null})
 }
 
-fn completed(operation: &Value) -> Value {
+pub(super) fn completed(operation: &Value) -> Value {
     json!({"status": {"id": "COMPLETED"}, "operation": operation})
 }

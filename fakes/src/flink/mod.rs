@@ -11,6 +11,7 @@
 mod answers;
 mod cause;
 mod cluster;
+mod disposal;
 mod files;
 mod high_availability;
 mod http_answer;

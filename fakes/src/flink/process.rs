@@ -56,6 +56,7 @@ impl State {
         self.forget_events(Event::survives);
         self.jobs.clear();
         self.operations.clear();
+        self.disposals.clear();
         self.graphs.clear();
         self.checkpoints.clear();
         self.submitted.clear();

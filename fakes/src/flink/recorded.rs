@@ -71,6 +71,8 @@ recordings! {
     CHECKPOINTS_IN_PROGRESS = "checkpoints-in-progress";
     CHECKPOINTS_NONE = "checkpoints-none";
     CHECKPOINTS_RESTORED = "checkpoints-restored-no-claim";
+    DISPOSAL_FAILED_GONE = "disposal-failed-gone";
+    DISPOSAL_UNKNOWN = "disposal-unknown";
     EXCEPTIONS_FAILING = "exceptions-failing";
     EXCEPTIONS_NONE = "exceptions-none";
     JARS_UPLOAD = "jars-upload";

@@ -32,6 +32,8 @@ pub(super) enum Call {
     Jars,
     UploadJar { name: String, content: String },
     DeleteJar(String),
+    Dispose(String),
+    DisposalResult(String),
 }
 
 /// The body of a plan.
@@ -86,6 +88,13 @@ impl Call {
                 Ok(Self::UploadJar { name, content })
             }
             ("DELETE", ["jars", jar]) => Ok(Self::DeleteJar((*jar).to_owned())),
+            ("POST", ["savepoint-disposal"]) => {
+                let path = object(request.body()).and_then(|body| text(&body, "savepoint-path"));
+                let path = path.map_err(|Mismatch| mismatch("SavepointDisposalRequest"))?;
+                let missing = || Answer::refused(400, "Field savepoint-path must not be omitted or be null.");
+                path.map(Self::Dispose).ok_or_else(missing)
+            }
+            ("GET", ["savepoint-disposal", trigger]) => Ok(Self::DisposalResult(id("triggerid", trigger)?)),
             ("POST", ["jars", jar, "run"]) => {
                 let body = RunBody::read(request.body()).map_err(|Mismatch| mismatch("JarRunRequestBody"))?;
                 Ok(Self::Run { jar: (*jar).to_owned(), body })
@@ -138,10 +147,11 @@ impl Call {
         }))
     }
 
-    /// The snapshot that a run starts from.
+    /// The snapshot that a run starts from, or that is to be disposed of.
     pub fn savepoint_path(&self) -> Option<&str> {
         match self {
             Self::Run { body, .. } => body.savepoint.as_deref(),
+            Self::Dispose(path) => Some(path),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ use chrono::TimeDelta;
 use tokio::time::Instant;
 
 use super::cause::Cause;
+use super::disposal::Disposal;
 use super::files::Outbox;
 use super::jars::Upload;
 use super::job::{Durable, Job, OperationKey, Snapshots};
@@ -145,6 +146,7 @@ pub(super) struct State {
     pub phase: Phase,
     pub jobs: Vec<Job>,
     pub operations: BTreeMap<OperationKey, Operation>,
+    pub disposals: BTreeMap<String, Disposal>,
     pub graphs: BTreeMap<String, Cached<Job>>,
     pub checkpoints: BTreeMap<String, Cached<Snapshots>>,
     /// The ids that were submitted to this process.
@@ -179,6 +181,7 @@ impl State {
             phase: Phase::Leads,
             jobs: Vec::new(),
             operations: BTreeMap::new(),
+            disposals: BTreeMap::new(),
             graphs: BTreeMap::new(),
             checkpoints: BTreeMap::new(),
             submitted: BTreeSet::new(),

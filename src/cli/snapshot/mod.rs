@@ -2,6 +2,7 @@
 //! describes the commands, their outputs and exit codes.
 
 mod diff;
+mod dispose;
 mod inspect;
 pub(super) mod output;
 pub(super) mod places;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use self::diff::Diff;
+use self::dispose::Consent;
 use self::inspect::Inspection;
 use self::output::Format;
 use self::places::{Keys, Reach};
@@ -25,7 +27,7 @@ use self::progress::Reporter;
 use self::verify::Verified;
 use crate::flink::location::normalise;
 use crate::runtime::error::chain;
-use crate::snapshot::store::{self, LoadError, Snapshot, StoreError, Verification};
+use crate::snapshot::store::{self, DisposeError, LoadError, Snapshot, StoreError, Verification};
 
 /// What can be asked about snapshots.
 #[derive(Debug, Clone, Subcommand)]
@@ -52,6 +54,17 @@ pub enum Command {
         before: String,
         /// The later snapshot
         after: String,
+        /// How to look.
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Delete a snapshot, or say what would be deleted
+    Dispose {
+        /// The snapshot: s3://…, file://… or a path; its directory or the _metadata in it
+        url: String,
+        /// Whether to.
+        #[command(flatten)]
+        consent: Consent,
         /// How to look.
         #[command(flatten)]
         options: Options,
@@ -119,6 +132,7 @@ async fn answer(command: &Command) -> Result<u8, Error> {
             let (before, after) = (session.load(before).await?, session.load(after).await?);
             Ok(output::print(&Diff::new(&before, &after), options.output))
         }
+        Command::Dispose { url, consent, options } => dispose::dispose(&Session::new(options)?, url, *consent).await,
     }
 }
 
@@ -171,6 +185,19 @@ pub(super) enum Error {
     Load { location: String, source: Box<LoadError> },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("{}", chain(source))]
+    Dispose { source: Box<DisposeError> },
+    #[error("{}", dispose::go_on(source))]
+    Disposing { source: Box<DisposeError> },
+    #[error(
+        "{directory} holds {files} files and no _metadata: a job may be writing a savepoint there, or it was half \
+         deleted: add --unfinished to delete it all the same"
+    )]
+    Unfinished { directory: String, files: u64 },
+    #[error("{metadata} is not named _metadata, so its directory may hold more than a snapshot: delete it yourself")]
+    OtherMetadata { metadata: String },
+    #[error("{directory}: its store says that it deletes files, and {files} are left as before: look at the store")]
+    Stays { directory: String, files: u64 },
     #[error("{0} (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set)")]
     Unsigned(Box<Error>),
     #[error("{missing} is not set, but {present} is: set both, or neither to send requests without a signature")]
@@ -188,6 +215,7 @@ impl Error {
         let reason = match self {
             Self::Load { source, .. } => source.reason(),
             Self::Store(error) => error.reason(),
+            Self::Dispose { source } | Self::Disposing { source } => source.reason(),
             _ => return false,
         };
         reason == "AccessDenied"

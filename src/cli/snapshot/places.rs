@@ -92,6 +92,14 @@ impl Reach {
         self.open(&root(location))
     }
 
+    /// As [`Reach::store`], to delete files in.
+    ///
+    /// # Errors
+    /// As [`Reach::stores`].
+    pub fn writable(&self, location: &str) -> Result<Store, Error> {
+        self.open_for(&root(location), Access::ReadWrite)
+    }
+
     /// What a snapshot's files take: also the buckets of those that do not lie in its directory. Files on this machine
     /// are looked at only if the snapshot itself is here: on another one's `file:` they are others.
     ///
@@ -120,6 +128,10 @@ impl Reach {
     }
 
     fn open(&self, url: &str) -> Result<Store, Error> {
+        self.open_for(url, Access::ReadOnly)
+    }
+
+    fn open_for(&self, url: &str, access: Access) -> Result<Store, Error> {
         let is_s3 = url.starts_with("s3:");
         let credentials = match &self.keys {
             Keys::Whole(credentials) if is_s3 => Some(credentials.clone()),
@@ -133,7 +145,7 @@ impl Reach {
             endpoint: of_s3(&self.endpoint),
             region: of_s3(&self.region),
             credentials,
-            access: Access::ReadOnly,
+            access,
             patience: Patience::default(),
         };
         Ok(Store::open(&settings)?)

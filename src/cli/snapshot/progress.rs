@@ -27,6 +27,11 @@ impl Reporter {
             self.0.set_message(words(progress));
         }
     }
+
+    /// Shows how many of the files are deleted.
+    pub fn deleted(&self, files: u64, of: u64) {
+        self.0.set_message(format!("deleting: {} of {} files", HumanCount(files), HumanCount(of)));
+    }
 }
 
 impl Drop for Reporter {

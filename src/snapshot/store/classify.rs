@@ -28,6 +28,18 @@ impl Store {
                         region.as_deref(),
                         About { place, endpoint, bucket, signed: *signed },
                     ),
+                    Some(Fault::Kept { status, code, .. }) => {
+                        let about = About { place, endpoint, bucket, signed: *signed };
+                        match refused(*status, code.as_deref(), None, about) {
+                            // It came with status 200.
+                            StoreError::Refused { place, endpoint, code, .. } => {
+                                let word = code.as_deref().unwrap_or("it does not say why");
+                                let cure = format!("it keeps this file ({word}): correct that, and try again");
+                                StoreError::Refused { place, endpoint, status: None, code, cure }
+                            }
+                            known => known,
+                        }
+                    }
                     None if matches!(error, object_store::Error::InvalidPath { .. }) => StoreError::Refused {
                         place,
                         endpoint,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
-use http::{Response, StatusCode, Uri};
+use http::{Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
@@ -33,8 +33,11 @@ use crate::runtime::error::chain;
 const IDLE: Duration = Duration::from_secs(10);
 /// How much is read of an answer that is no success, in bytes. S3's have some 500.
 const LIMIT: usize = 64 * 1024;
-/// How much is read of a page of a listing, in bytes: of 1000 keys of 1 KiB, in which every character is escaped.
+/// How much is read of a page of a listing, or of the answer about as many files that were to be deleted, in bytes: of
+/// 1000 keys of 1 KiB, in which every character is escaped.
 const PAGE: usize = 16 * 1024 * 1024;
+/// What `object_store` is told where all was deleted: an answer without any file it would not understand.
+const ALL_DELETED: &[u8] = b"<DeleteResult><Deleted><Key>all</Key></Deleted></DeleteResult>";
 /// Within so many bytes a page says that it is one.
 const PROLOGUE: usize = 1024;
 
@@ -61,6 +64,15 @@ pub(crate) enum Fault {
         /// Where the bucket is, if S3 says so.
         region: Option<String>,
     },
+    #[error("of the files that were to be deleted one was not")]
+    Kept {
+        /// Its key, as the answer has it.
+        key: String,
+        /// The HTTP status that such a code comes with where it is about one file.
+        status: u16,
+        /// S3's `<Code>`.
+        code: Option<String>,
+    },
 }
 
 impl Fault {
@@ -73,7 +85,9 @@ impl Fault {
     fn into_error(self) -> HttpError {
         let kind = match &self {
             Self::NoConnection(_) | Self::Untrusted(_) => HttpErrorKind::Connect,
-            Self::Cut | Self::Short | Self::Refused { status: 429 | 500.., .. } => HttpErrorKind::Request,
+            Self::Cut | Self::Short | Self::Refused { status: 429 | 500.., .. } | Self::Kept { status: 500.., .. } => {
+                HttpErrorKind::Request
+            }
             _ => HttpErrorKind::Unknown,
         };
         HttpError::new(kind, self)
@@ -155,12 +169,18 @@ impl HttpConnector for Http {
 #[async_trait]
 impl HttpService for Http {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let listing = request.uri().query().is_some_and(|query| query.contains("list-type=2"));
+        let query = request.uri().query().unwrap_or_default();
+        let (listing, deleting) =
+            (query.contains("list-type=2"), request.method() == Method::POST && query == "delete");
         let (parts, body) = self.answer(request).await.map_err(Fault::into_error)?.into_parts();
         if parts.status.is_success() {
             let length = parts.headers.contains_key(CONTENT_LENGTH);
             let body = body.map_err(move |error| Fault::within_answer(&error, length).into_error());
-            let body = if listing { page(body).await?.into() } else { HttpResponseBody::new(body) };
+            let body = match (listing, deleting) {
+                (true, _) => page(body).await?.into(),
+                (_, true) => deleted(body).await?.into(),
+                _ => HttpResponseBody::new(body),
+            };
             return Ok(HttpResponse::from_parts(parts, body));
         }
         let region = parts.headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok()).and_then(word);
@@ -213,21 +233,73 @@ fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
 /// A page of a listing. `object_store` would take any other page for one without files, a portal's HTML too, and a whole
 /// snapshot for one of which all is missing.
 async fn page(body: impl Body<Data = Bytes, Error = HttpError>) -> Result<Bytes, HttpError> {
-    let page = Limited::new(body, PAGE).collect().await.map_err(|error| match error.downcast::<HttpError>() {
-        // A kind of its own, so that a page of which the connection broke off is asked for again.
+    let page = whole(body).await?;
+    if begins(&page, "<ListBucketResult") { Ok(page) } else { Err(Fault::Garbled.into_error()) }
+}
+
+/// The answer about files that were to be deleted. `object_store` would panic at a key that was not asked for, and keep
+/// what the server says in its own words. So it never sees any of it: it is told that all went well, or the first fault.
+async fn deleted(body: impl Body<Data = Bytes, Error = HttpError>) -> Result<Bytes, HttpError> {
+    let answer = whole(body).await?;
+    let text = String::from_utf8_lossy(&answer);
+    if !begins(&answer, "<DeleteResult") {
+        // S3 may fail after it has answered with status 200.
+        let fault = match between(&text, "<Code>", "</Code>") {
+            Some(code) if begins(&answer, "<Error") => {
+                Fault::Refused { status: status_of(code), code: word(code), region: None }
+            }
+            _ => Fault::Garbled,
+        };
+        return Err(fault.into_error());
+    }
+    let kept = text.split("<Error").skip(1).find_map(|error| {
+        let error = error.split("</Error>").next().unwrap_or_default();
+        let code = between(error, "<Code>", "</Code>").unwrap_or_default();
+        let key = unescaped(between(error, "<Key>", "</Key>").unwrap_or_default());
+        (code != "NoSuchKey").then(|| Fault::Kept { key, status: status_of(code), code: word(code) })
+    });
+    kept.map_or(Ok(Bytes::from_static(ALL_DELETED)), |fault| Err(fault.into_error()))
+}
+
+/// An answer of which all is needed before any of it is used.
+async fn whole(body: impl Body<Data = Bytes, Error = HttpError>) -> Result<Bytes, HttpError> {
+    let whole = Limited::new(body, PAGE).collect().await.map_err(|error| match error.downcast::<HttpError>() {
+        // A kind of its own, so that an answer of which the connection broke off is asked for again.
         Ok(error) => Fault::of(&*error).cloned().unwrap_or(Fault::Garbled).into_error(),
         Err(_) => Fault::Garbled.into_error(),
     })?;
-    let page = page.to_bytes();
-    let begin = page.get(..PROLOGUE).unwrap_or(&page);
-    let is_listing = String::from_utf8_lossy(begin).contains("<ListBucketResult");
-    if is_listing { Ok(page) } else { Err(Fault::Garbled.into_error()) }
+    Ok(whole.to_bytes())
+}
+
+/// An answer is what it should be: its first element is this.
+fn begins(answer: &Bytes, element: &str) -> bool {
+    String::from_utf8_lossy(answer.get(..PROLOGUE).unwrap_or(answer)).contains(element)
+}
+
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> Option<&'a str> {
+    Some(text.split_once(begin)?.1.split_once(end)?.0)
+}
+
+/// A text of XML as it was before.
+fn unescaped(text: &str) -> String {
+    let codes = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&apos;", "'"), ("&#39;", "'")];
+    let text = codes.iter().fold(text.to_owned(), |text, (code, character)| text.replace(code, character));
+    text.replace("&amp;", "&")
+}
+
+/// The HTTP status of a code of S3 that came without one.
+fn status_of(code: &str) -> u16 {
+    match code {
+        "AccessDenied" => 403,
+        "InternalError" => 500,
+        "SlowDown" | "ServiceUnavailable" => 503,
+        _ => 400,
+    }
 }
 
 fn refused(status: StatusCode, body: &[u8], region: Option<String>) -> Fault {
     let body = String::from_utf8_lossy(body);
-    let code =
-        body.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).and_then(|(code, _)| word(code));
+    let code = between(&body, "<Code>", "</Code>").and_then(word);
     Fault::Refused { status: status.as_u16(), code, region }
 }
 

@@ -2,17 +2,20 @@
 //!
 //! - [`Store`] is opened from [`Settings`], and [`Store::probe`] says whether it can be used;
 //! - [`load`] finds a snapshot and reads its `_metadata`, as it arrives;
-//! - [`verify`] looks whether every file that a snapshot names is there.
+//! - [`verify`] looks whether every file that a snapshot names is there;
+//! - [`Store::dispose`] deletes a snapshot.
 //!
 //! No rights are used but those given, nothing waits without a limit, and no message holds a secret.
 
 mod attempts;
 mod chunks;
 mod classify;
+mod dispose;
 mod error;
 mod file;
 pub(crate) mod http;
 mod load;
+mod local;
 mod open;
 mod probe;
 mod progress;
@@ -22,6 +25,7 @@ mod tree;
 mod verify;
 
 pub use attempts::Left;
+pub use dispose::{Amount, Contents, DisposeError};
 pub use error::{LoadError, StoreError};
 pub use load::{Snapshot, load};
 pub use open::{Store, Stores};

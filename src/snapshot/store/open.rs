@@ -27,6 +27,8 @@ struct Inner {
     /// In its normal form.
     url: String,
     objects: Arc<dyn ObjectStore>,
+    /// The same, with requests that delete many files; where there are such.
+    bulk: Option<Arc<dyn ObjectStore>>,
     server: Server,
     access: Access,
     patience: Patience,
@@ -75,7 +77,7 @@ impl Store {
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         Path::parse(path).map_err(|_| invalid("take the control characters out of it"))?;
-        let (objects, server): (Arc<dyn ObjectStore>, _) = match scheme {
+        let (objects, bulk, server): (Arc<dyn ObjectStore>, _, _) = match scheme {
             "s3" => {
                 let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
                 if authority.is_empty() || !authority.chars().all(named) {
@@ -98,21 +100,21 @@ impl Store {
                     let problem = "it belongs to s3://: leave it out with file://".to_owned();
                     return Err(StoreError::InvalidEndpoint { endpoint: without_user(endpoint), problem });
                 }
-                (Arc::new(LocalFileSystem::new()), Server::Files(PathBuf::from(format!("/{path}"))))
+                (Arc::new(LocalFileSystem::new()), None, Server::Files(PathBuf::from(format!("/{path}"))))
             }
             other => {
                 let scheme = other.to_owned();
                 return Err(StoreError::UnsupportedScheme { url: without_user(&settings.url), scheme });
             }
         };
-        Ok(Self(Arc::new(Inner { url, objects, server, access: settings.access, patience: settings.patience })))
+        Ok(Self(Arc::new(Inner { url, objects, bulk, server, access: settings.access, patience: settings.patience })))
     }
 
     /// A store over objects that the caller holds: what lies at `url` or below is named by its path.
     #[must_use]
     pub fn over(url: &str, objects: Arc<dyn ObjectStore>) -> Self {
         let (url, access, patience) = (location::normalise(url), Access::ReadWrite, Patience::default());
-        Self(Arc::new(Inner { url, objects, server: Server::Given, access, patience }))
+        Self(Arc::new(Inner { url, objects, bulk: None, server: Server::Given, access, patience }))
     }
 
     /// The URL in its normal form ([`location::normalise`]).
@@ -129,6 +131,11 @@ impl Store {
 
     pub(super) fn objects(&self) -> &dyn ObjectStore {
         &*self.0.objects
+    }
+
+    /// For `delete_stream` only: by it even one file is deleted by the request for many, which not every server knows.
+    pub(super) fn bulk(&self) -> Option<&dyn ObjectStore> {
+        self.0.bulk.as_deref()
     }
 
     pub(super) fn server(&self) -> &Server {
@@ -184,7 +191,9 @@ impl Store {
     }
 }
 
-fn s3(settings: &Settings, bucket: &str) -> Result<(Arc<dyn ObjectStore>, Server), StoreError> {
+type Objects = Arc<dyn ObjectStore>;
+
+fn s3(settings: &Settings, bucket: &str) -> Result<(Objects, Option<Objects>, Server), StoreError> {
     let region = settings.region.as_deref().unwrap_or("us-east-1");
     let amazon = || format!("https://s3.{region}.amazonaws.com");
     let endpoint =
@@ -193,17 +202,6 @@ fn s3(settings: &Settings, bucket: &str) -> Result<(Arc<dyn ObjectStore>, Server
     let uri = address(&endpoint).ok_or_else(|| {
         invalid("write an address without user and path, such as http://minio.storage:9000".to_owned())
     })?;
-    let http = Http::new(&uri, &settings.patience).map_err(|error| {
-        invalid(format!(
-            "there are no root certificates to check it by ({error}): name a file of them in SSL_CERT_FILE"
-        ))
-    })?;
-    // Repeats begin only as long as no answer is overdue, so one that never comes is waited for once, not thrice.
-    let retry = RetryConfig {
-        backoff: BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() },
-        max_retries: settings.patience.retries,
-        retry_timeout: settings.patience.answer,
-    };
     let signed = settings.credentials.is_some();
     // Also where nothing is signed there is a provider: without one the metadata service of the machine would be it.
     let credential = match settings.credentials.clone() {
@@ -212,19 +210,38 @@ fn s3(settings: &Settings, bucket: &str) -> Result<(Arc<dyn ObjectStore>, Server
         }
         None => AwsCredential { key_id: String::new(), secret_key: String::new(), token: None },
     };
-    let built = AmazonS3Builder::new()
-        .with_http_connector(http)
-        .with_endpoint(&endpoint)
-        .with_region(region)
-        .with_bucket_name(bucket)
-        .with_virtual_hosted_style_request(false)
-        .with_credentials(Arc::new(StaticCredentialProvider::new(credential)))
-        .with_skip_signature(!signed)
-        .with_disable_bulk_delete(true)
-        .with_retry(retry)
-        .build()
-        .map_err(|_| invalid("correct endpoint, region and bucket".to_owned()))?;
-    Ok((Arc::new(built), Server::S3 { bucket: bucket.to_owned(), endpoint, signed }))
+    let credential = Arc::new(StaticCredentialProvider::new(credential));
+    let build = |patience: &Patience, bulk: bool| {
+        let http = Http::new(&uri, patience).map_err(|error| {
+            invalid(format!(
+                "there are no root certificates to check it by ({error}): name a file of them in SSL_CERT_FILE"
+            ))
+        })?;
+        // Repeats begin only as long as no answer is overdue, so one that never comes is waited for once, not thrice.
+        let retry = RetryConfig {
+            backoff: BackoffConfig { max_backoff: Duration::from_secs(2), ..BackoffConfig::default() },
+            max_retries: patience.retries,
+            retry_timeout: patience.answer,
+        };
+        let built = AmazonS3Builder::new()
+            .with_http_connector(http)
+            .with_endpoint(&endpoint)
+            .with_region(region)
+            .with_bucket_name(bucket)
+            .with_virtual_hosted_style_request(false)
+            .with_credentials(Arc::clone(&credential) as _)
+            .with_skip_signature(!signed)
+            .with_disable_bulk_delete(!bulk)
+            .with_retry(retry)
+            .build();
+        built
+            .map(|built| Arc::new(built) as Objects)
+            .map_err(|_| invalid("correct endpoint, region and bucket".to_owned()))
+    };
+    let objects = build(&settings.patience, false)?;
+    let writes = settings.access == Access::ReadWrite;
+    let bulk = writes.then(|| build(&settings.patience.of_many(), true)).transpose()?;
+    Ok((objects, bulk, Server::S3 { bucket: bucket.to_owned(), endpoint, signed }))
 }
 
 /// An address of scheme, host and port, and nothing else.

@@ -87,6 +87,13 @@ pub struct Patience {
     pub retries: usize,
 }
 
+impl Patience {
+    /// For requests about many files, each of which takes the server its time.
+    pub(super) fn of_many(&self) -> Self {
+        Self { answer: self.answer * 6, call: self.call * 6, ..*self }
+    }
+}
+
 impl Default for Patience {
     fn default() -> Self {
         Self {

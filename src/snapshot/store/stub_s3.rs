@@ -30,10 +30,15 @@ pub enum Fault {
     Status(u16, &'static str),
     /// A page of HTML with status 200.
     Html,
+    /// This with status 200, and does nothing.
+    Says(&'static str),
 }
 
 struct Rule {
+    /// Empty: any.
     method: &'static str,
+    /// So many that it would strike are spared first.
+    spared: usize,
     part: String,
     times: usize,
     fault: Fault,
@@ -47,6 +52,8 @@ struct State {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     /// Written a year before the others.
     old: Mutex<BTreeSet<String>>,
+    /// Never deleted.
+    kept: Mutex<BTreeSet<String>>,
     rules: Mutex<Vec<Rule>>,
     requests: Mutex<Vec<String>>,
 }
@@ -74,6 +81,7 @@ impl Stub {
             page,
             objects: Mutex::default(),
             old: Mutex::default(),
+            kept: Mutex::default(),
             rules: Mutex::default(),
             requests: Mutex::default(),
         });
@@ -105,7 +113,27 @@ impl Stub {
 
     /// The next requests of this method whose path or query has this part.
     pub fn fail(&self, method: &'static str, part: &str, times: usize, fault: Fault) {
-        lock(&self.state.rules).push(Rule { method, part: part.to_owned(), times, fault });
+        lock(&self.state.rules).push(Rule { method, spared: 0, part: part.to_owned(), times, fault });
+    }
+
+    /// The n-th request from now on, counted from 0, whatever it is.
+    pub fn fail_nth(&self, n: usize, fault: Fault) {
+        lock(&self.state.rules).push(Rule { method: "", spared: n, part: String::new(), times: 1, fault });
+    }
+
+    /// Requests are answered again.
+    pub fn recover(&self) {
+        lock(&self.state.rules).clear();
+    }
+
+    /// An object can't be deleted.
+    pub fn keep(&self, key: &str) {
+        lock(&self.state.kept).insert(key.to_owned());
+    }
+
+    /// All can be deleted again.
+    pub fn release(&self) {
+        lock(&self.state.kept).clear();
     }
 
     /// Method, path and query of every request, decoded.
@@ -150,7 +178,12 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
         let target = format!("{} {} {:?}", request.method, request.path, request.query);
         lock(&state.requests).push(target.clone());
         let fault = lock(&state.rules).iter_mut().find_map(|rule| {
-            let hit = rule.times > 0 && rule.method == request.method && target.contains(&rule.part);
+            let method = rule.method.is_empty() || rule.method == request.method;
+            let hit = rule.times > 0 && method && target.contains(&rule.part);
+            if hit && rule.spared > 0 {
+                rule.spared -= 1;
+                return None;
+            }
             hit.then(|| {
                 rule.times -= 1;
                 rule.fault
@@ -159,6 +192,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) {
         let answer = match fault {
             Some(Fault::Status(status, code)) => Answer::error(status, code, &request),
             Some(Fault::Html) => Answer::new(200, "<html><body>hello</body></html>"),
+            Some(Fault::Says(text)) => Answer::new(200, text),
             _ => answer(&state, &request),
         };
         let head = request.method == "HEAD";
@@ -223,7 +257,8 @@ async fn receive(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Opt
     }
     let body = buffer.drain(..length).collect();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let query = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (decode(k), decode(v))).collect();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let query = pairs.map(|(k, v)| (decode(k), decode(v))).collect();
     Ok(Some(Request { method, path: decode(path), query, headers, body }))
 }
 
@@ -270,12 +305,38 @@ fn answer(state: &State, request: &Request) -> Answer {
             objects.insert(key.to_owned(), request.body.clone());
             Answer { headers: "ETag: \"1\"\r\n".to_owned(), ..Answer::new(200, "") }
         }
+        "POST" if key.is_empty() && request.query.contains_key("delete") => {
+            delete(&mut objects, &lock(&state.kept), request)
+        }
+        "DELETE" if lock(&state.kept).contains(key) => Answer::error(403, "AccessDenied", request),
         "DELETE" => {
             objects.remove(key);
             Answer::new(204, "")
         }
         _ => Answer::error(405, "MethodNotAllowed", request),
     }
+}
+
+/// At most as many as S3 deletes at a time.
+fn delete(objects: &mut BTreeMap<String, Vec<u8>>, kept: &BTreeSet<String>, request: &Request) -> Answer {
+    let body = String::from_utf8_lossy(&request.body);
+    let keys: Vec<_> = body.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>")).collect();
+    if keys.is_empty() || keys.len() > 1000 {
+        return Answer::error(400, "MalformedXML", request);
+    }
+    let mut xml = vec!["<?xml version=\"1.0\"?>\n<DeleteResult>".to_owned()];
+    for (escaped, _) in keys {
+        let key = escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+        xml.push(if kept.contains(&key) {
+            let echo = format!("{:?}", request.headers).replace(['<', '>', '&'], "");
+            format!("<Error><Key>{escaped}</Key><Code>AccessDenied</Code><Message>{echo}</Message></Error>")
+        } else {
+            objects.remove(&key);
+            format!("<Deleted><Key>{escaped}</Key></Deleted>")
+        });
+    }
+    xml.push("</DeleteResult>".to_owned());
+    Answer::new(200, xml.concat())
 }
 
 fn get(content: &[u8], request: &Request) -> Answer {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::hands::{Hands, NO_JOB, Outcome, SOON};
@@ -24,6 +24,7 @@ pub(super) const CASES: &[Case] = &[
     case!(savepoint_whose_snapshot_throws),
     case!(savepoint_of_job_that_is_cancelled),
     case!(savepoint_that_cancels),
+    case!(savepoint_that_is_disposed_of),
 ];
 
 pub(super) const TRIGGER: &str = "00000000000000000000000000000abc";
@@ -267,4 +268,42 @@ async fn savepoint_that_cancels(world: &dyn World) -> Result<()> {
     let location = hands.outcome(&job, TRIGGER).await?.savepoint()?;
     hands.is_whole(&location).await?;
     hands.comes_to(&job, "CANCELED", SOON).await
+}
+
+/// The stack trace of a disposal that failed.
+async fn disposal(hands: Hands<'_>, path: &str) -> Result<Option<String>> {
+    let answer = hands.post("/savepoint-disposal", json!({"savepoint-path": path})).await?.of(200)?;
+    let id = answer.get("request-id").and_then(Value::as_str).with_context(|| answer.to_string())?;
+    let path = format!("/savepoint-disposal/{id}");
+    let ended = async || {
+        let body = hands.get(&path).await?.of(200)?;
+        match body.pointer("/status/id").and_then(Value::as_str) {
+            Some("IN_PROGRESS") => Ok(None),
+            Some("COMPLETED") => {
+                let trace = body.pointer("/operation/failure-cause/stack-trace").and_then(Value::as_str);
+                ensure!(trace.is_some() || body.get("operation") == Some(&json!({})), "{body}");
+                Ok(Some(trace.map(str::to_owned)))
+            }
+            _ => bail!("{body}"),
+        }
+    };
+    hands.until("the disposal's end", SOON, ended).await
+}
+
+async fn savepoint_that_is_disposed_of(world: &dyn World) -> Result<()> {
+    let hands = Hands(world);
+    let job = hands.running_job(1, Snapshots::Fast).await?;
+    let directory = world.directory("disposed");
+    hands.asks_savepoint(&job, TRIGGER, &directory).await?;
+    hands.asks_savepoint(&job, OTHER, &directory).await?;
+    let location = hands.outcome(&job, TRIGGER).await?.savepoint()?;
+    let other = hands.outcome(&job, OTHER).await?.savepoint()?;
+    ensure!(disposal(hands, &location).await?.is_none(), "the disposal failed");
+    let left = world.files(&location).await?;
+    ensure!(left.is_empty(), "left: {left:?}");
+    hands.is_whole(&other).await?;
+    let again = disposal(hands, &location).await?.context("what is gone was disposed of again")?;
+    let gone = "java.io.FileNotFoundException: Cannot find checkpoint or savepoint file/directory";
+    ensure!(again.contains(gone), "{again}");
+    hands.get(&format!("/savepoint-disposal/{NO_JOB}")).await?.refuses(404, "Operation not found under key")
 }
