@@ -151,7 +151,7 @@ async fn place(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Place, Opti
             Ok(DisposalOperation::InProgress) => ByFlink::UnderWay,
             Ok(DisposalOperation::Completed) => ByFlink::Done,
             // Another request, whose answer was lost, has done it.
-            Ok(DisposalOperation::Failed(cause)) if cause.is_savepoint_not_found() => ByFlink::Done,
+            Ok(DisposalOperation::Failed(cause)) if cause.is_no_such_savepoint() => ByFlink::Done,
             Ok(DisposalOperation::Failed(cause)) => ByFlink::Failed(cause.to_string()),
             // Another process, or one that has restarted.
             Err(flink::Error::UnknownTrigger { .. }) => ByFlink::NotAsked,

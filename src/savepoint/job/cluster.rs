@@ -19,6 +19,7 @@ use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::savepoint::format::Setting;
+use crate::savepoint::lineage;
 use crate::savepoint::observed::{Job, JobNow, Submitted, Turn};
 
 /// Where a foreign JobManager is.
