@@ -169,7 +169,7 @@ fn in_a_namespace_that_goes_nothing_waits_long() {
     o.namespace_terminating = true;
     o.holds = Some(needed());
     assert_eq!(step(&o), ("Completed", "-"));
-    o.now = now() + TimeDelta::seconds(45);
+    o.now = now() + TimeDelta::seconds(10);
     assert_eq!(step(&o), ("Completed", "remove-finalizer"));
     let (as_asked, note) = outcome(&after(&o, Place::NotRead)).unwrap();
     assert!(!as_asked && note.contains("it is needed"), "{note}");

@@ -70,12 +70,12 @@ fn with_ha(version: Version) -> Wish {
 
 const BACK: Duration = Duration::from_secs(8);
 
-/// Finalizer, intent, end, finalizer.
+/// Finalizer, intent, end, labels, finalizer.
 pub fn a_savepoint() -> Scenario {
-    Scenario { writes: Some(4), ..scenario(|w| taken(w, script(), json!({})), (Completed, "Completed")) }
+    Scenario { writes: Some(5), ..scenario(|w| taken(w, script(), json!({})), (Completed, "Completed")) }
 }
 
-/// Lock, intent, end; the job's own controller takes the lock away.
+/// Lock, intent, end, labels; the job's own controller takes the lock away.
 pub fn of_a_managed_job() -> Scenario {
     let begin: Act = |w| {
         async move {
@@ -86,7 +86,7 @@ pub fn of_a_managed_job() -> Scenario {
         }
         .boxed()
     };
-    Scenario { writes: Some(3), ..scenario(begin, (Completed, "Completed")) }
+    Scenario { writes: Some(4), ..scenario(begin, (Completed, "Completed")) }
 }
 
 /// No store serves the place: all depends on Flink's word.
