@@ -137,7 +137,7 @@ impl Answer for Disposal<'_> {
             let (files, bytes) = (words::count(self.files_elsewhere, "file"), words::bytes(self.bytes_elsewhere));
             let stay = if self.files_elsewhere == 1 { "stays" } else { "stay" };
             // Writing to a string never fails.
-            let _ = writeln!(text, "{files} elsewhere, {bytes}, {stay}, as {}", words::plain(first));
+            let _ = writeln!(text, "{files} elsewhere {stay}, {bytes}, such as {}", words::plain(first));
         }
         text
     }

@@ -10,7 +10,7 @@ use super::*;
 
 /// Beside the snapshot: one whose name begins as its own does, files of its parent, and what all checkpoints share.
 const OTHERS: [&str; 4] = ["sp/savepoint-12/_metadata", "sp/savepoint-12/0a", "sp/savepoint-1.txt", "shared/0s"];
-const OWN: [&str; 5] = ["_metadata", "0a", "0b", "0c", "0d"];
+const OWN: [&str; 5] = ["0a", "0b", "0c", "0d", "_metadata"];
 
 /// A store of each kind.
 enum World {
@@ -138,7 +138,7 @@ async fn no_more_at_a_time_than_asked_for(#[values("memory", "s3", "files")] kin
     let world = World::with(kind, &OWN).await;
     let (store, place) = (world.store(), world.place());
     assert_eq!(store.dispose(&place, 0).await.unwrap(), unfinished(4), "the _metadata goes first, and alone");
-    assert_eq!(world.own().await, OWN[1..]);
+    assert_eq!(world.own().await, OWN[..4]);
     assert_eq!(store.dispose(&place, 3).await.unwrap(), unfinished(1));
     assert_eq!(store.dispose(&place, 1).await.unwrap(), Contents::Nothing);
     assert_eq!(world.own().await, Vec::<String>::new());
@@ -159,7 +159,8 @@ async fn a_checkpoint_leaves_what_is_shared() {
 #[case::the_store_itself("", "does not lie below its store's url")]
 #[case::above_it("/..", "does not lie below its store's url")]
 #[case::beside_it("-2/savepoint-1", "does not lie below its store's url")]
-#[case::a_folder_of_savepoints("/sp", "another one lies in it, ")]
+#[case::a_folder_of_savepoints("/sp", " lies in it")]
+#[case::a_folder_of_jobs("/ck", " lies in it")]
 #[case::a_folder_of_unfinished_ones("/new", "a directory savepoint-3 lies in it")]
 #[case::a_job("/ck/job", "a directory chk-8 lies in it")]
 #[case::a_job_whose_checkpoints_are_anothers("/ck/old", "a directory shared lies in it")]
@@ -170,7 +171,7 @@ async fn what_is_no_snapshot_stays(
     #[case] why: &str,
 ) {
     let world = World::with(kind, &OWN).await;
-    for file in ["new/1/savepoint-3/0a", "ck/job/chk-8/0a", "ck/old/shared/0a"] {
+    for file in ["new/1/savepoint-3/0a", "ck/job/chk-8/0a", "ck/old/shared/0a", "ck/a/_metadata"] {
         world.put(file).await;
     }
     let before = world.files().await;
@@ -293,7 +294,7 @@ async fn one_that_stays_is_named_and_keeps_no_other() {
     let World::S3(stub) = &world else { panic!("it is S3") };
     stub.keep("sp/savepoint-1/0b <&>");
     let error = world.store().dispose(&world.place(), 9).await.unwrap_err();
-    assert_eq!((error.reason(), error.is_transient()), ("AccessDenied", false));
+    assert_eq!((error.reason(), error.is_transient()), ("AccessDenied", false), "{error}");
     let told = format!("{error} {error:?}");
     assert!(told.contains("s3://flink/sp/savepoint-1/0b <&>"), "{told}");
     assert!(!SECRETS.iter().any(|secret| told.contains(secret)), "{told}");

@@ -372,7 +372,7 @@ fn list(objects: &BTreeMap<String, Vec<u8>>, old: &BTreeSet<String>, request: &R
              <Size>{}</Size></Contents>",
             content.len()
         ));
-        last.clone_from(key);
+        last = escaped;
     }
     if below.peek().is_some() {
         xml.push(format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{last}</NextContinuationToken>"));
