@@ -76,8 +76,11 @@ fn savepoints(ctx: &Context) -> Controller<FlinkSavepoint> {
     let controller = controller::<FlinkSavepoint>(ctx);
     let known = controller.store();
     ctx.known.keep_savepoints(known.clone());
-    let of_job = known.clone();
+    let (of_job, of_sibling) = (known.clone(), known.clone());
     controller
+        .watches(ctx.watched::<FlinkSavepoint>(), everything(), move |changed: FlinkSavepoint| {
+            savepoint::siblings(&changed, of_sibling.state())
+        })
         .watches(ctx.watched::<FlinkJobUpgrade>(), everything(), move |job: FlinkJobUpgrade| {
             savepoint::concerned_by(&job, of_job.state())
         })

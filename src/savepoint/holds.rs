@@ -70,6 +70,28 @@ impl World<'_> {
     }
 }
 
+/// The others of a savepoint's job of which their status does not say as it is whether they are its newest.
+pub fn outdated(savepoint: &FlinkSavepoint, known: Vec<Arc<FlinkSavepoint>>) -> Vec<Arc<FlinkSavepoint>> {
+    let Some(job) = &savepoint.spec.job_ref else { return Vec::new() };
+    let of_the_job = |other: &Arc<FlinkSavepoint>| {
+        other.namespace() == savepoint.namespace()
+            && other.spec.job_ref.as_ref() == Some(job)
+            && other.uid() != savepoint.uid()
+    };
+    let own = Arc::new(savepoint.clone());
+    let all: Vec<_> = known.into_iter().filter(of_the_job).chain([own]).collect();
+    let world = World { jobs: &[], savepoints: &all, service_lives: false };
+    let told = |other: &FlinkSavepoint| {
+        other.status.as_ref().is_some_and(|s| s.holds.iter().any(|hold| hold.reason == NEWEST))
+    };
+    let newest = all.iter().find(|other| world.is_newest(other)).and_then(|newest| newest.uid());
+    let wrong = |other: &&Arc<FlinkSavepoint>| {
+        let is_newest = other.uid() == newest;
+        told(other) != is_newest && other.uid() != savepoint.uid() && usable(other).is_some()
+    };
+    all.iter().filter(wrong).cloned().collect()
+}
+
 /// Why a job holds a snapshot. `newest`: no newer one of its job can be used.
 fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, newest: bool) -> impl Iterator<Item = &'static str> {
     let own = savepoint.spec.job_ref.as_ref().is_some_and(|named| *named.name == job.name_any())

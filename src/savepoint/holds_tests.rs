@@ -160,3 +160,21 @@ fn what_a_job_says_is_compared_with_what_is_told() {
     assert!(agree(&suspended, &own));
     assert!(!agree(&orders(&json!(null)), &own), "it was resumed");
 }
+
+#[test]
+fn who_is_not_the_newest_any_more_is_looked_at() {
+    let (mut older, newer) = (savepoint("older", 1, &of_orders()), savepoint("newer", 2, &of_orders()));
+    let names = |changed: &FlinkSavepoint, known: &[&FlinkSavepoint]| -> Vec<String> {
+        let known = known.iter().map(|s| Arc::new(FlinkSavepoint::clone(s))).collect();
+        outdated(changed, known).iter().map(|s| s.name_any()).collect()
+    };
+    assert!(names(&newer, &[&older, &newer]).is_empty(), "nobody has said that it is");
+    let jobs = [Arc::new(orders(&json!(null)))];
+    let alone = [Arc::new(older.clone())];
+    let holds = World { jobs: &jobs, savepoints: &alone, service_lives: false }.holds(&older, now());
+    older.status.as_mut().unwrap().holds = holds;
+    assert_eq!(names(&newer, &[&older, &newer]), ["older"]);
+    let mut gone = newer.clone();
+    gone.status.as_mut().unwrap().phase = Some(SavepointPhase::Disposing);
+    assert!(names(&gone, &[&older, &gone]).is_empty(), "it is the newest again, and says so");
+}

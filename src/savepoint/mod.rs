@@ -102,6 +102,11 @@ pub fn concerned_by<S: AsRef<FlinkSavepoint>>(
     named_by(job).into_iter().chain(restored.map(|savepoint| ObjectRef::from_obj(savepoint.as_ref()))).collect()
 }
 
+/// The other savepoints of a changed one's job that may be its newest now, or may be that no more.
+pub fn siblings(savepoint: &FlinkSavepoint, known: Vec<Arc<FlinkSavepoint>>) -> Vec<ObjectRef<FlinkSavepoint>> {
+    holds::outdated(savepoint, known).iter().map(|other| ObjectRef::from_obj(&**other)).collect()
+}
+
 /// The savepoints whose files are still to be looked at, as a store has come or changed.
 pub fn waiting_for(
     store: &FlinkSnapshotStore,

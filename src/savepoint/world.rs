@@ -63,7 +63,8 @@ pub async fn end(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<End, Error
     if end.ownership != Some(Ownership::Flink) {
         end.ownership = ownership::of(savepoint, jobs.iter().map(AsRef::as_ref));
     }
-    let service_lives = service_lives(ctx, savepoint).await?;
+    // Of a foreign cluster's job it is said only when it matters: nobody tells when another one is complete.
+    let service_lives = goes && service_lives(ctx, savepoint).await?;
     let world = World { jobs: &jobs, savepoints: &savepoints, service_lives };
     end.holds = Some(world.holds(savepoint, ctx.clock.now()));
     if goes {
@@ -85,8 +86,7 @@ pub async fn holds_once_complete(ctx: &Context, savepoint: &FlinkSavepoint, plac
     status.completion_time = Some(time::to_k8s(now));
     status.location = Some(place);
     let (jobs, savepoints) = known(ctx, savepoint).await?;
-    let service_lives = service_lives(ctx, savepoint).await?;
-    Ok(World { jobs: &jobs, savepoints: &savepoints, service_lives }.holds(&complete, now))
+    Ok(World { jobs: &jobs, savepoints: &savepoints, service_lives: false }.holds(&complete, now))
 }
 
 type Lists = (Vec<Arc<FlinkJobUpgrade>>, Vec<Arc<FlinkSavepoint>>);

@@ -74,6 +74,8 @@ impl Watches {
             self.versions.lock().unwrap().entry(key).or_default().push((Instant::now(), change.new.cloned()));
         }
         let mut who: Vec<(&'static str, String)> = Vec::new();
+        // Of others a controller hears whoever has written.
+        let mut siblings: Vec<String> = Vec::new();
         match change.key.resource.as_str() {
             UPGRADES => {
                 who.push((UPGRADES, change.key.name.clone()));
@@ -83,8 +85,11 @@ impl Watches {
             }
             SAVEPOINTS => {
                 who.push((SAVEPOINTS, change.key.name.clone()));
-                let job = upgrade::job_of_savepoint(&read::<FlinkSavepoint>(object));
+                let savepoint = read::<FlinkSavepoint>(object);
+                let job = upgrade::job_of_savepoint(&savepoint);
                 who.extend(job.map(|one| (UPGRADES, one.name)));
+                let known: Vec<Arc<FlinkSavepoint>> = change.objects(SAVEPOINTS).map(|s| Arc::new(read(s))).collect();
+                siblings = savepoint::siblings(&savepoint, known).into_iter().map(|one| one.name).collect();
             }
             "pods" => {
                 let job = upgrade::job_of_pod(&read::<PartialObjectMeta<Pod>>(object));
@@ -95,6 +100,9 @@ impl Watches {
         let mut reported = self.reported.lock().unwrap();
         for (controller, name) in who.into_iter().filter(|(controller, _)| change.client != client(controller)) {
             reported.entry(controller).or_default().insert(name);
+        }
+        if !siblings.is_empty() {
+            reported.entry(SAVEPOINTS).or_default().extend(siblings);
         }
         self.changed.notify_waiters();
     }
