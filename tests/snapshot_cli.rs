@@ -256,10 +256,7 @@ fn dispose_leaves_what_is_no_snapshot() -> Result<()> {
     let files = count(parent)?;
     let renamed = parent.join("rescued metadata.bin");
     fs::copy(folder.join("_metadata"), &renamed)?;
-    for (url, says) in [
-        (parent, " lies in it"),
-        (renamed.as_path(), "is not named _metadata"),
-    ] {
+    for (url, says) in [(parent, " lies in it"), (renamed.as_path(), "is not named _metadata")] {
         let error = complaint(&["dispose", &url.to_string_lossy()])?;
         assert!(error.contains(says), "{error}");
         let error = complaint(&["dispose", &url.to_string_lossy(), "--yes", "--unfinished"])?;
