@@ -237,7 +237,7 @@ fn dispose_asks_twice_about_files_without_metadata() -> Result<()> {
     insta::assert_snapshot!("dispose_half_asked", answer(&["dispose", &place], 0)?);
     let error = complaint(&["dispose", &place, "--yes"])?;
     assert!(
-        error.contains(&format!("holds {files} files and no _metadata")) && error.contains("--unfinished"),
+        error.contains(&format!("holds files and no _metadata ({files} of them)")) && error.contains("--unfinished"),
         "{error}"
     );
     assert_eq!(count(&folder)?, files);
