@@ -237,7 +237,7 @@ fn dispose_asks_twice_about_files_without_metadata() -> Result<()> {
     insta::assert_snapshot!("dispose_half_asked", answer(&["dispose", &place], 0)?);
     let error = complaint(&["dispose", &place, "--yes"])?;
     assert!(
-        error.contains(&format!("holds {files} files and no _metadata")) && error.contains("--unfinished"),
+        error.contains(&format!("holds files and no _metadata ({files} of them)")) && error.contains("--unfinished"),
         "{error}"
     );
     assert_eq!(count(&folder)?, files);
@@ -256,10 +256,7 @@ fn dispose_leaves_what_is_no_snapshot() -> Result<()> {
     let files = count(parent)?;
     let renamed = parent.join("rescued metadata.bin");
     fs::copy(folder.join("_metadata"), &renamed)?;
-    for (url, says) in [
-        (parent, " lies in it"),
-        (renamed.as_path(), "is not named _metadata"),
-    ] {
+    for (url, says) in [(parent, " lies in it"), (renamed.as_path(), "is not named _metadata")] {
         let error = complaint(&["dispose", &url.to_string_lossy()])?;
         assert!(error.contains(says), "{error}");
         let error = complaint(&["dispose", &url.to_string_lossy(), "--yes", "--unfinished"])?;

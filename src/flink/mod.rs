@@ -23,8 +23,8 @@ pub use error::Error;
 pub use id::{InvalidId, JobId, TriggerId};
 pub use model::{
     Checkpoint, CheckpointCounts, CheckpointOperation, CheckpointStatus, Checkpoints, CheckpointsConfig,
-    DisposalOperation, ExceptionEntry, Externalization, Job, JobOverview, JobState, LatestCheckpoints, Overview, RestoredCheckpoint,
-    SavepointOperation, TaskCounts, TaskState, UploadedJar, Vertex,
+    DisposalOperation, ExceptionEntry, Externalization, Job, JobOverview, JobState, LatestCheckpoints, Overview,
+    RestoredCheckpoint, SavepointOperation, TaskCounts, TaskState, UploadedJar, Vertex,
 };
 pub use request::{ClaimMode, PlanRequest, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
 pub use transport::Transport;

@@ -1,5 +1,9 @@
-use super::super::output::Answer as _;
+use super::super::Options;
+use super::super::output::{Answer as _, Format};
+use super::super::places::{Keys, Reach};
 use super::*;
+use crate::snapshot::store::stub_s3::{Fault, Stub};
+use crate::snapshot::store::testing::{SECRETS, credentials, metadata, s3};
 use crate::snapshot::{Collector, Limits};
 
 const AMOUNT: Amount = Amount { files: 1234, bytes: 2048 };
@@ -37,4 +41,59 @@ fn the_stable_form_is_the_location_and_what_it_held() {
         "bytesElsewhere": 0,
     });
     assert_eq!(json, expected);
+}
+
+/// With a snapshot of three files, and one beside it.
+async fn bucket() -> Stub {
+    let stub = s3().await;
+    for place in ["sp/savepoint-1", "sp/savepoint-12"] {
+        stub.put(&format!("{place}/_metadata"), metadata(&[]));
+        stub.put(&format!("{place}/0a"), "x");
+        stub.put(&format!("{place}/0b"), "y");
+    }
+    stub
+}
+
+async fn disposed(stub: &Stub, unfinished: bool) -> Result<u8, String> {
+    let (output, no_progress) = (Format::Json, true);
+    let options = Options { output, endpoint: None, region: None, uids: Vec::new(), uids_file: None, no_progress };
+    let reach = Reach::new(Some(stub.endpoint.clone()), None, Keys::Whole(credentials()));
+    let session = Session { options: &options, reach, uids: Vec::new() };
+    let consent = Consent { yes: true, unfinished };
+    let disposed = dispose(&session, "s3://flink/sp/savepoint-1", consent).await;
+    disposed.map_err(|error| crate::runtime::error::chain(&error))
+}
+
+const BESIDE: [&str; 3] = ["sp/savepoint-12/0a", "sp/savepoint-12/0b", "sp/savepoint-12/_metadata"];
+
+#[tokio::test]
+async fn deletes_in_a_bucket() {
+    let stub = bucket().await;
+    assert_eq!(disposed(&stub, false).await, Ok(0));
+    assert_eq!(stub.keys(), BESIDE);
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_told_and_how_to_go_on() {
+    let stub = bucket().await;
+    stub.keep("sp/savepoint-1/0b");
+    let error = disposed(&stub, false).await.unwrap_err();
+    assert!(error.starts_with("s3://flink/sp/savepoint-1/0b: "), "{error}");
+    assert!(error.ends_with("; then run it again, with --unfinished if the _metadata is gone by now"), "{error}");
+    assert!(!SECRETS.iter().any(|secret| error.contains(secret)), "{error}");
+    stub.release();
+    let error = disposed(&stub, false).await.unwrap_err();
+    assert!(error.contains("holds files and no _metadata (1 of them)"), "{error}");
+    assert_eq!(disposed(&stub, true).await, Ok(0));
+    assert_eq!(stub.keys(), BESIDE);
+}
+
+/// Not asked for ever.
+#[tokio::test]
+async fn a_server_that_only_says_that_it_deletes() {
+    let stub = bucket().await;
+    stub.fail("POST", "delete", 9, Fault::Says("<DeleteResult></DeleteResult>"));
+    let error = disposed(&stub, false).await.unwrap_err();
+    assert!(error.contains("2 are left as before"), "{error}");
+    assert_eq!(stub.requests().iter().filter(|request| request.starts_with("POST")).count(), 2);
 }

@@ -190,7 +190,7 @@ pub(super) enum Error {
     #[error("{}", dispose::go_on(source))]
     Disposing { source: Box<DisposeError> },
     #[error(
-        "{directory} holds {files} files and no _metadata: a job may be writing a savepoint there, or it was half \
+        "{directory} holds files and no _metadata ({files} of them): a job may be writing a savepoint there, or it was half \
          deleted: add --unfinished to delete it all the same"
     )]
     Unfinished { directory: String, files: u64 },
