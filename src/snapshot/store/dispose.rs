@@ -142,7 +142,7 @@ fn stranger(directory: &str, below: &str) -> Option<String> {
     };
     // A job's directory holds what its other checkpoints share, and that of a job which was restored by CLAIM.
     parents.split('/').find(flinks).map(|part| {
-        format!("a directory {part} lies in it, as in those of jobs and folders of savepoints: name a directory in it")
+        format!("a directory {part} lies in it, as in one of a job or a folder of savepoints: name one snapshot in it")
     })
 }
 
