@@ -2,13 +2,15 @@
 //!
 //! - [`Store`] is opened from [`Settings`], and [`Store::probe`] says whether it can be used;
 //! - [`load`] finds a snapshot and reads its `_metadata`, as it arrives;
-//! - [`verify`] looks whether every file that a snapshot names is there.
+//! - [`verify`] looks whether every file that a snapshot names is there;
+//! - [`copy`](copy()) copies one to a directory of its own.
 //!
 //! No rights are used but those given, nothing waits without a limit, and no message holds a secret.
 
 mod attempts;
 mod chunks;
 mod classify;
+mod copy;
 mod error;
 mod file;
 pub(crate) mod http;
@@ -21,6 +23,7 @@ mod settings;
 mod verify;
 
 pub use attempts::Left;
+pub use copy::{Copied, CopyError, copy};
 pub use error::{LoadError, StoreError};
 pub use load::{Snapshot, load};
 pub use open::{Store, Stores};
