@@ -159,5 +159,8 @@ fn same_state(one: &SnapshotFacts, other: &SnapshotFacts) -> bool {
 }
 
 #[cfg(test)]
+#[path = "copy_interrupted_tests.rs"]
+mod interrupted_tests;
+#[cfg(test)]
 #[path = "copy_tests.rs"]
 mod tests;

@@ -10,13 +10,15 @@ use tokio::task::JoinHandle;
 
 use super::super::attempts::METADATA;
 use super::super::chunks::{Chunks, Outlet};
-use super::super::error::{LoadError, StoreError};
+use super::super::error::StoreError;
 use super::super::load::{STACK, Snapshot};
 use super::super::open::{Store, Stores};
 use super::upload::put;
 use super::{CopyError, same_state};
 use crate::snapshot::relocate::Relocation;
-use crate::snapshot::{Collector, Event, FactsError, FileForm, Limits, SnapshotFacts, rewrite};
+use crate::snapshot::{
+    Collector, Error as MetadataError, Event, FactsError, FileForm, Limits, SnapshotFacts, rewrite,
+};
 
 /// Writes the copy's `_metadata`, as the snapshot's arrives. There is none unless that was read to its end, and says what
 /// it said when the files were looked for.
@@ -98,8 +100,11 @@ async fn ended(
     let location = snapshot.metadata.clone();
     match facts {
         Ok(facts) if same_state(&facts, &snapshot.facts) && facts.files == snapshot.facts.files => Ok(()),
-        Ok(_) => Err(CopyError::SourceChanged { location }),
-        Err(error) => Err(CopyError::Load { location, source: Box::new(LoadError::Facts(error)) }),
+        Err(error @ FactsError::Metadata(MetadataError::TextTooLong { .. })) => {
+            Err(CopyError::Load { location, source: Box::new(error.into()) })
+        }
+        // It could be read before.
+        Ok(_) | Err(_) => Err(CopyError::SourceChanged { location }),
     }
 }
 
