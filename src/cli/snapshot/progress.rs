@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget};
+use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::snapshot::store::Progress;
 
@@ -13,7 +13,7 @@ impl Reporter {
     /// One that shows nothing if it is to be quiet, or if standard error is not a terminal.
     pub fn new(quiet: bool) -> Self {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(None, target).with_style(indicatif::ProgressStyle::default_spinner());
+        let bar = ProgressBar::with_draw_target(None, target).with_style(ProgressStyle::default_spinner());
         if !bar.is_hidden() {
             // A store that is slow to answer looks different from a process that hangs.
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -23,9 +23,26 @@ impl Reporter {
 
     /// Shows how far it is.
     pub fn show(&self, progress: Progress) {
-        if !self.0.is_hidden() {
-            self.0.set_message(words(progress));
+        if self.0.is_hidden() {
+            return;
         }
+        if let Progress::Copied { bytes, of_bytes, .. } = progress {
+            self.bar(bytes, of_bytes);
+        }
+        self.0.set_message(words(progress));
+    }
+}
+
+impl Reporter {
+    /// Shows how much there is of so many bytes.
+    fn bar(&self, bytes: u64, of: u64) {
+        if self.0.length() != Some(of)
+            && let Ok(style) = ProgressStyle::with_template("{spinner} [{bar:30}] {msg}")
+        {
+            self.0.set_style(style.progress_chars("=> "));
+            self.0.set_length(of);
+        }
+        self.0.set_position(bytes);
     }
 }
 
@@ -47,5 +64,12 @@ fn words(progress: Progress) -> String {
         Progress::Asked { files, of } => {
             format!("looking at files elsewhere: {} of {}", HumanCount(files), HumanCount(of))
         }
+        Progress::Copied { files, of_files, bytes, of_bytes } => format!(
+            "copying: {} of {} files, {} of {}",
+            HumanCount(files),
+            HumanCount(of_files),
+            HumanBytes(bytes),
+            HumanBytes(of_bytes)
+        ),
     }
 }
