@@ -47,13 +47,13 @@ pub async fn copy(session: &Session<'_>, from: &str, to: &str, target: &Target) 
         // Keys of its own are not those that are missing.
         if reach.signs() { error } else { session.explained(error) }
     })?;
-    Ok(output::print(&Copy::new(&snapshot, copied), session.options.output))
+    Ok(output::print(&Outcome::new(&snapshot, copied), session.options.output))
 }
 
 /// A copy that was made, or was there. Serialised: where it is, and how much.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Copy<'a> {
+pub struct Outcome<'a> {
     /// The directory of the snapshot that was copied.
     source: &'a str,
     /// The copy's directory.
@@ -72,7 +72,7 @@ pub struct Copy<'a> {
     snapshot: &'a Snapshot,
 }
 
-impl<'a> Copy<'a> {
+impl<'a> Outcome<'a> {
     /// Of this snapshot.
     pub fn new(snapshot: &'a Snapshot, copied: Copied) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl<'a> Copy<'a> {
     }
 }
 
-impl Answer for Copy<'_> {
+impl Answer for Outcome<'_> {
     fn table(&self) -> String {
         let (what, location) = (words::what(&self.snapshot.facts), words::plain(&self.location));
         let metadata = words::bytes(self.metadata_bytes);

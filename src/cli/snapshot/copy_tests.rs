@@ -28,7 +28,7 @@ fn says_how_much_and_what_was_done_now() {
         (2048, 0, "2,048 files, 2.00 MiB, and 100 B of metadata: all were there already"),
         (2048, 1024, "2,048 files, 2.00 MiB, and 100 B of metadata: 1,024 of them copied now, 1.00 MiB"),
     ] {
-        let table = Copy::new(&snapshot, copied(files, now)).table();
+        let table = Outcome::new(&snapshot, copied(files, now)).table();
         assert_eq!(table, format!("COPIED: snapshot 0 of unknown kind to s3://dr/1\n{expected}\n"));
     }
 }
@@ -36,7 +36,7 @@ fn says_how_much_and_what_was_done_now() {
 #[test]
 fn the_stable_form_is_where_it_is_and_how_much() {
     let snapshot = snapshot();
-    let json = serde_json::to_value(Copy::new(&snapshot, copied(3, 2))).unwrap();
+    let json = serde_json::to_value(Outcome::new(&snapshot, copied(3, 2))).unwrap();
     let expected = serde_json::json!({
         "source": "s3://bucket/savepoint-1", "location": "s3://dr/1", "files": 3, "bytes": 3072, "metadataBytes": 100,
         "copiedFiles": 2, "copiedBytes": 2048,

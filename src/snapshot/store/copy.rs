@@ -62,6 +62,7 @@ pub async fn copy(
     let directory = relocation.directory();
     may_copy(from, snapshot, to, &directory)?;
     let mut files = Files::of(snapshot, &relocation)?;
+    to.directory_exists().await?;
     let found = verify(from, snapshot, progress).await?;
     if !found.is_whole() {
         return Err(CopyError::SourceNotWhole { location: snapshot.directory.clone(), found: found.summary() });

@@ -399,6 +399,18 @@ async fn from_a_directory_to_another() {
     assert_eq!(std::fs::read(copied.join("sub/ü")).unwrap(), b"12");
 }
 
+/// As it is while a volume is not mounted.
+#[tokio::test]
+async fn a_store_that_is_not_there_is_not_made() {
+    let (source, _, snapshot) = servers().await;
+    let folder = Folder::new();
+    let to = Store::open(&settings(&format!("{}/volume", folder.url()))).unwrap();
+    let target = format!("{}/volume/copy", folder.url());
+    let error = copy(&s3_stores(&source), &snapshot, &to, &target, &quietly).await.unwrap_err();
+    assert_eq!(error.reason(), "Io");
+    assert!(!folder.path().join("volume").exists());
+}
+
 /// The target's directory can't be made.
 #[tokio::test]
 async fn the_file_systems_refusals_are_told() {

@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// A volume that is not mounted would look like an empty store, and a write would make the directory.
-    async fn directory_exists(&self) -> Result<(), StoreError> {
+    pub(super) async fn directory_exists(&self) -> Result<(), StoreError> {
         let Server::Files(directory) = self.server() else { return Ok(()) };
         let directory: PathBuf = directory.clone();
         let looking = async {
