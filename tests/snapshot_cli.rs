@@ -313,9 +313,14 @@ fn half_of_the_keys_is_named() -> Result<()> {
 
 #[test]
 fn bad_usage_is_told() -> Result<()> {
-    for args in
-        [&[][..], &["inspect"], &["diff", WHOLE], &["copy", WHOLE], &["inspect", WHOLE, "-o", "xml"], &["inspect", WHOLE, "--key=a"]]
-    {
+    for args in [
+        &[][..],
+        &["inspect"],
+        &["diff", WHOLE],
+        &["copy", WHOLE],
+        &["inspect", WHOLE, "-o", "xml"],
+        &["inspect", WHOLE, "--key=a"],
+    ] {
         let output = run(args)?;
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{args:?}");

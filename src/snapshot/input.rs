@@ -192,8 +192,8 @@ impl<R: Read, W: Write> Input<R, W> {
             bytes.clear();
             encode(text, &mut bytes);
         }
-        let length = u16::try_from(bytes.len())
-            .map_err(|_| Error::TextTooLong { offset: self.offset, length: bytes.len() })?;
+        let length =
+            u16::try_from(bytes.len()).map_err(|_| Error::TextTooLong { offset: self.offset, length: bytes.len() })?;
         self.write(&length.to_be_bytes())?;
         self.write(&bytes)?;
         self.bytes = bytes;

@@ -20,9 +20,7 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 /// A copy in which absolute paths are what `path` makes of them.
 fn copy_of(file: &[u8], path: impl Fn(&str) -> Option<String>) -> Result<Vec<u8>, Error> {
     let mut copy = Vec::new();
-    rewrite(file, Some(file.len() as u64), &mut copy, |event| {
-        Ok::<_, Error>(absolute_path(event).and_then(&path))
-    })?;
+    rewrite(file, Some(file.len() as u64), &mut copy, |event| Ok::<_, Error>(absolute_path(event).and_then(&path)))?;
     Ok(copy)
 }
 

@@ -15,9 +15,11 @@ const TO_KEYS: [&str; 3] = ["TO_AWS_ACCESS_KEY_ID", "TO_AWS_SECRET_ACCESS_KEY", 
 
 /// How the target is reached, where that is not as the snapshot is.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Keys for S3 are taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; those \
+#[command(
+    after_help = "Keys for S3 are taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; those \
                         for the copy, if they are others, from TO_AWS_ACCESS_KEY_ID, TO_AWS_SECRET_ACCESS_KEY and \
-                        TO_AWS_SESSION_TOKEN. Without keys requests are not signed.")]
+                        TO_AWS_SESSION_TOKEN. Without keys requests are not signed."
+)]
 pub struct Target {
     /// The S3 server of the copy; left out: that of the snapshot
     #[arg(long, env = "TO_AWS_ENDPOINT_URL", value_name = "URL")]
@@ -40,7 +42,7 @@ pub async fn copy(session: &Session<'_>, from: &str, to: &str, target: &Target) 
     let snapshot = session.load(from).await?;
     let stores = session.reach.stores_of_files(&snapshot)?;
     let reporter = Reporter::new(session.options.no_progress);
-    let copied = store::copy(&stores, &snapshot, &store, &to, &|progress| reporter.show(progress)).await;
+    let copied = store::copy(&stores, &snapshot, &store, &to, &|progress| reporter.show_copy(progress)).await;
     drop(reporter);
     let copied = copied.map_err(|source| {
         let error = Error::Copy { source: Box::new(source) };

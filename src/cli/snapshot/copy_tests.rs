@@ -101,5 +101,8 @@ fn half_of_the_target_s_keys_is_named() {
     let reach = Reach::new(None, None, keys("here")).other(None, None, half);
     assert!(reach.writable("file:///a").is_ok());
     let error = reach.writable("s3://bucket/a").unwrap_err();
-    assert!(error.to_string().starts_with("TO_AWS_SECRET_ACCESS_KEY is not set, but TO_AWS_ACCESS_KEY_ID is"), "{error}");
+    assert!(
+        error.to_string().starts_with("TO_AWS_SECRET_ACCESS_KEY is not set, but TO_AWS_ACCESS_KEY_ID is"),
+        "{error}"
+    );
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::snapshot::store::Progress;
+use crate::snapshot::store::{CopyProgress, Progress};
 
 /// Shows progress, and takes the line away when it is dropped.
 pub struct Reporter(ProgressBar);
@@ -23,17 +23,27 @@ impl Reporter {
 
     /// Shows how far it is.
     pub fn show(&self, progress: Progress) {
-        if self.0.is_hidden() {
-            return;
+        if !self.0.is_hidden() {
+            self.0.set_message(words(progress));
         }
-        if let Progress::Copied { bytes, of_bytes, .. } = progress {
-            self.bar(bytes, of_bytes);
-        }
-        self.0.set_message(words(progress));
     }
 }
 
 impl Reporter {
+    /// Shows how far a copy is.
+    pub fn show_copy(&self, progress: CopyProgress) {
+        match progress {
+            CopyProgress::Looking(progress) => self.show(progress),
+            CopyProgress::Copying { files, of_files, bytes, of_bytes } if !self.0.is_hidden() => {
+                self.bar(bytes, of_bytes);
+                let (files, of_files) = (HumanCount(files), HumanCount(of_files));
+                let (bytes, of_bytes) = (HumanBytes(bytes), HumanBytes(of_bytes));
+                self.0.set_message(format!("copying: {files} of {of_files} files, {bytes} of {of_bytes}"));
+            }
+            CopyProgress::Copying { .. } => {}
+        }
+    }
+
     /// Shows how much there is of so many bytes.
     fn bar(&self, bytes: u64, of: u64) {
         if self.0.length() != Some(of)
@@ -64,12 +74,5 @@ fn words(progress: Progress) -> String {
         Progress::Asked { files, of } => {
             format!("looking at files elsewhere: {} of {}", HumanCount(files), HumanCount(of))
         }
-        Progress::Copied { files, of_files, bytes, of_bytes } => format!(
-            "copying: {} of {} files, {} of {}",
-            HumanCount(files),
-            HumanCount(of_files),
-            HumanBytes(bytes),
-            HumanBytes(of_bytes)
-        ),
     }
 }

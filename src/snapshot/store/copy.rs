@@ -12,11 +12,10 @@ mod upload;
 pub use error::CopyError;
 
 use self::files::Files;
-use super::attempts::METADATA;
 use super::error::LoadError;
 use super::load::{Snapshot, load};
 use super::open::{Store, Stores};
-use super::progress::{OnProgress, quietly};
+use super::progress::{Progress, quietly};
 use super::settings::Access;
 use super::verify::verify;
 use crate::flink::location;
@@ -40,6 +39,27 @@ pub struct Copied {
     pub copied_bytes: u64,
 }
 
+/// How far a copy is; for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyProgress {
+    /// The snapshot's files are looked for.
+    Looking(Progress),
+    /// Files are being copied.
+    Copying {
+        /// Files copied so far.
+        files: u64,
+        /// Files to copy.
+        of_files: u64,
+        /// Bytes copied so far, of files that are not complete, too.
+        bytes: u64,
+        /// Bytes to copy.
+        of_bytes: u64,
+    },
+}
+
+/// Who is told how far a copy is.
+pub type OnCopyProgress<'a> = &'a (dyn Fn(CopyProgress) + Send + Sync);
+
 /// Copies a snapshot, with all files that it needs, into the directory `target` of `to`: Flink can start from there when
 /// nothing is left of the original. `from` has its files, also those that lie outside of its directory.
 ///
@@ -56,14 +76,14 @@ pub async fn copy(
     snapshot: &Snapshot,
     to: &Store,
     target: &str,
-    progress: OnProgress<'_>,
+    progress: OnCopyProgress<'_>,
 ) -> Result<Copied, CopyError> {
     let relocation = Relocation::new(&snapshot.directory, target)?;
     let directory = relocation.directory();
     may_copy(from, snapshot, to, &directory)?;
     let mut files = Files::of(snapshot, &relocation)?;
     to.directory_exists().await?;
-    let found = verify(from, snapshot, progress).await?;
+    let found = verify(from, snapshot, &|looked| progress(CopyProgress::Looking(looked))).await?;
     if !found.is_whole() {
         return Err(CopyError::SourceNotWhole { location: snapshot.directory.clone(), found: found.summary() });
     }
@@ -118,17 +138,10 @@ fn may_copy(from: &Stores, snapshot: &Snapshot, to: &Store, directory: &str) -> 
 }
 
 /// The target has a `_metadata`, and it is that of this copy.
-async fn has_metadata(
-    copies: &Stores,
-    directory: &str,
-    snapshot: &Snapshot,
-    files: &Files,
-) -> Result<bool, CopyError> {
+async fn has_metadata(copies: &Stores, directory: &str, snapshot: &Snapshot, files: &Files) -> Result<bool, CopyError> {
     let taken = |found: String| CopyError::TargetNotEmpty { target: directory.to_owned(), found };
     match load(copies, directory, &quietly).await {
-        Ok(found) if found.directory != directory => {
-            Err(taken("a snapshot's _metadata, under this name,".to_owned()))
-        }
+        Ok(found) if found.directory != directory => Err(taken("a snapshot's _metadata, under this name,".to_owned())),
         Ok(found) if is_copy(&found, snapshot, files) => Ok(true),
         Ok(found) => Err(taken(format!("another snapshot, with checkpoint id {},", found.facts.checkpoint_id))),
         Err(LoadError::NotFound { .. } | LoadError::NoMetadata { .. }) => Ok(false),

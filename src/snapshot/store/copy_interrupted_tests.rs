@@ -6,7 +6,7 @@ use rstest::rstest;
 
 use super::super::stub_s3::{Fault, Stub};
 use super::super::testing::{impatient, metadata, s3_settings, s3_stores, stores};
-use super::super::{Patience, Progress, Settings, Snapshot, Stores, load, quietly};
+use super::super::{CopyProgress, Patience, Settings, Snapshot, Stores, load, quietly};
 use super::copy;
 use super::tests::{BYTES, SHARED, SOURCE, TARGET, checkpoint, copied, servers, store, written};
 use crate::snapshot::bytes::relative;
@@ -32,7 +32,8 @@ async fn without_all_of_it_there_is_no_metadata() {
         assert_eq!(made.copied_files, 7 - there.len() as u64, "{failing}");
         assert_eq!((made.files, made.bytes), (7, BYTES));
         let read = source.requests().split_off(before);
-        let read = read.iter().filter(|request| request.starts_with("GET /flink/ck/job/") && !request.contains("_metadata"));
+        let read =
+            read.iter().filter(|request| request.starts_with("GET /flink/ck/job/") && !request.contains("_metadata"));
         // The empty one is not read at all.
         let empty = usize::from(!there.contains(&"copies/7/empty".to_owned()));
         assert_eq!(read.count() + empty, 7 - there.len(), "{failing}");
@@ -119,7 +120,7 @@ async fn a_large_file_is_copied_in_parts() {
     let copied: Vec<_> = told
         .iter()
         .filter_map(|progress| match *progress {
-            Progress::Copied { files, of_files, bytes, of_bytes } => {
+            CopyProgress::Copying { files, of_files, bytes, of_bytes } => {
                 assert_eq!((of_files, of_bytes), of);
                 Some((files, bytes))
             }
@@ -145,7 +146,11 @@ async fn of_a_large_file_nothing_is_left(
     #[case] reason: &str,
 ) {
     let (source, target, snapshot, content) = large().await;
-    if of_source { source.fail(method, part, 9, fault) } else { target.fail(method, part, 9, fault) }
+    if of_source {
+        source.fail(method, part, 9, fault)
+    } else {
+        target.fail(method, part, 9, fault)
+    }
     let error = copied(&source, &snapshot, &target).await.unwrap_err();
     assert_eq!(error.reason(), reason, "{error}");
     assert_eq!(target.open_uploads(), 0);

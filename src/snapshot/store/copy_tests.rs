@@ -129,7 +129,8 @@ async fn every_file_has_its_bytes_and_the_metadata_comes_last() {
     let written = written(&target);
     assert_eq!(written.len(), 8, "each once: {written:?}");
     assert_eq!(written.last().unwrap(), "copies/7/_metadata");
-    let reads = source.requests().iter().filter(|request| request.starts_with("GET ") && request.contains("/m ")).count();
+    let reads =
+        source.requests().iter().filter(|request| request.starts_with("GET ") && request.contains("/m ")).count();
     assert_eq!(reads, 1);
 }
 
@@ -304,7 +305,8 @@ async fn files_without_a_metadata_are_what_an_earlier_copy_left() {
 async fn source_and_target_do_not_overlap(#[case] target: &str) {
     let (source, _, snapshot) = servers().await;
     let before = source.keys();
-    let error = copy(&s3_stores(&source), &snapshot, &store(&source, "s3://flink"), target, &quietly).await.unwrap_err();
+    let error =
+        copy(&s3_stores(&source), &snapshot, &store(&source, "s3://flink"), target, &quietly).await.unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("TargetOverlapsSource", false));
     assert_eq!(source.keys(), before);
 }
@@ -376,7 +378,8 @@ async fn a_copy_can_be_copied() {
 #[tokio::test]
 async fn from_a_directory_to_another() {
     let folder = Folder::new();
-    let files = [relative("a b%20c", 1), relative("sub/ü", 2), absolute(&format!("{}/shared/x", folder.url()), 7_000_000)];
+    let files =
+        [relative("a b%20c", 1), relative("sub/ü", 2), absolute(&format!("{}/shared/x", folder.url()), 7_000_000)];
     folder.put("ck/1/_metadata", metadata(&files));
     folder.put("ck/1/a b%20c", "1");
     folder.put("ck/1/sub/ü", "12");

@@ -23,7 +23,7 @@ mod settings;
 mod verify;
 
 pub use attempts::Left;
-pub use copy::{Copied, CopyError, copy};
+pub use copy::{Copied, CopyError, CopyProgress, OnCopyProgress, copy};
 pub use error::{LoadError, StoreError};
 pub use load::{Snapshot, load};
 pub use open::{Store, Stores};

@@ -25,7 +25,9 @@ pub enum CopyError {
         location: String,
     },
     /// Nothing may be written in the target's store.
-    #[error("the store {store} is ReadOnly, so nothing can be copied to it: name a target in a store that may be written")]
+    #[error(
+        "the store {store} is ReadOnly, so nothing can be copied to it: name a target in a store that may be written"
+    )]
     ReadOnly {
         /// Its URL.
         store: String,

@@ -80,8 +80,8 @@ impl Files {
     }
 
     /// Those that the target lacks, by their paths below it.
-    pub fn lacking(&self) -> impl Iterator<Item = (&String, &Wanted)> {
-        self.0.iter().filter(|(_, file)| !file.there)
+    pub fn lacking(&self) -> Vec<(&str, &Wanted)> {
+        self.0.iter().filter(|(_, file)| !file.there).map(|(below, file)| (below.as_str(), file)).collect()
     }
 
     /// A snapshot names these files in its directory, and no others.

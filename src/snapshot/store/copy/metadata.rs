@@ -16,9 +16,7 @@ use super::super::open::{Store, Stores};
 use super::upload::put;
 use super::{CopyError, same_state};
 use crate::snapshot::relocate::Relocation;
-use crate::snapshot::{
-    Collector, Error as MetadataError, Event, FactsError, FileForm, Limits, SnapshotFacts, rewrite,
-};
+use crate::snapshot::{Collector, Error as MetadataError, Event, FactsError, FileForm, Limits, SnapshotFacts, rewrite};
 
 /// Writes the copy's `_metadata`, as the snapshot's arrives. There is none unless that was read to its end, and says what
 /// it said when the files were looked for.
@@ -63,7 +61,9 @@ fn rewrite_with(
     rewrite(source, Some(length), copy, |event| {
         facts.take(event)?;
         Ok::<_, FactsError>(match event {
-            Event::File { path, form: FileForm::Absolute | FileForm::Segment { .. }, .. } => Some(relocation.file(path)),
+            Event::File { path, form: FileForm::Absolute | FileForm::Segment { .. }, .. } => {
+                Some(relocation.file(path))
+            }
             Event::Directory { path, .. } => Some(relocation.folder(path)),
             _ => None,
         })

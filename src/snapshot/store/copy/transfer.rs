@@ -3,15 +3,14 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{Stream, StreamExt as _, TryStreamExt as _, pin_mut, stream};
+use futures::stream::{BoxStream, FuturesUnordered};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::super::error::StoreError;
 use super::super::open::{Store, Stores};
-use super::super::progress::{OnProgress, Progress};
-use super::CopyError;
 use super::files::{Files, Wanted};
 use super::upload::put;
+use super::{CopyError, CopyProgress, OnCopyProgress};
 
 /// Files that are copied at a time. Each takes up to two parts in memory.
 const AT_A_TIME: usize = 4;
@@ -23,30 +22,32 @@ pub(super) async fn run(
     to: &Store,
     directory: &str,
     files: &Files,
-    progress: OnProgress<'_>,
+    progress: OnCopyProgress<'_>,
 ) -> Result<(u64, u64), CopyError> {
-    let tally = Tally::of(files, progress);
-    let lacking = files.lacking().take_while(|_| !tally.stopped());
-    let copying = lacking.map(|(below, file)| one(from, to, format!("{directory}/{below}"), file, &tally));
-    let copying = stream::iter(copying).buffer_unordered(AT_A_TIME);
-    pin_mut!(copying);
+    let lacking = files.lacking();
+    let tally = Tally::of(&lacking, progress);
+    let mut lacking = lacking.into_iter();
+    let mut under_way = FuturesUnordered::new();
     let mut failed = None;
-    while let Some(copied) = copying.next().await {
-        if let Err(Failure::Error(error)) = copied {
-            tally.stop();
-            failed.get_or_insert(error);
+    loop {
+        while under_way.len() < AT_A_TIME
+            && !tally.stopped()
+            && let Some((below, file)) = lacking.next()
+        {
+            under_way.push(one(from, to, format!("{directory}/{below}"), file, &tally));
+        }
+        match under_way.next().await {
+            None => return failed.map_or(Ok((tally.of_files, tally.of_bytes)), Err),
+            Some(Err(Failure::Error(error))) => {
+                tally.stop();
+                failed.get_or_insert(error);
+            }
+            Some(Ok(()) | Err(Failure::Stopped)) => {}
         }
     }
-    failed.map_or(Ok((tally.of_files, tally.of_bytes)), Err)
 }
 
-async fn one(
-    from: &Stores,
-    to: &Store,
-    place: String,
-    file: &Wanted,
-    tally: &Tally<'_>,
-) -> Result<(), Failure> {
+async fn one(from: &Stores, to: &Store, place: String, file: &Wanted, tally: &Tally<'_>) -> Result<(), Failure> {
     let location = &file.location;
     let store = from.of(location).ok_or_else(|| CopyError::NoStore { location: location.clone() })?;
     // An empty part of a file can't be asked for.
@@ -111,16 +112,16 @@ struct Tally<'a> {
     of_files: u64,
     of_bytes: u64,
     stopped: AtomicBool,
-    progress: OnProgress<'a>,
+    progress: OnCopyProgress<'a>,
 }
 
 impl<'a> Tally<'a> {
-    fn of(files: &Files, progress: OnProgress<'a>) -> Self {
+    fn of(lacking: &[(&str, &Wanted)], progress: OnCopyProgress<'a>) -> Self {
         Self {
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
-            of_files: files.lacking().count() as u64,
-            of_bytes: files.lacking().fold(0, |sum, (_, file)| sum.saturating_add(file.size)),
+            of_files: lacking.len() as u64,
+            of_bytes: lacking.iter().fold(0, |sum, (_, file)| sum.saturating_add(file.size)),
             stopped: AtomicBool::new(false),
             progress,
         }
@@ -145,7 +146,7 @@ impl<'a> Tally<'a> {
     }
 
     fn tell(&self) {
-        (self.progress)(Progress::Copied {
+        (self.progress)(CopyProgress::Copying {
             files: self.files.load(Ordering::Relaxed),
             of_files: self.of_files,
             bytes: self.bytes.load(Ordering::Relaxed),
