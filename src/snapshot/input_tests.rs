@@ -37,7 +37,7 @@ fn writes_modified_utf_8(#[case] text: &str, #[case] expected: &[u8]) {
 
 #[test]
 fn what_is_read_is_copied_with_other_texts() {
-    let file = [&[1, 2, 3, 0, 1, b'a', 0, 2, b'b', b'b', 0, 1, b'c'][..], &[9; 70_000]].concat();
+    let file = [&[1, 2, 3, 0, 1, b'a', 0, 2, b'b', b'b', 0, 1, b'c'][..], &vec![9; 70_000]].concat();
     let mut copy = Vec::new();
     let mut input = Input::copying(file.as_slice(), None, &mut copy);
     let mut text = String::new();
@@ -51,7 +51,7 @@ fn what_is_read_is_copied_with_other_texts() {
     input.put(None).unwrap();
     input.skip(69_000, "nines").unwrap();
     input.rest(1000, "the rest").unwrap();
-    let expected = [&[1, 2, 3, 0, 1, b'a', 0, 5][..], b"other", &[0, 1, b'c'], &[9; 70_000]].concat();
+    let expected = [&[1, 2, 3, 0, 1, b'a', 0, 5][..], b"other", &[0, 1, b'c'], &vec![9; 70_000]].concat();
     assert!(copy == expected);
 }
 

@@ -124,7 +124,7 @@ async fn a_large_file_is_copied_in_parts() {
                 assert_eq!((of_files, of_bytes), of);
                 Some((files, bytes))
             }
-            _ => None,
+            CopyProgress::Looking(_) => None,
         })
         .collect();
     assert_eq!(copied.last(), Some(&of));
@@ -147,9 +147,9 @@ async fn of_a_large_file_nothing_is_left(
 ) {
     let (source, target, snapshot, content) = large().await;
     if of_source {
-        source.fail(method, part, 9, fault)
+        source.fail(method, part, 9, fault);
     } else {
-        target.fail(method, part, 9, fault)
+        target.fail(method, part, 9, fault);
     }
     let error = copied(&source, &snapshot, &target).await.unwrap_err();
     assert_eq!(error.reason(), reason, "{error}");
