@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 
 use flink_savepoint_operator::snapshot::store::{Access, Patience, Settings, Store, Stores, load, quietly};
-use flink_savepoint_operator::snapshot::{Error, Event, SnapshotFacts, read, rewrite};
+use flink_savepoint_operator::snapshot::{Error, Event, RewriteError, SnapshotFacts, read, rewrite};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -124,11 +124,11 @@ fn memory_is_bounded() {
     assert!(taken < 128 * 1024, "{taken} bytes for a million files that are not kept");
 
     // Nor does a copy with other paths, of either.
-    let keep = |_: Event<'_>| Ok::<_, Error>(None);
+    let keep = |_: Event<'_>| Ok::<_, RewriteError>(None);
     let taken = peak(|| rewrite(gibibyte(), None, io::sink(), keep).unwrap());
     assert!(taken < 192 * 1024, "{taken} bytes for a copy of one GiB of inline state");
     let other = |event: Event<'_>| {
-        Ok::<_, Error>(match event {
+        Ok::<_, RewriteError>(match event {
             Event::File { path, .. } => Some(path.replace("s3://bucket", "s3a://another")),
             _ => None,
         })

@@ -101,25 +101,6 @@ pub enum Error {
         /// Where the end should be.
         offset: u64,
     },
-    /// The copy that is made of it could not be written.
-    #[error("`_metadata`, byte {offset}: its copy can't be written: {source}")]
-    Write {
-        /// Where in the file that is copied.
-        offset: u64,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A text that shall stand in the copy takes more bytes than Java can write.
-    #[error(
-        "`_metadata`, byte {offset}: the path that shall stand there takes {length} bytes, and 65535 can be written: \
-         choose a shorter one"
-    )]
-    TextTooLong {
-        /// Behind the text that it replaces.
-        offset: u64,
-        /// Its length, in bytes.
-        length: usize,
-    },
     /// The serialised `CheckpointProperties` at the end can't be understood.
     #[error("`_metadata`, byte {offset}: expected {expected} in the checkpoint's properties, found {found}")]
     Properties {
@@ -148,16 +129,14 @@ impl Error {
             Self::Text { .. } => "MalformedText",
             Self::TooDeep { .. } => "NestedTooDeep",
             Self::Trailing { .. } => "TrailingBytes",
-            Self::Write { .. } => "MetadataUnwritable",
-            Self::TextTooLong { .. } => "TextTooLong",
             Self::Properties { .. } => "MalformedProperties",
         }
     }
 
-    /// Another attempt may give another answer: reading or writing failed, the bytes were not at fault.
+    /// Another attempt may give another answer: reading failed, the bytes were not at fault.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Write { .. })
+        matches!(self, Self::Io { .. })
     }
 }
 

@@ -68,7 +68,7 @@ impl<R: Read, W: Write> Input<R, W> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.copy.write_all(bytes).map_err(|source| Error::Write { offset: self.offset, source })
+        self.copy.write_all(bytes).map_err(not_copied(self.offset))
     }
 
     /// The next `N` bytes, which are not copied.
@@ -114,7 +114,7 @@ impl<R: Read, W: Write> Input<R, W> {
             }
             let n = usize::try_from(left).map_or(ready, |left| left.min(ready));
             let skipped = self.source.buffer().get(..n).unwrap_or_default();
-            self.copy.write_all(skipped).map_err(|source| Error::Write { offset: self.offset, source })?;
+            self.copy.write_all(skipped).map_err(not_copied(self.offset))?;
             self.source.consume(n);
             left -= n as u64;
         }
@@ -192,8 +192,8 @@ impl<R: Read, W: Write> Input<R, W> {
             bytes.clear();
             encode(text, &mut bytes);
         }
-        let length =
-            u16::try_from(bytes.len()).map_err(|_| Error::TextTooLong { offset: self.offset, length: bytes.len() })?;
+        let too_long = |_| io::Error::new(ErrorKind::InvalidInput, "the text is too long");
+        let length = u16::try_from(bytes.len()).map_err(too_long).map_err(not_copied(self.offset))?;
         self.write(&length.to_be_bytes())?;
         self.write(&bytes)?;
         self.bytes = bytes;
@@ -220,7 +220,7 @@ impl<R: Read, W: Write> Input<R, W> {
             }
             rest.extend_from_slice(ready);
             let read = self.source.buffer();
-            self.copy.write_all(read).map_err(|source| Error::Write { offset: self.offset, source })?;
+            self.copy.write_all(read).map_err(not_copied(self.offset))?;
             self.source.consume(n);
             self.offset += n as u64;
         }
@@ -243,9 +243,14 @@ impl<R: Read, W: Write> Input<R, W> {
             Some(length) if length > offset => {
                 Err(Error::Truncated { offset, expected: "the file's known length", needed: length - offset, left: 0 })
             }
-            _ => self.copy.flush().map_err(|source| Error::Write { offset, source }),
+            _ => self.copy.flush().map_err(not_copied(offset)),
         }
     }
+}
+
+/// Ends the reading. Whoever gave the place for the copy knows better what is wrong with it.
+fn not_copied(offset: u64) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { offset, expected: "a place for its copy", source }
 }
 
 /// Appends text from Java's modified UTF-8: NUL is two bytes, a character beyond the first 65,536 is a pair of

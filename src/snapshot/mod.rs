@@ -32,7 +32,7 @@ pub use facts::{Collector, FileFacts, Limits, OperatorFacts, SnapshotFacts};
 pub use operator_id::{InvalidOperatorId, OperatorId};
 pub use properties::{Properties, SnapshotKind};
 pub use reader::read;
-pub use rewrite::rewrite;
+pub use rewrite::{RewriteError, rewrite};
 
 #[cfg(test)]
 mod bytes;

@@ -5,7 +5,7 @@ use rstest::rstest;
 use super::super::facts::FileFacts;
 use super::super::golden_tests::{golden, recorded};
 use super::super::path::{Directory, Place};
-use super::super::{Event, FileForm, SnapshotFacts, rewrite};
+use super::super::{Event, FileForm, RewriteError, SnapshotFacts, rewrite};
 use super::Relocation;
 
 const FROM: &str = "s3://flink/ck/job/chk-7";
@@ -112,7 +112,7 @@ fn a_copy_names_nothing_outside_of_it() {
         let copy = Relocation::new("file:/srv/fk/somewhere/chk-1", target).unwrap();
         let mut bytes = Vec::new();
         rewrite(source.as_slice(), None, &mut bytes, |event| {
-            Ok::<_, super::super::Error>(match event {
+            Ok::<_, RewriteError>(match event {
                 Event::File { path, form: FileForm::Absolute | FileForm::Segment { .. }, .. } => Some(copy.file(path)),
                 Event::Directory { path, .. } => Some(copy.folder(path)),
                 _ => None,

@@ -8,7 +8,7 @@ use super::super::bytes::{Subtask, absolute, events, key_groups, one};
 use super::super::golden_tests::{golden, recorded};
 use super::super::mutation_tests::dense;
 use super::super::{Error, Event, FileForm, read};
-use super::rewrite;
+use super::{RewriteError, rewrite};
 
 /// The recorded ones, and each layout with each handle.
 fn samples() -> Vec<(String, Vec<u8>)> {
@@ -18,9 +18,11 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 }
 
 /// A copy in which absolute paths are what `path` makes of them.
-fn copy_of(file: &[u8], path: impl Fn(&str) -> Option<String>) -> Result<Vec<u8>, Error> {
+fn copy_of(file: &[u8], path: impl Fn(&str) -> Option<String>) -> Result<Vec<u8>, RewriteError> {
     let mut copy = Vec::new();
-    rewrite(file, Some(file.len() as u64), &mut copy, |event| Ok::<_, Error>(absolute_path(event).and_then(&path)))?;
+    rewrite(file, Some(file.len() as u64), &mut copy, |event| {
+        Ok::<_, RewriteError>(absolute_path(event).and_then(&path))
+    })?;
     Ok(copy)
 }
 
@@ -95,7 +97,7 @@ fn every_kind_of_absolute_path_can_be_replaced() {
 fn relative_paths_stay() {
     let file = dense(6);
     let mut copy = Vec::new();
-    let answer = |_: Event<'_>| Ok::<_, Error>(Some("elsewhere".to_owned()));
+    let answer = |_: Event<'_>| Ok::<_, RewriteError>(Some("elsewhere".to_owned()));
     rewrite(file.as_slice(), None, &mut copy, answer).unwrap();
     let text = events(&copy).unwrap().concat();
     for path in ["o1", "p1", "c1"] {
@@ -109,7 +111,7 @@ fn what_is_no_metadata_has_no_copy() {
         for end in (0..file.len()).step_by(1 + file.len() / 2048) {
             let part = &file[..end];
             assert!(copy_of(part, |_| None).is_err(), "{name} cut at {end}");
-            let unknown = rewrite(part, None, io::sink(), |_| Ok::<_, Error>(None));
+            let unknown = rewrite(part, None, io::sink(), |_| Ok::<_, RewriteError>(None));
             assert!(unknown.is_err(), "{name} cut at {end}");
         }
         let longer = [&file[..], &[0]].concat();
@@ -155,9 +157,9 @@ impl Write for Full {
 #[case::at_the_end(3000)]
 fn a_copy_that_can_not_be_written_is_an_error(#[case] room: usize) {
     let file = recorded("1.20.5/rocksdb-checkpoint");
-    let error = rewrite(file.as_slice(), None, Full(room), |_| Ok::<_, Error>(None)).unwrap_err();
+    let error = rewrite(file.as_slice(), None, Full(room), |_| Ok::<_, RewriteError>(None)).unwrap_err();
     assert_eq!((error.reason(), error.is_transient()), ("MetadataUnwritable", true));
-    assert!(error.to_string().contains("its copy can't be written: "), "{error}");
+    assert!(error.to_string().contains("copy of `_metadata` can't be written: "), "{error}");
 }
 
 #[test]
@@ -168,10 +170,10 @@ fn the_end_of_a_long_file_is_written_before_it_is_good() {
     let file = one(6, Subtask { managed_keyed: files, ..Subtask::default() });
     assert!(copy_of(&file, |_| None).unwrap() == file);
     for room in [0, 70_000, file.len() - 1] {
-        let error = rewrite(file.as_slice(), None, Full(room), |_| Ok::<_, Error>(None)).unwrap_err();
+        let error = rewrite(file.as_slice(), None, Full(room), |_| Ok::<_, RewriteError>(None)).unwrap_err();
         assert_eq!(error.reason(), "MetadataUnwritable");
     }
-    rewrite(file.as_slice(), None, Full(file.len()), |_| Ok::<_, Error>(None)).unwrap();
+    rewrite(file.as_slice(), None, Full(file.len()), |_| Ok::<_, RewriteError>(None)).unwrap();
 }
 
 #[test]
@@ -180,9 +182,9 @@ fn the_caller_can_end_it() {
     let mut told = 0;
     let result = rewrite(file.as_slice().take(u64::MAX), None, io::sink(), |_| {
         told += 1;
-        if told == 3 { Err(Error::Empty) } else { Ok(None) }
+        if told == 3 { Err(RewriteError::Metadata(Error::Empty)) } else { Ok(None) }
     });
-    assert!(matches!(result, Err(Error::Empty)));
+    assert!(matches!(result, Err(RewriteError::Metadata(Error::Empty))));
     assert_eq!(told, 3);
 }
 
@@ -190,6 +192,17 @@ fn the_caller_can_end_it() {
 fn a_path_that_is_too_long_is_an_error() {
     let file = dense(6);
     let error = copy_of(&file, |_| Some("x".repeat(70_000))).unwrap_err();
-    assert_eq!((error.reason(), error.is_transient()), ("TextTooLong", false));
+    assert_eq!((error.reason(), error.is_transient()), ("PathTooLong", false));
     assert!(error.to_string().contains("takes 70000 bytes"), "{error}");
+}
+
+/// What counts is the length as it is written.
+#[test]
+fn a_path_may_be_as_long_as_java_allows() {
+    let file = dense(6);
+    for (longest, c) in [(65_535, "x"), (32_767, "ü"), (32_767, "\0"), (10_922, "\u{1f600}")] {
+        copy_of(&file, |_| Some(c.repeat(longest))).unwrap();
+        let error = copy_of(&file, |_| Some(c.repeat(longest + 1))).unwrap_err();
+        assert_eq!(error.reason(), "PathTooLong", "{c:?}");
+    }
 }

@@ -1,12 +1,13 @@
 //! Copies that come to no good end.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use object_store::memory::InMemory;
 use rstest::rstest;
 
 use super::super::stub_s3::{Fault, Stub};
 use super::super::testing::{impatient, metadata, s3_settings, s3_stores, stores};
-use super::super::{CopyProgress, Patience, Settings, Snapshot, Stores, load, quietly};
+use super::super::{CopyProgress, Patience, Settings, Snapshot, Store, Stores, load, quietly};
 use super::copy;
 use super::tests::{BYTES, SHARED, SOURCE, TARGET, checkpoint, copied, servers, store, written};
 use crate::snapshot::bytes::relative;
@@ -93,6 +94,17 @@ async fn a_file_of_another_length_than_it_was_is_told() {
     assert_eq!((error.reason(), error.is_transient()), ("SourceChanged", true));
     assert!(error.to_string().contains("s3://flink/ck/job/shared/x has changed"), "{error}");
     assert!(!target.keys().iter().any(|key| key.contains(SHARED)));
+}
+
+#[tokio::test]
+async fn paths_that_java_can_not_write_are_told() {
+    let (source, _, snapshot) = servers().await;
+    let to = Store::over("s3://dr", Arc::new(InMemory::new()));
+    let target = format!("s3://dr/{}", "x".repeat(66_000));
+    let error = copy(&s3_stores(&source), &snapshot, &to, &target, &quietly).await.unwrap_err();
+    assert_eq!((error.reason(), error.is_transient()), ("PathTooLong", false));
+    assert!(error.to_string().len() < 1000, "{error}");
+    assert!(load(&Stores::new(vec![to]), &target, &quietly).await.is_err());
 }
 
 /// A file of more than one part.

@@ -1,6 +1,7 @@
 //! Why there is no copy.
 
 use super::super::error::{LoadError, StoreError};
+use crate::snapshot::RewriteError;
 use crate::snapshot::relocate::InvalidTarget;
 
 /// Why a snapshot could not be copied. Each says what, where, and the cure.
@@ -10,7 +11,15 @@ pub enum CopyError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A `_metadata`, of the snapshot or of its copy, can't be read or rewritten.
+    /// The `_metadata` can't be written with the paths of the copy.
+    #[error("{location}: {source}")]
+    Rewrite {
+        /// The snapshot's.
+        location: String,
+        /// Why.
+        source: RewriteError,
+    },
+    /// A `_metadata` can't be read.
     #[error("{location}: {source}")]
     Load {
         /// Which.
@@ -100,6 +109,7 @@ impl CopyError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Store(error) => error.reason(),
+            Self::Rewrite { source, .. } => source.reason(),
             Self::Load { source, .. } => source.reason(),
             Self::NoStore { .. } => "NoStoreForLocation",
             Self::ReadOnly { .. } => "ReadOnlyStore",
@@ -119,6 +129,7 @@ impl CopyError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),
+            Self::Rewrite { source, .. } => source.is_transient(),
             Self::Load { source, .. } => source.is_transient(),
             Self::SourceChanged { .. } | Self::CopyNotWhole { .. } => true,
             _ => false,

@@ -16,7 +16,7 @@ use super::super::open::{Store, Stores};
 use super::upload::put;
 use super::{CopyError, same_state};
 use crate::snapshot::relocate::Relocation;
-use crate::snapshot::{Collector, Error as MetadataError, Event, FactsError, FileForm, Limits, SnapshotFacts, rewrite};
+use crate::snapshot::{Collector, Event, FactsError, FileForm, Limits, RewriteError, SnapshotFacts, rewrite};
 
 /// Writes the copy's `_metadata`, as the snapshot's arrives. There is none unless that was read to its end, and says what
 /// it said when the files were looked for.
@@ -51,16 +51,11 @@ pub(super) async fn write(
     put(to, &place, length.saturating_mul(2), content, |_| {}).await
 }
 
-fn rewrite_with(
-    source: Chunks,
-    length: u64,
-    copy: Outlet,
-    relocation: &Relocation,
-) -> Result<SnapshotFacts, FactsError> {
+fn rewrite_with(source: Chunks, length: u64, copy: Outlet, relocation: &Relocation) -> Result<SnapshotFacts, Unlike> {
     let mut facts = Collector::new(Limits::default());
     rewrite(source, Some(length), copy, |event| {
         facts.take(event)?;
-        Ok::<_, FactsError>(match event {
+        Ok::<_, Unlike>(match event {
             Event::File { path, form: FileForm::Absolute | FileForm::Segment { .. }, .. } => {
                 Some(relocation.file(path))
             }
@@ -68,7 +63,27 @@ fn rewrite_with(
             _ => None,
         })
     })?;
-    facts.finish()
+    Ok(facts.finish()?)
+}
+
+/// Why a `_metadata` that was read before can't be rewritten.
+#[derive(Debug)]
+enum Unlike {
+    /// It is another one.
+    Facts,
+    Rewrite(RewriteError),
+}
+
+impl From<FactsError> for Unlike {
+    fn from(_: FactsError) -> Self {
+        Self::Facts
+    }
+}
+
+impl From<RewriteError> for Unlike {
+    fn from(error: RewriteError) -> Self {
+        Self::Rewrite(error)
+    }
 }
 
 /// Sends on what arrives, until its end or until nobody wants more.
@@ -93,16 +108,14 @@ async fn feed(
 async fn ended(
     snapshot: &Snapshot,
     arrived: JoinHandle<Result<(), StoreError>>,
-    told: oneshot::Receiver<Result<SnapshotFacts, FactsError>>,
+    told: oneshot::Receiver<Result<SnapshotFacts, Unlike>>,
 ) -> Result<(), CopyError> {
     arrived.await.map_err(|error| broken(snapshot, io::Error::other(error.to_string())))??;
     let facts = told.await.map_err(|_| broken(snapshot, io::Error::other("the reader ended before its time")))?;
     let location = snapshot.metadata.clone();
     match facts {
         Ok(facts) if same_state(&facts, &snapshot.facts) && facts.files == snapshot.facts.files => Ok(()),
-        Err(error @ FactsError::Metadata(MetadataError::TextTooLong { .. })) => {
-            Err(CopyError::Load { location, source: Box::new(error.into()) })
-        }
+        Err(Unlike::Rewrite(source @ RewriteError::PathTooLong { .. })) => Err(CopyError::Rewrite { location, source }),
         // It could be read before.
         Ok(_) | Err(_) => Err(CopyError::SourceChanged { location }),
     }
