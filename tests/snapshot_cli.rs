@@ -22,7 +22,7 @@ fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flink-savepoint-operator"));
     command.arg("snapshot").args(args).current_dir(fixtures()).stdin(Stdio::null());
     for name in ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
-        command.env_remove(name);
+        command.env_remove(name).env_remove(format!("TO_{name}"));
     }
     command
 }
@@ -59,6 +59,15 @@ fn copy(snapshot: &str, name: &str) -> Result<PathBuf> {
     for file in fs::read_dir(fixtures().join(snapshot))? {
         let file = file?;
         fs::copy(file.path(), folder.join(file.file_name()))?;
+    }
+    Ok(folder)
+}
+
+/// A place where nothing is yet.
+fn nothing(name: &str) -> Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
     }
     Ok(folder)
 }
@@ -183,6 +192,79 @@ fn diff_says_what_changed(#[case] name: &str, #[case] args: &[&str]) -> Result<(
 #[test]
 fn diff_finds_the_same_operators() -> Result<()> {
     insta::assert_snapshot!("diff_same", answer(&["diff", WHOLE, "1.20.5/rocksdb-savepoint-native"], 0)?);
+    Ok(())
+}
+
+#[test]
+fn copy_makes_a_snapshot_that_needs_no_other() -> Result<()> {
+    let (original, target) = (copy(WHOLE, "copied-original")?, nothing("copied")?);
+    let (from, to) = (original.to_string_lossy(), target.to_string_lossy());
+    insta::assert_snapshot!("copy_new", answer(&["copy", &from, &to], 0)?);
+    insta::assert_snapshot!("copy_again_json", answer(&["copy", &from, &to, "-o", "json"], 0)?);
+    fs::remove_file(target.join("4f169539-6ff1-4591-8dc5-9de029e58755"))?;
+    insta::assert_snapshot!("copy_repaired", answer(&["copy", &from, &to, "--no-progress"], 0)?);
+    fs::remove_dir_all(&original)?;
+    let table = answer(&["verify", &to], 0)?;
+    assert!(table.starts_with("WHOLE: CANONICAL savepoint 12 at file:///tmp/copied\n"), "{table}");
+    let before: Value = serde_json::from_str(&answer(&["inspect", WHOLE, "-o", "json"], 0)?)?;
+    let after: Value = serde_json::from_str(&answer(&["inspect", &to, "-o", "json"], 0)?)?;
+    assert_eq!(before, after);
+    Ok(())
+}
+
+#[test]
+fn copy_takes_any_kind() -> Result<()> {
+    let target = nothing("copied-inline")?;
+    let to = target.to_string_lossy();
+    insta::assert_snapshot!("copy_inline", answer(&["copy", "2.3.0/inline-hashmap-savepoint", &to], 0)?);
+    let target = nothing("copied-mixed/some where/else")?;
+    let to = format!("file://{}/", target.display());
+    insta::assert_snapshot!("copy_yaml", answer(&["copy", "2.3.0/mixed-checkpoint/_metadata", &to, "-o", "yaml"], 0)?);
+    answer(&["verify", &to], 0)?;
+    Ok(())
+}
+
+#[test]
+fn what_can_not_be_copied_has_no_answer() -> Result<()> {
+    let target = nothing("not-copied")?;
+    let to = target.to_string_lossy();
+    let damaged = damaged("not-copied-damaged")?;
+    let damaged = damaged.to_string_lossy();
+    let within = format!("{damaged}/copy");
+    for (from, to, says) in [
+        (&*damaged, &*to, "is not whole, so it is not copied: of 8 files 1 missing (first file:///"),
+        // Its files lay on another machine.
+        ("2.3.0/rocksdb-checkpoint", &*to, "is not whole"),
+        ("1.20.5", &*to, "; of a folder of snapshots name one"),
+        (&*damaged, &*within, "name a target beside it"),
+        (WHOLE, "2.3.0/mixed-checkpoint", "holds another snapshot, with checkpoint id "),
+        (WHOLE, "2.3.0", "another snapshot below it, "),
+        (WHOLE, "/", "a directory of its own"),
+        (WHOLE, "hdfs://name/a", "s3://"),
+    ] {
+        let error = complaint(&["copy", from, to])?;
+        assert!(error.contains(says), "{error}");
+        assert!(!target.exists(), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_target_may_have_keys_of_its_own() -> Result<()> {
+    let run = |name: &str| -> Result<String> {
+        let mut command = command(&["copy", WHOLE, "s3://bucket/a", "--to-endpoint", "http://127.0.0.1:1"]);
+        let output = command.env(name, "not-to-be-shown").output()?;
+        assert_eq!(output.status.code(), Some(2));
+        Ok(String::from_utf8(output.stderr)?)
+    };
+    let error = run("TO_AWS_ACCESS_KEY_ID")?;
+    assert!(error.starts_with("error: TO_AWS_SECRET_ACCESS_KEY is not set, but TO_AWS_ACCESS_KEY_ID is"), "{error}");
+    let error = run("AWS_ACCESS_KEY_ID")?;
+    assert!(error.starts_with("error: AWS_SECRET_ACCESS_KEY is not set, but AWS_ACCESS_KEY_ID is"), "{error}");
+    assert!(!error.contains("not-to-be-shown"), "{error}");
+    let error = run("UNUSED")?;
+    assert!(error.starts_with("error: http://127.0.0.1:1 can't be reached: "), "{error}");
+    assert!(error.ends_with("; the same command goes on where this one ended\n"), "{error}");
     Ok(())
 }
 
@@ -315,9 +397,14 @@ fn half_of_the_keys_is_named() -> Result<()> {
 
 #[test]
 fn bad_usage_is_told() -> Result<()> {
-    for args in
-        [&[][..], &["inspect"], &["diff", WHOLE], &["inspect", WHOLE, "-o", "xml"], &["inspect", WHOLE, "--key=a"]]
-    {
+    for args in [
+        &[][..],
+        &["inspect"],
+        &["diff", WHOLE],
+        &["copy", WHOLE],
+        &["inspect", WHOLE, "-o", "xml"],
+        &["inspect", WHOLE, "--key=a"],
+    ] {
         let output = run(args)?;
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{args:?}");

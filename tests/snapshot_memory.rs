@@ -8,7 +8,7 @@ use std::path::Path;
 use std::thread;
 
 use flink_savepoint_operator::snapshot::store::{Access, Patience, Settings, Store, Stores, load, quietly};
-use flink_savepoint_operator::snapshot::{Error, SnapshotFacts, read};
+use flink_savepoint_operator::snapshot::{Error, Event, RewriteError, SnapshotFacts, read, rewrite};
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
@@ -122,6 +122,19 @@ fn memory_is_bounded() {
     // A million files that nobody keeps take no more.
     let taken = peak(|| read(files(1_000_000), None, |_| Ok::<_, Error>(())).unwrap());
     assert!(taken < 128 * 1024, "{taken} bytes for a million files that are not kept");
+
+    // Nor does a copy with other paths, of either.
+    let keep = |_: Event<'_>| Ok::<_, RewriteError>(None);
+    let taken = peak(|| rewrite(gibibyte(), None, io::sink(), keep).unwrap());
+    assert!(taken < 192 * 1024, "{taken} bytes for a copy of one GiB of inline state");
+    let other = |event: Event<'_>| {
+        Ok::<_, RewriteError>(match event {
+            Event::File { path, .. } => Some(path.replace("s3://bucket", "s3a://another")),
+            _ => None,
+        })
+    };
+    let taken = peak(|| rewrite(files(1_000_000), None, io::sink(), other).unwrap());
+    assert!(taken < 192 * 1024, "{taken} bytes for a copy with a million other paths");
 
     // Facts take what they hold: twice, while the list grows.
     let mut count = 0;

@@ -57,6 +57,14 @@ pub enum Event<'a> {
         /// Bytes of the file, or of the part of it that is meant.
         size: u64,
     },
+    /// A directory of files that Flink has merged, by its whole URI, not checked. Flink deletes it with all that is in it
+    /// once no checkpoint needs it.
+    Directory {
+        /// What of the operator it belongs to.
+        part: Part,
+        /// As it stands in the file.
+        path: &'a str,
+    },
     /// Bytes that stand in `_metadata` itself; they are passed over. The handle that they belong to comes after them.
     Inline {
         /// What of the operator they hold.

@@ -229,7 +229,7 @@ impl Collector {
             Event::Properties(properties) => {
                 (facts.kind, facts.format_type) = (properties.kind, properties.format_type);
             }
-            Event::MasterState { .. } => {}
+            Event::MasterState { .. } | Event::Directory { .. } => {}
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! The state handles within an operator: part of [`reader`](super::reader), which says where they come.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use super::error::Error;
 use super::event::{Event, FileForm, HandleKind, Part};
-use super::reader::Reader;
+use super::reader::{Answer, Reader};
 
 /// State handles within each other. Flink writes two at most: a changelog's materialised state.
 const MAX_DEPTH: u32 = 8;
@@ -13,14 +13,16 @@ pub(super) const MIN_CHANNEL: u64 = 18;
 /// The least that a file of an incremental handle takes: an empty local name and no handle.
 const MIN_LOCAL: u64 = 3;
 
-impl<R, F, E> Reader<R, F>
+impl<R, W, F, A, E> Reader<R, W, F>
 where
     R: Read,
-    F: FnMut(Event<'_>) -> Result<(), E>,
+    W: Write,
+    F: FnMut(Event<'_>) -> Result<A, E>,
+    A: Answer,
     E: From<Error>,
 {
     fn handle(&mut self, part: Part, kind: HandleKind, bytes: u64, depth: u32) -> Result<(), E> {
-        (self.on)(Event::Handle { part, kind, bytes, nested: depth > 0 })
+        (self.on)(Event::Handle { part, kind, bytes, nested: depth > 0 }).map(drop)
     }
 
     /// A tag, and where it stands.
@@ -42,8 +44,8 @@ where
             1 => self.inline(part).map(Some),
             2 => {
                 let size = self.input.size("size of a file")?;
-                self.input.text(&mut self.text, "path of a file")?;
-                self.file_named(part, FileForm::Absolute, size).map(Some)
+                self.file_by_uri(part, FileForm::Absolute, size)?;
+                Ok(Some(size))
             }
             3 => {
                 let depth = self.deeper(depth)?;
@@ -52,7 +54,8 @@ where
             6 => {
                 self.input.text(&mut self.text, "path of a file")?;
                 let size = self.input.size("size of a file")?;
-                self.file_named(part, FileForm::Relative, size).map(Some)
+                (self.on)(Event::File { part, path: &self.text, form: FileForm::Relative, size })?;
+                Ok(Some(size))
             }
             15 => {
                 let start = self.input.size("start of a file's segment")?;
@@ -66,9 +69,9 @@ where
                         return Err(Error::Value { offset, expected, found: found.into() }.into());
                     }
                 };
-                self.input.text(&mut self.text, "path of a file")?;
+                self.file_by_uri(part, FileForm::Segment { start, shared }, size)?;
                 self.input.skip_text("logical id of a file's segment")?;
-                self.file_named(part, FileForm::Segment { start, shared }, size).map(Some)
+                Ok(Some(size))
             }
             // EmptySegmentFileStateHandle
             16 => Ok(Some(0)),
@@ -76,9 +79,16 @@ where
         }
     }
 
-    fn file_named(&mut self, part: Part, form: FileForm, size: u64) -> Result<u64, E> {
-        (self.on)(Event::File { part, path: &self.text, form, size })?;
-        Ok(size)
+    fn file_by_uri(&mut self, part: Part, form: FileForm, size: u64) -> Result<(), E> {
+        self.input.path(&mut self.text, "path of a file")?;
+        let instead = (self.on)(Event::File { part, path: &self.text, form, size })?.instead();
+        Ok(self.input.put(instead.as_deref())?)
+    }
+
+    fn directory(&mut self, part: Part, expected: &'static str) -> Result<(), E> {
+        self.input.path(&mut self.text, expected)?;
+        let instead = (self.on)(Event::Directory { part, path: &self.text })?.instead();
+        Ok(self.input.put(instead.as_deref())?)
     }
 
     /// A `ByteStreamStateHandle`, after its tag.
@@ -119,8 +129,8 @@ where
             self.offsets()?;
         }
         if kind == HandleKind::MergedOperator {
-            self.input.skip_text("directory of a task's own files")?;
-            self.input.skip_text("directory of shared files")?;
+            self.directory(part, "directory of a task's own files")?;
+            self.directory(part, "directory of shared files")?;
             self.input.skip(1, "whether operator state is empty")?;
         }
         let bytes = self.stream(part, 0)?.unwrap_or_default();

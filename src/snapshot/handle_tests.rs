@@ -52,6 +52,8 @@ fn operator_state_is_told() {
             [
                 "Inline ManagedOperator, bytes: 4",
                 "Handle ManagedOperator, kind: Operator, bytes: 4",
+                r#"Directory RawOperator, path: "file:/t""#,
+                r#"Directory RawOperator, path: "file:/s""#,
                 r#"File RawOperator, path: "file:/m", form: Segment { start: 8, shared: true, size: 6"#,
                 "Handle RawOperator, kind: MergedOperator, bytes: 6",
             ]

@@ -1,7 +1,9 @@
 //! The bytes of a `_metadata`, one after the other. Nothing is kept but one buffer; a length that the file claims is
 //! first held against what is left of it, and then only skipped or read into a text of at most 64 KiB.
+//!
+//! All that is read can be copied on the way, with other texts in place of some.
 
-use std::io::{BufRead as _, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Sink, Write};
 
 use super::error::Error;
 
@@ -9,17 +11,27 @@ use super::error::Error;
 const BUFFER: usize = 64 * 1024;
 
 /// A reader that knows where it is.
-pub(super) struct Input<R> {
+pub(super) struct Input<R, W> {
     source: BufReader<R>,
+    /// Gets all that is read; see [`Input::path`] for the exception.
+    copy: W,
     offset: u64,
     /// Length of the file in bytes, where it is known.
     length: Option<u64>,
+    /// The text that was read last, as it stands in the file.
     bytes: Vec<u8>,
 }
 
-impl<R: Read> Input<R> {
+impl<R: Read> Input<R, Sink> {
     pub fn new(source: R, length: Option<u64>) -> Self {
-        Self { source: BufReader::with_capacity(BUFFER, source), offset: 0, length, bytes: Vec::new() }
+        Self::copying(source, length, io::sink())
+    }
+}
+
+impl<R: Read, W: Write> Input<R, W> {
+    /// One that copies what it reads. What it has copied when it fails is of no use.
+    pub fn copying(source: R, length: Option<u64>, copy: W) -> Self {
+        Self { source: BufReader::with_capacity(BUFFER, source), copy, offset: 0, length, bytes: Vec::new() }
     }
 
     /// Bytes read so far.
@@ -50,6 +62,17 @@ impl<R: Read> Input<R> {
 
     /// The next `N` bytes.
     pub fn array<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], Error> {
+        let array = self.take(expected)?;
+        self.write(&array)?;
+        Ok(array)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.copy.write_all(bytes).map_err(not_copied(self.offset))
+    }
+
+    /// The next `N` bytes, which are not copied.
+    fn take<const N: usize>(&mut self, expected: &'static str) -> Result<[u8; N], Error> {
         self.must_hold(N as u64, expected)?;
         if let Some(array) = self.source.buffer().first_chunk::<N>().copied() {
             self.source.consume(N);
@@ -80,7 +103,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Passes over bytes that nobody needs.
+    /// Passes over bytes that nobody needs, unless they are copied.
     pub fn skip(&mut self, needed: u64, expected: &'static str) -> Result<(), Error> {
         self.must_hold(needed, expected)?;
         let mut left = needed;
@@ -90,6 +113,8 @@ impl<R: Read> Input<R> {
                 return Err(Error::Truncated { offset: self.offset, expected, needed, left: needed - left });
             }
             let n = usize::try_from(left).map_or(ready, |left| left.min(ready));
+            let skipped = self.source.buffer().get(..n).unwrap_or_default();
+            self.copy.write_all(skipped).map_err(not_copied(self.offset))?;
             self.source.consume(n);
             left -= n as u64;
         }
@@ -142,7 +167,13 @@ impl<R: Read> Input<R> {
 
     /// A text, as `DataOutput.writeUTF` of Java writes it, in place of what `into` held.
     pub fn text(&mut self, into: &mut String, expected: &'static str) -> Result<(), Error> {
-        let length = u16::from_be_bytes(self.array(expected)?);
+        self.path(into, expected)?;
+        self.put(None)
+    }
+
+    /// As [`Input::text`]. [`Input::put`] follows, which says what is copied in its place.
+    pub fn path(&mut self, into: &mut String, expected: &'static str) -> Result<(), Error> {
+        let length = u16::from_be_bytes(self.take(expected)?);
         let offset = self.offset;
         self.must_hold(length.into(), expected)?;
         let mut bytes = std::mem::take(&mut self.bytes);
@@ -152,6 +183,21 @@ impl<R: Read> Input<R> {
         let decoded = read.and_then(|()| decode(&bytes, into).ok_or(Error::Text { offset, expected }));
         self.bytes = bytes;
         decoded
+    }
+
+    /// Copies the text that was read last: another one in its place, or `None`: its own bytes.
+    pub fn put(&mut self, instead: Option<&str>) -> Result<(), Error> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if let Some(text) = instead {
+            bytes.clear();
+            encode(text, &mut bytes);
+        }
+        let too_long = |_| io::Error::new(ErrorKind::InvalidInput, "the text is too long");
+        let length = u16::try_from(bytes.len()).map_err(too_long).map_err(not_copied(self.offset))?;
+        self.write(&length.to_be_bytes())?;
+        self.write(&bytes)?;
+        self.bytes = bytes;
+        Ok(())
     }
 
     /// Passes over a text.
@@ -173,6 +219,8 @@ impl<R: Read> Input<R> {
                 return Err(Error::Trailing { offset: self.offset + (limit - rest.len()) as u64 });
             }
             rest.extend_from_slice(ready);
+            let read = self.source.buffer();
+            self.copy.write_all(read).map_err(not_copied(self.offset))?;
             self.source.consume(n);
             self.offset += n as u64;
         }
@@ -185,7 +233,7 @@ impl<R: Read> Input<R> {
         Ok(self.offset == 0 && self.ready("Flink's magic number")?.is_empty())
     }
 
-    /// Fails if there is more, or if there should be.
+    /// Fails if there is more, or if there should be; the copy is complete.
     pub fn end(&mut self) -> Result<(), Error> {
         let offset = self.offset;
         if !self.ready("the end of the file")?.is_empty() {
@@ -195,9 +243,14 @@ impl<R: Read> Input<R> {
             Some(length) if length > offset => {
                 Err(Error::Truncated { offset, expected: "the file's known length", needed: length - offset, left: 0 })
             }
-            _ => Ok(()),
+            _ => self.copy.flush().map_err(not_copied(offset)),
         }
     }
+}
+
+/// Ends the reading. Whoever gave the place for the copy knows better what is wrong with it.
+fn not_copied(offset: u64) -> impl FnOnce(io::Error) -> Error {
+    move |source| Error::Io { offset, expected: "a place for its copy", source }
 }
 
 /// Appends text from Java's modified UTF-8: NUL is two bytes, a character beyond the first 65,536 is a pair of
@@ -221,6 +274,22 @@ pub(super) fn decode(bytes: &[u8], into: &mut String) -> Option<()> {
     }
     into.extend(char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)));
     Some(())
+}
+
+/// Appends text as Java's modified UTF-8.
+pub(super) fn encode(text: &str, into: &mut Vec<u8>) {
+    for c in text.chars() {
+        match c {
+            '\0' => into.extend([0xc0, 0x80]),
+            '\u{1}'..='\u{ffff}' => into.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let [high, low] = unit.to_be_bytes();
+                    into.extend([0xe0 | high >> 4, 0x80 | (high & 0x0f) << 2 | low >> 6, 0x80 | low & 0x3f]);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use rstest::rstest;
 
-use super::{Input, decode};
+use super::super::Error;
+use super::{Input, decode, encode};
 
 #[rstest]
 #[case::plain(b"counter", Some("counter"))]
@@ -17,6 +18,50 @@ use super::{Input, decode};
 fn reads_modified_utf_8(#[case] bytes: &[u8], #[case] expected: Option<&str>) {
     let mut text = String::new();
     assert_eq!(decode(bytes, &mut text).map(|()| text.as_str()), expected);
+}
+
+#[rstest]
+#[case::plain("counter", b"counter")]
+#[case::latin("\u{fc}\u{20ac}", "\u{fc}\u{20ac}".as_bytes())]
+#[case::nul("a\0b", b"a\xc0\x80b")]
+#[case::pair("\u{1f600}", b"\xed\xa0\xbd\xed\xb8\x80")]
+#[case::last("\u{10ffff}", b"\xed\xaf\xbf\xed\xbf\xbf")]
+fn writes_modified_utf_8(#[case] text: &str, #[case] expected: &[u8]) {
+    let mut bytes = Vec::new();
+    encode(text, &mut bytes);
+    assert_eq!(bytes, expected);
+    let mut back = String::new();
+    decode(&bytes, &mut back).unwrap();
+    assert_eq!(back, text);
+}
+
+#[test]
+fn what_is_read_is_copied_with_other_texts() {
+    let file = [&[1, 2, 3, 0, 1, b'a', 0, 2, b'b', b'b', 0, 1, b'c'][..], &vec![9; 70_000]].concat();
+    let mut copy = Vec::new();
+    let mut input = Input::copying(file.as_slice(), None, &mut copy);
+    let mut text = String::new();
+    input.skip(2, "two").unwrap();
+    input.u8("one").unwrap();
+    input.text(&mut text, "a").unwrap();
+    input.path(&mut text, "b").unwrap();
+    assert_eq!(text, "bb");
+    input.put(Some("other")).unwrap();
+    input.path(&mut text, "c").unwrap();
+    input.put(None).unwrap();
+    input.skip(69_000, "nines").unwrap();
+    input.rest(1000, "the rest").unwrap();
+    let expected = [&[1, 2, 3, 0, 1, b'a', 0, 5][..], b"other", &[0, 1, b'c'], &vec![9; 70_000]].concat();
+    assert!(copy == expected);
+}
+
+#[test]
+fn a_text_that_java_can_not_write_is_an_error() {
+    let mut input = Input::copying(&[0, 1, b'a'][..], None, Vec::new());
+    input.path(&mut String::new(), "a").unwrap();
+    // Each takes two bytes.
+    let error = input.put(Some(&"\u{fc}".repeat(32_768))).unwrap_err();
+    assert!(matches!(error, Error::Io { offset: 3, .. }), "{error}");
 }
 
 #[test]

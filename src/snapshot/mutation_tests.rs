@@ -34,7 +34,7 @@ impl Random {
 }
 
 /// A file of a layout with each handle once.
-fn dense(version: i32) -> Vec<u8> {
+pub fn dense(version: i32) -> Vec<u8> {
     let [input, output] = if version >= 6 { [Some(1), Some(2)] } else { [None, None] };
     let rocksdb = incremental(11, &inline(4), &[absolute("s3://b/shared/1", 7)], &[relative("p1", 8)]);
     let delta = [changelog_in_memory(&[3, 2]), changelog_files(13, &[segment("s3://b/m", 5, 6, 1)], 9)];

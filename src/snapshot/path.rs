@@ -88,7 +88,7 @@ fn has_scheme(path: &str) -> bool {
 }
 
 /// Percent-encoding, of whatever depth (`%2e`, `%252e`), of a character that matters to a path.
-fn hides(path: &str) -> bool {
+pub(super) fn hides(path: &str) -> bool {
     path.split('%').skip(1).any(|rest| {
         let mut code = rest;
         while let Some(deeper) = code.strip_prefix("25") {

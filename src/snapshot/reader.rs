@@ -1,7 +1,7 @@
 //! Reads a `_metadata` from its first byte to its last, once, and tells what it says. See Flink's `MetadataV2Serializer`
 //! to `MetadataV6Serializer` and `MetadataV2V3SerializerBase`.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use super::error::Error;
 use super::event::{Event, HandleKind, Part};
@@ -33,11 +33,29 @@ where
     F: FnMut(Event<'_>) -> Result<(), E>,
     E: From<Error>,
 {
-    Reader { input: Input::new(source, length), on, version: 0, text: String::new(), other: String::new() }.file()
+    Reader::new(Input::new(source, length), on).file()
 }
 
-pub(super) struct Reader<R, F> {
-    pub input: Input<R>,
+/// What is answered to an event.
+pub(super) trait Answer {
+    /// What the copy has in place of the absolute path that was told. `None`: the same.
+    fn instead(self) -> Option<String>;
+}
+
+impl Answer for () {
+    fn instead(self) -> Option<String> {
+        None
+    }
+}
+
+impl Answer for Option<String> {
+    fn instead(self) -> Option<String> {
+        self
+    }
+}
+
+pub(super) struct Reader<R, W, F> {
+    pub input: Input<R, W>,
     pub on: F,
     version: i32,
     /// What the last text was read into; kept, so that not every text is an allocation.
@@ -45,13 +63,19 @@ pub(super) struct Reader<R, F> {
     other: String,
 }
 
-impl<R, F, E> Reader<R, F>
+impl<R, W, F, A, E> Reader<R, W, F>
 where
     R: Read,
-    F: FnMut(Event<'_>) -> Result<(), E>,
+    W: Write,
+    F: FnMut(Event<'_>) -> Result<A, E>,
+    A: Answer,
     E: From<Error>,
 {
-    fn file(mut self) -> Result<(), E> {
+    pub(super) fn new(input: Input<R, W>, on: F) -> Self {
+        Self { input, on, version: 0, text: String::new(), other: String::new() }
+    }
+
+    pub(super) fn file(mut self) -> Result<(), E> {
         if self.input.is_empty()? {
             return Err(Error::Empty.into());
         }
@@ -78,7 +102,7 @@ where
         let offset = self.input.offset();
         let bytes = self.input.rest(MAX_PROPERTIES, "the checkpoint's properties")?;
         let properties: Properties = properties::parse(&bytes, offset)?;
-        (self.on)(Event::Properties(properties))
+        (self.on)(Event::Properties(properties)).map(drop)
     }
 
     fn master_state(&mut self) -> Result<(), E> {
@@ -98,7 +122,7 @@ where
             let expected = "a master state of the length before it";
             return Err(Error::Value { offset: begin, expected, found: found.cast_signed() }.into());
         }
-        (self.on)(Event::MasterState { name: &self.text, version, bytes })
+        (self.on)(Event::MasterState { name: &self.text, version, bytes }).map(drop)
     }
 
     fn operator(&mut self) -> Result<(), E> {
@@ -120,7 +144,7 @@ where
             self.coordinator()?;
         }
         let Ok(subtasks) = u32::try_from(self.input.i32("number of subtasks")?) else {
-            return (self.on)(Event::FullyFinished);
+            return (self.on)(Event::FullyFinished).map(drop);
         };
         for _ in 0..subtasks {
             let offset = self.input.offset();

@@ -1,6 +1,7 @@
 //! `flink-savepoint-operator snapshot …`: savepoints and checkpoints for people without a cluster. `docs/snapshot-cli.md`
 //! describes the commands, their outputs and exit codes.
 
+mod copy;
 mod diff;
 mod dispose;
 mod inspect;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use self::copy::Target;
 use self::diff::Diff;
 use self::dispose::Consent;
 use self::inspect::Inspection;
@@ -27,7 +29,7 @@ use self::progress::Reporter;
 use self::verify::Verified;
 use crate::flink::location::normalise;
 use crate::runtime::error::chain;
-use crate::snapshot::store::{self, DisposeError, LoadError, Snapshot, StoreError, Verification};
+use crate::snapshot::store::{self, CopyError, DisposeError, LoadError, Snapshot, StoreError, Verification};
 
 /// What can be asked about snapshots.
 #[derive(Debug, Clone, Subcommand)]
@@ -47,6 +49,19 @@ pub enum Command {
         /// How to look.
         #[command(flatten)]
         options: Options,
+    },
+    /// Copy a snapshot, with all files that it needs, to a directory of its own; one that was interrupted goes on
+    Copy {
+        /// The snapshot: s3://…, file://… or a path; its directory or its _metadata file of any name
+        from: String,
+        /// The directory of the copy: s3://…, file://… or a path
+        to: String,
+        /// How to look.
+        #[command(flatten)]
+        options: Options,
+        /// Where the copy is.
+        #[command(flatten)]
+        target: Target,
     },
     /// Say what changed from one snapshot to another; exits with 1 if their operators differ
     Diff {
@@ -127,6 +142,7 @@ async fn answer(command: &Command) -> Result<u8, Error> {
             let verification = session.verify(&snapshot).await?;
             Ok(output::print(&Verified::new(&snapshot, verification), options.output))
         }
+        Command::Copy { from, to, options, target } => copy::copy(&Session::new(options)?, from, to, target).await,
         Command::Diff { before, after, options } => {
             let session = Session::new(options)?;
             let (before, after) = (session.load(before).await?, session.load(after).await?);
@@ -198,6 +214,8 @@ pub(super) enum Error {
     OtherMetadata { metadata: String },
     #[error("{directory}: its store says that it deletes files, and {files} are left as before: look at the store")]
     Stays { directory: String, files: u64 },
+    #[error("{}", copy::go_on(source))]
+    Copy { source: Box<CopyError> },
     #[error("{0} (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set)")]
     Unsigned(Box<Error>),
     #[error("{missing} is not set, but {present} is: set both, or neither to send requests without a signature")]
@@ -216,6 +234,7 @@ impl Error {
             Self::Load { source, .. } => source.reason(),
             Self::Store(error) => error.reason(),
             Self::Dispose { source } | Self::Disposing { source } => source.reason(),
+            Self::Copy { source } => source.reason(),
             _ => return false,
         };
         reason == "AccessDenied"

@@ -22,6 +22,9 @@ pub fn location(argument: &str) -> Result<String, Error> {
     Ok(format!("file://{}", path.display()))
 }
 
+/// The variables of keys for S3, as the AWS tools name them: id, secret and token.
+const KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
 /// The keys that the environment holds.
 #[derive(Clone)]
 pub enum Keys {
@@ -41,17 +44,19 @@ pub enum Keys {
 impl Keys {
     /// Those of the variables that the AWS tools use. A variable that is set to nothing counts as left out.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
-        const ID: &str = "AWS_ACCESS_KEY_ID";
-        const SECRET: &str = "AWS_SECRET_ACCESS_KEY";
-        const TOKEN: &str = "AWS_SESSION_TOKEN";
+        Self::named(KEYS, variable)
+    }
+
+    /// Those of other variables: id, secret and token.
+    pub fn named([id, secret, token]: [&'static str; 3], variable: impl Fn(&str) -> Option<String>) -> Self {
         let value = |name| variable(name).filter(|value| !value.is_empty());
-        match (value(ID), value(SECRET), value(TOKEN)) {
+        match (value(id), value(secret), value(token)) {
             (Some(access_key_id), Some(secret_access_key), session_token) => {
                 Self::Whole(Credentials { access_key_id, secret_access_key, session_token })
             }
-            (Some(_), None, _) => Self::Half { missing: SECRET, present: ID },
-            (None, Some(_), _) => Self::Half { missing: ID, present: SECRET },
-            (None, None, Some(_)) => Self::Half { missing: ID, present: TOKEN },
+            (Some(_), None, _) => Self::Half { missing: secret, present: id },
+            (None, Some(_), _) => Self::Half { missing: id, present: secret },
+            (None, None, Some(_)) => Self::Half { missing: id, present: token },
             (None, None, None) => Self::None,
         }
     }
@@ -92,12 +97,23 @@ impl Reach {
         self.open(&root(location))
     }
 
-    /// As [`Reach::store`], to delete files in.
+    /// As [`Reach::store`], to change files in.
     ///
     /// # Errors
     /// As [`Reach::stores`].
     pub fn writable(&self, location: &str) -> Result<Store, Error> {
         self.open_for(&root(location), Access::ReadWrite)
+    }
+
+    /// Another server, reached with what differs; `None` and [`Keys::None`]: as this one.
+    pub fn other(&self, endpoint: Option<String>, region: Option<String>, keys: Keys) -> Self {
+        let keys = if matches!(keys, Keys::None) { self.keys.clone() } else { keys };
+        let other = Self::new(endpoint, region, keys);
+        Self {
+            endpoint: other.endpoint.or_else(|| self.endpoint.clone()),
+            region: other.region.or_else(|| self.region.clone()),
+            keys: other.keys,
+        }
     }
 
     /// What a snapshot's files take: also the buckets of those that do not lie in its directory. Files on this machine

@@ -1,9 +1,9 @@
-//! From a body that arrives to a reader that waits.
+//! From a body that arrives to a reader that waits, and back.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use bytes::Bytes;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 /// Reads what is sent, to its end. Waits, so it belongs on a thread that may.
 pub(super) struct Chunks {
@@ -29,6 +29,26 @@ impl Read for Chunks {
         let now = self.now.split_to(n);
         into.get_mut(..n).unwrap_or_default().copy_from_slice(&now);
         Ok(n)
+    }
+}
+
+/// Sends what is written. Waits, so it belongs on a thread that may.
+pub(super) struct Outlet(Sender<Bytes>);
+
+impl Outlet {
+    pub fn new(target: Sender<Bytes>) -> Self {
+        Self(target)
+    }
+}
+
+impl Write for Outlet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.blocking_send(Bytes::copy_from_slice(bytes)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

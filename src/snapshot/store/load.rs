@@ -19,7 +19,7 @@ use crate::snapshot::{Error as MetadataError, FactsError, SnapshotFacts};
 
 const METADATA: &str = "_metadata";
 /// Of the thread that reads a `_metadata`, in bytes. Its buffer is not on the stack, and handles nest only so deep.
-const STACK: usize = 512 * 1024;
+pub(super) const STACK: usize = 512 * 1024;
 
 /// A snapshot that was found, and what its `_metadata` says.
 #[derive(Debug, Clone)]

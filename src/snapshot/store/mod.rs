@@ -3,6 +3,7 @@
 //! - [`Store`] is opened from [`Settings`], and [`Store::probe`] says whether it can be used;
 //! - [`load`] finds a snapshot and reads its `_metadata`, as it arrives;
 //! - [`verify`] looks whether every file that a snapshot names is there;
+//! - [`copy`](copy()) copies one to a directory of its own;
 //! - [`Store::dispose`] deletes a snapshot.
 //!
 //! No rights are used but those given, nothing waits without a limit, and no message holds a secret.
@@ -10,6 +11,7 @@
 mod attempts;
 mod chunks;
 mod classify;
+mod copy;
 mod dispose;
 mod error;
 mod file;
@@ -25,6 +27,7 @@ mod tree;
 mod verify;
 
 pub use attempts::Left;
+pub use copy::{Copied, CopyError, CopyProgress, OnCopyProgress, copy};
 pub use dispose::{Amount, Contents, DisposeError};
 pub use error::{LoadError, StoreError};
 pub use load::{Snapshot, load};

@@ -19,6 +19,9 @@ use super::http::Http;
 use super::settings::{Access, Patience, Settings, without_user};
 use crate::flink::location;
 
+/// Bytes a second that a store takes at least.
+const SLOWEST: u64 = 128 * 1024;
+
 /// A place that snapshots are read from. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -100,7 +103,8 @@ impl Store {
                     let problem = "it belongs to s3://: leave it out with file://".to_owned();
                     return Err(StoreError::InvalidEndpoint { endpoint: without_user(endpoint), problem });
                 }
-                (Arc::new(LocalFileSystem::new()), None, Server::Files(PathBuf::from(format!("/{path}"))))
+                // Flushed, so that a power failure leaves no `_metadata` without the files that were written before it.
+                (Arc::new(LocalFileSystem::new().with_fsync(true)), None, Server::Files(PathBuf::from(format!("/{path}"))))
             }
             other => {
                 let scheme = other.to_owned();
@@ -127,6 +131,15 @@ impl Store {
     #[must_use]
     pub fn serves(&self, location: &str) -> bool {
         location::same(location, &self.0.url) || location::is_below(location, &self.0.url)
+    }
+
+    /// Both are of one server, of this machine's files or of the same objects, so a location is one place in both.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        match (&self.0.server, &other.0.server) {
+            (Server::S3 { endpoint, .. }, Server::S3 { endpoint: other, .. }) => endpoint == other,
+            (Server::Files(_), Server::Files(_)) => true,
+            _ => Arc::ptr_eq(&self.0.objects, &other.0.objects),
+        }
     }
 
     pub(super) fn objects(&self) -> &dyn ObjectStore {
@@ -168,9 +181,29 @@ impl Store {
         place: &str,
         call: impl Future<Output = object_store::Result<T>>,
     ) -> Result<T, StoreError> {
-        match timeout(self.0.patience.call, call).await {
+        self.within_time(place, self.0.patience.call, call).await
+    }
+
+    /// Makes a call that sends so many bytes; the more they are, the longer it may take.
+    pub(super) async fn within_sending<T>(
+        &self,
+        place: &str,
+        bytes: u64,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        let limit = self.0.patience.call.saturating_add(Duration::from_secs(bytes / SLOWEST));
+        self.within_time(place, limit, call).await
+    }
+
+    async fn within_time<T>(
+        &self,
+        place: &str,
+        limit: Duration,
+        call: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<T, StoreError> {
+        match timeout(limit, call).await {
             Ok(answer) => answer.map_err(|error| self.error(place, &error)),
-            Err(_) => Err(self.timed_out(place, self.0.patience.call)),
+            Err(_) => Err(self.timed_out(place, limit)),
         }
     }
 

@@ -56,7 +56,19 @@ struct State {
     kept: Mutex<BTreeSet<String>>,
     rules: Mutex<Vec<Rule>>,
     requests: Mutex<Vec<String>>,
+    uploads: Mutex<Uploads>,
 }
+
+/// Objects that are uploaded in parts.
+#[derive(Default)]
+struct Uploads {
+    begun: usize,
+    /// Their parts, by number.
+    open: BTreeMap<String, BTreeMap<u32, Vec<u8>>>,
+}
+
+/// The least that a part has, unless it is the last one, in bytes.
+const LEAST_PART: usize = 5 * 1024 * 1024;
 
 /// The server; it ends with its runtime.
 pub struct Stub {
@@ -84,6 +96,7 @@ impl Stub {
             kept: Mutex::default(),
             rules: Mutex::default(),
             requests: Mutex::default(),
+            uploads: Mutex::default(),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -109,6 +122,15 @@ impl Stub {
 
     pub fn keys(&self) -> Vec<String> {
         lock(&self.state.objects).keys().cloned().collect()
+    }
+
+    pub fn content(&self, key: &str) -> Option<Vec<u8>> {
+        lock(&self.state.objects).get(key).cloned()
+    }
+
+    /// Uploads in parts that were neither completed nor aborted.
+    pub fn open_uploads(&self) -> usize {
+        lock(&self.state.uploads).open.len()
     }
 
     /// The next requests of this method whose path or query has this part.
@@ -301,6 +323,9 @@ fn answer(state: &State, request: &Request) -> Answer {
         "GET" | "HEAD" => {
             objects.get(key).map_or_else(|| Answer::error(404, "NoSuchKey", request), |c| get(c, request))
         }
+        "POST" | "PUT" | "DELETE" if ["uploads", "uploadId"].iter().any(|name| request.query.contains_key(*name)) => {
+            upload(&mut objects, &mut lock(&state.uploads), key, request)
+        }
         "PUT" => {
             objects.insert(key.to_owned(), request.body.clone());
             Answer { headers: "ETag: \"1\"\r\n".to_owned(), ..Answer::new(200, "") }
@@ -337,6 +362,39 @@ fn delete(objects: &mut BTreeMap<String, Vec<u8>>, kept: &BTreeSet<String>, requ
     }
     xml.push("</DeleteResult>".to_owned());
     Answer::new(200, xml.concat())
+}
+
+/// A step of an upload in parts.
+fn upload(objects: &mut BTreeMap<String, Vec<u8>>, uploads: &mut Uploads, key: &str, request: &Request) -> Answer {
+    if request.query.contains_key("uploads") {
+        uploads.begun += 1;
+        let id = uploads.begun.to_string();
+        let xml = format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>");
+        uploads.open.insert(id, BTreeMap::new());
+        return Answer::new(200, xml);
+    }
+    let id = request.query.get("uploadId").map(String::as_str).unwrap_or_default();
+    let Some(parts) = uploads.open.get_mut(id) else { return Answer::error(404, "NoSuchUpload", request) };
+    match request.method.as_str() {
+        "PUT" => {
+            let number = request.query.get("partNumber").and_then(|number| number.parse().ok()).unwrap_or_default();
+            parts.insert(number, request.body.clone());
+            Answer { headers: "ETag: \"1\"\r\n".to_owned(), ..Answer::new(200, "") }
+        }
+        "POST" => {
+            if parts.values().rev().skip(1).any(|part| part.len() < LEAST_PART) {
+                return Answer::error(400, "EntityTooSmall", request);
+            }
+            let content = parts.values().flatten().copied().collect();
+            objects.insert(key.to_owned(), content);
+            uploads.open.remove(id);
+            Answer::new(200, "<CompleteMultipartUploadResult><ETag>\"1\"</ETag></CompleteMultipartUploadResult>")
+        }
+        _ => {
+            uploads.open.remove(id);
+            Answer::new(204, "")
+        }
+    }
 }
 
 fn get(content: &[u8], request: &Request) -> Answer {
