@@ -24,6 +24,7 @@ use flink_savepoint_operator::runtime::readiness::Readiness;
 use flink_savepoint_operator::runtime::shutdown::Shutdown;
 use flink_savepoint_operator::runtime::tasks::Tasks;
 use flink_savepoint_operator::runtime::{Context, Settings};
+use flink_savepoint_operator::savepoint::copy::observe::copies;
 use flink_savepoint_operator::snapshot::store::Store;
 use flink_savepoint_operator::store::open::Open;
 use flink_savepoint_operator::{api, controllers, flink, store, time};
@@ -207,7 +208,7 @@ fn context(server: &ApiServer, storage: &Arc<InMemory>, claim: watch::Receiver<C
         flink: flink::Connector::new()?,
         stores: Arc::new(Open::by(move |settings| Ok(Store::over(&settings.url, objects.clone())))),
         checks: Arc::new(store::check::checks()),
-        copies: Arc::new(savepoint::copy::observe::copies()),
+        copies: Arc::new(copies()),
         turns: Arc::default(),
         known: Arc::default(),
         room: Arc::default(),

@@ -3,6 +3,7 @@
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
+use flink_savepoint_operator::savepoint::copy::observe::copies;
 use flink_savepoint_operator::{
     api,
     cli::{Cli, Command, Run, jar, snapshot},
@@ -107,7 +108,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
         flink: flink::Connector::new()?,
         stores: Arc::default(),
         checks: Arc::new(store::check::checks()),
-        copies: Arc::new(savepoint::copy::observe::copies()),
+        copies: Arc::new(copies()),
         turns: Arc::default(),
         known: Arc::default(),
         room: Arc::default(),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::observe::source;
 use super::*;
-use crate::api::{FINALIZER, FlinkSavepoint, SnapshotRef, condition::types};
+use crate::api::{FlinkSavepoint, SnapshotRef, condition::types};
 use crate::savepoint::observed::{Answer, Job};
 use crate::savepoint::plan::plan;
 use crate::savepoint::testing::{self, is, now, outcome};

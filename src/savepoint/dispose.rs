@@ -95,8 +95,7 @@ fn make_certain(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Dispos
         place => return trouble(o, draft, &disposal, &why_not(place)),
     };
     let number = |of: fn(Amount) -> u64| amount.and_then(|amount| i64::try_from(of(amount)).ok());
-    draft.disposal =
-        Some(Disposal { begun: true, files: number(|a| a.files), bytes: number(|a| a.bytes), ..disposal });
+    draft.disposal = Some(Disposal { begun: true, files: number(|a| a.files), bytes: number(|a| a.bytes), ..disposal });
     disposing(o, draft, "its files are being deleted");
     (None, Next::Again)
 }
@@ -104,7 +103,9 @@ fn make_certain(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Dispos
 /// Files go, until none is left.
 fn go_on(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Disposal) -> Decision {
     match &o.place {
-        Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done) => (Some(Effect::RemoveFinalizer), Next::Again),
+        Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done) => {
+            (Some(Effect::RemoveFinalizer), Next::Again)
+        }
         Place::Contents(_) if in_vain(o, &disposal) => let_go(),
         Place::Contents(_) => (Some(Effect::Dispose), Next::Again),
         Place::ByFlink(ByFlink::NotAsked) => (Some(Effect::DisposeByFlink), Next::Again),
@@ -176,7 +177,9 @@ pub fn failed(o: &Observed, why: &str) -> (FlinkSavepointStatus, Next) {
 fn why_not(place: &Place) -> String {
     match place {
         Place::Trouble(why) | Place::ByFlink(ByFlink::Failed(why)) => why.clone(),
-        Place::Contents(Contents::Unfinished(_)) => "its directory has files and no _metadata: what they are can't be told".to_owned(),
+        Place::Contents(Contents::Unfinished(_)) => {
+            "its directory has files and no _metadata: what they are can't be told".to_owned()
+        }
         Place::Contents(_) | Place::ByFlink(_) | Place::NotRead => String::new(),
     }
 }

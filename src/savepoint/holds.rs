@@ -60,11 +60,13 @@ impl World<'_> {
         let Some(own) = usable(savepoint) else { return false };
         let of_the_job = |other: &&Arc<FlinkSavepoint>| {
             let (a, b) = (&other.spec, &savepoint.spec);
-            other.namespace() == savepoint.namespace() && (&a.job_ref, &a.flink_cluster) == (&b.job_ref, &b.flink_cluster)
+            other.namespace() == savepoint.namespace()
+                && (&a.job_ref, &a.flink_cluster) == (&b.job_ref, &b.flink_cluster)
         };
         let taken = savepoint.spec.job_ref.is_some() || savepoint.spec.flink_cluster.is_some();
         // One that is being deleted is held itself as long as it is the newest.
-        let counts = |other: &&Arc<FlinkSavepoint>| stays(other) || other.spec.deletion_policy() == DeletionPolicy::Delete;
+        let counts =
+            |other: &&Arc<FlinkSavepoint>| stays(other) || other.spec.deletion_policy() == DeletionPolicy::Delete;
         let others = self.savepoints.iter().filter(of_the_job).filter(counts);
         taken && others.filter_map(|other| usable(other)).all(|other| other <= own)
     }

@@ -39,7 +39,8 @@ fn a_savepoint_tells_of_its_job() {
 #[test]
 fn ancestors_are_those_of_the_history_and_of_the_records() {
     let known = [record("s3://sp/2", &["s3://sp/1", "s3://of-another/9"])];
-    let source = of_job(&runs_from(Some("s3://ck/7"), &["s3://ck/7", "s3a://sp/2/"]), &record("s3://sp/3", &[]), &known);
+    let source =
+        of_job(&runs_from(Some("s3://ck/7"), &["s3://ck/7", "s3a://sp/2/"]), &record("s3://sp/3", &[]), &known);
     assert_eq!(source.ancestors, ["s3://ck/7", "s3a://sp/2/", "s3://sp/1", "s3://of-another/9"]);
 }
 

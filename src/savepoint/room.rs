@@ -83,7 +83,10 @@ async fn limit(
 /// What is waited for.
 #[must_use]
 pub fn words(full: Full) -> String {
-    format!("the store takes {} savepoints at once, as its maxConcurrentSavepoints says: it waits for one to end", full.limit)
+    format!(
+        "the store takes {} savepoints at once, as its maxConcurrentSavepoints says: it waits for one to end",
+        full.limit
+    )
 }
 
 /// When who waits looks again: the more wait, the later, so that together they look no more often than savepoints end.

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use rstest::rstest;
 
-use super::super::observed::{Answer, Job, Leftovers};
+use super::super::copy::Copying;
+use super::super::observed::{Answer, Job, Leftovers, Place};
 use super::super::plan::{Plan, plan};
 use super::*;
 use crate::api::condition::{self, types};
@@ -47,6 +48,10 @@ fn planned(savepoint: FlinkSavepoint, check: Check) -> Plan {
         check,
         leftovers: Leftovers::default(),
         ownership: None,
+        holds: None,
+        copying: Copying::NotAsked,
+        place: Place::NotRead,
+        namespace_terminating: false,
     })
 }
 

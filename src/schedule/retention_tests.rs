@@ -95,7 +95,8 @@ impl Chance {
         let mut snapshot = |n| Snapshot {
             name: format!("s{n}"),
             // Some of the same second, and some of the future: clocks differ.
-            at: at(NOW) + TimeDelta::hours(3) - TimeDelta::seconds(i64::try_from(self.below(5_000_000) / 600 * 600).unwrap()),
+            at: at(NOW) + TimeDelta::hours(3)
+                - TimeDelta::seconds(i64::try_from(self.below(5_000_000) / 600 * 600).unwrap()),
             held: self.below(8) == 0,
         };
         (0..count).map(&mut snapshot).collect()

@@ -104,7 +104,8 @@ fn orphans(found: &BTreeSet<String>, records: &[FlinkSavepoint], missing: &[Stri
     // The directory of an attempt is right below that of its resource.
     let own = attempts.filter_map(|a| Some(location::normalise(a.directory.trim_end_matches('/').rsplit_once('/')?.0)));
     let known: HashSet<String> = own.collect();
-    let uids: HashSet<String> = records.iter().filter_map(ResourceExt::uid).map(|u| u.chars().take(8).collect()).collect();
+    let uids: HashSet<String> =
+        records.iter().filter_map(ResourceExt::uid).map(|u| u.chars().take(8).collect()).collect();
     // Registered where they lie, after their own resource was deleted.
     let places = records.iter().filter_map(|r| r.status.as_ref()?.location.as_deref());
     let places: Vec<&str> = places.collect();

@@ -45,7 +45,10 @@ async fn directories_that_no_record_knows() {
     let found = directories(&store, "shop").await.unwrap();
     let records = [record("daily", "0a1b2c3d-0000", &format!("s3://flink/{OF_A_RECORD}"))];
     let told = orphans(&found, &records, &[], DateTime::UNIX_EPOCH);
-    assert_eq!(told.directories, ["s3://flink/sp/shop/lost-33334444", "s3://flink/sp/shop/orders/shop/weekly-11112222"]);
+    assert_eq!(
+        told.directories,
+        ["s3://flink/sp/shop/lost-33334444", "s3://flink/sp/shop/orders/shop/weekly-11112222"]
+    );
     assert_eq!(told.directories_without_record, 2);
 }
 

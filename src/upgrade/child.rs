@@ -7,8 +7,8 @@ use kube::ResourceExt;
 use super::observed::Observed;
 use super::status;
 use crate::api::{
-    DeletionPolicy, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeSpec, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef,
-    Then, UpgradeProgress,
+    DeletionPolicy, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeSpec, FlinkSavepoint, FlinkSavepointSpec, JobKind,
+    JobRef, Then, UpgradeProgress,
 };
 use crate::naming;
 

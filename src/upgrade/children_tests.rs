@@ -87,7 +87,8 @@ fn one_that_failed_goes_with_its_upgrade() {
 fn the_oldest_goes_first() {
     let (mut old, mut new) = (child("3-b"), child("2-a"));
     old.metadata.creation_timestamp = Some(crate::time::to_k8s(chrono::DateTime::UNIX_EPOCH));
-    new.metadata.creation_timestamp = Some(crate::time::to_k8s(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1)));
+    new.metadata.creation_timestamp =
+        Some(crate::time::to_k8s(chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1)));
     assert_eq!(surplus_of(&json!({}), vec![new, old]).as_deref(), Some("orders-3-b"));
 }
 

@@ -52,7 +52,8 @@ fn it_is_looked_for_once_after_each_submission() {
 #[test]
 fn only_directories_of_its_own_submissions_that_have_ended() {
     let other = naming::job_id("another", 1, 1);
-    let names = vec![naming::job_id(UID, 1, 1), naming::job_id(UID, 2, 2), naming::job_id(UID, 3, 3), other, "x".to_owned()];
+    let names =
+        vec![naming::job_id(UID, 1, 1), naming::job_id(UID, 2, 2), naming::job_id(UID, 3, 3), other, "x".to_owned()];
     let found: Vec<_> = ended(&job(&json!({}), &status(&json!({}))), names.clone()).collect();
     assert_eq!(found, names[..2]);
 }

@@ -10,7 +10,9 @@ use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{blue_green, prewarm, recovery};
 use super::workload;
-use super::{children, deletion, ended, finish, foreign, high_availability, jar, scope, session, status, suspend, windows};
+use super::{
+    children, deletion, ended, finish, foreign, high_availability, jar, scope, session, status, suspend, windows,
+};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,

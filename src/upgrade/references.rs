@@ -83,10 +83,7 @@ pub fn to(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> Vec<Need> {
             Need::Failed,
             failed && active.is_some_and(|a| wanted.at(a.last_checkpoint.as_ref().and_then(|c| c.path.as_ref()))),
         ),
-        (
-            Need::RestoreFrom,
-            scope::pending_restore(job).is_some_and(|wish| of_restore(job, wish, wanted, neighbours)),
-        ),
+        (Need::RestoreFrom, scope::pending_restore(job).is_some_and(|wish| of_restore(job, wish, wanted, neighbours))),
     ];
     needs.into_iter().filter_map(|(need, holds)| holds.then_some(need)).collect()
 }

@@ -21,6 +21,7 @@ use flink_savepoint_operator::runtime::lease::Claim;
 use flink_savepoint_operator::runtime::metrics::Metrics;
 use flink_savepoint_operator::runtime::readiness::Readiness;
 use flink_savepoint_operator::runtime::{Context, Settings};
+use flink_savepoint_operator::savepoint::copy::observe::copies;
 use flink_savepoint_operator::snapshot::store::{self, Store};
 use flink_savepoint_operator::store::check::checks;
 use flink_savepoint_operator::store::open::Open;

@@ -346,7 +346,9 @@ pub fn deleted_by_force() -> Scenario {
     let mut it = scenario(|w| taken(w, script(), json!({"deletionPolicy": "Delete"})), (Completed, "Completed"));
     it.acts = vec![
         (When::Phase("daily", Completed), |w| async move { w.delete("daily").await }.boxed()),
-        (When::At(Duration::from_secs(1800)), |w| async move { w.annotate("daily", FORCE_DELETE, "daily").await }.boxed()),
+        (When::At(Duration::from_secs(1800)), |w| {
+            async move { w.annotate("daily", FORCE_DELETE, "daily").await }.boxed()
+        }),
     ];
     it.ends = vec![End { name: "daily", status: None, attempts: None }];
     it.whole = Some(0);

@@ -10,14 +10,16 @@ use kube::{Api, ResourceExt};
 use super::Copying;
 use super::job::{CONTAINER, Copy, labels_of};
 use crate::api::condition::Reason;
-use crate::api::{CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef};
+use crate::api::{
+    CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
+};
 use crate::flink::location;
 use crate::image;
 use crate::naming;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::runtime::background::{Background, Looked};
-use crate::snapshot::store::{self, Contents, Progress, Store, Stores};
+use crate::snapshot::store::{self, Contents, Store, Stores};
 use crate::store::check::{self, Again, By, Check, Failure, Serving};
 use crate::store::open::{self, serves};
 
@@ -31,7 +33,7 @@ const SMALL_BYTES: i64 = 8 * 1024 * 1024;
 const SMALL_FILES: i64 = 200;
 
 /// Work of this kind.
-pub type Copies = Background<Result<(), Failure>, Progress>;
+pub type Copies = Background<Result<(), Failure>, store::CopyProgress>;
 
 /// None yet.
 #[must_use]
@@ -77,7 +79,8 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     match check::store_of(ctx, by, &to).await? {
         Serving::By(store) if store.may_remove() => {}
         Serving::By(_) => {
-            let message = format!("spec.targetDirectory: the FlinkSnapshotStore of {target} is readOnly; name another place");
+            let message =
+                format!("spec.targetDirectory: the FlinkSnapshotStore of {target} is readOnly; name another place");
             return Ok(Copying::Blocked(Reason::NoStore, message));
         }
         Serving::Nobody(why) => {
@@ -162,7 +165,7 @@ async fn by_operator(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgr
     Ok(match looked.await {
         Looked::Done(Ok(())) => Copying::Done,
         Looked::Done(Err(failure)) => Copying::Failed(failure),
-        Looked::Running(Some(Progress::Copied { files, bytes, .. })) => Copying::Running { files, bytes },
+        Looked::Running(Some(store::CopyProgress::Copying { files, bytes, .. })) => Copying::Running { files, bytes },
         Looked::Running(_) => Copying::Running { files: 0, bytes: 0 },
     })
 }
@@ -172,7 +175,7 @@ async fn copied(
     from: &str,
     to: &Store,
     target: &str,
-    progress: store::OnProgress<'_>,
+    progress: store::OnCopyProgress<'_>,
 ) -> Result<(), Failure> {
     let again = |transient| if transient { Again::Soon } else { Again::WithHelp };
     let failure = |reason: &str, message: String, transient| Failure {
@@ -180,8 +183,9 @@ async fn copied(
         message,
         again: again(transient),
     };
-    let snapshot =
-        store::load(stores, from, progress).await.map_err(|e| failure(e.reason(), e.to_string(), e.is_transient()))?;
+    let snapshot = store::load(stores, from, &|looked| progress(store::CopyProgress::Looking(looked)))
+        .await
+        .map_err(|e| failure(e.reason(), e.to_string(), e.is_transient()))?;
     let copy = store::copy(stores, &snapshot, to, target, progress).await;
     copy.map(drop).map_err(|e| failure(e.reason(), e.to_string(), e.is_transient()))
 }
@@ -214,11 +218,7 @@ async fn by_job(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) 
     Ok(Copying::Running { files: amount.files, bytes: amount.bytes })
 }
 
-async fn contents(
-    ctx: &Context,
-    namespace: &str,
-    place: &str,
-) -> Result<Result<Contents, String>, Error> {
+async fn contents(ctx: &Context, namespace: &str, place: &str) -> Result<Result<Contents, String>, Error> {
     Ok(match check::store_of(ctx, By { namespace, named: None }, place).await? {
         Serving::By(store) => store.contents(place).await.map_err(|e| e.to_string()),
         Serving::Nobody(why) => Err(why),

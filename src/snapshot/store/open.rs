@@ -104,7 +104,11 @@ impl Store {
                     return Err(StoreError::InvalidEndpoint { endpoint: without_user(endpoint), problem });
                 }
                 // Flushed, so that a power failure leaves no `_metadata` without the files that were written before it.
-                (Arc::new(LocalFileSystem::new().with_fsync(true)), None, Server::Files(PathBuf::from(format!("/{path}"))))
+                (
+                    Arc::new(LocalFileSystem::new().with_fsync(true)),
+                    None,
+                    Server::Files(PathBuf::from(format!("/{path}"))),
+                )
             }
             other => {
                 let scheme = other.to_owned();

@@ -74,6 +74,12 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
             let name = o.savepoint.as_ref().and_then(|s| s.metadata.name.clone()).unwrap();
             world.savepoints.remove(&name);
         }
+        Effect::DeleteChild(name, uid) => {
+            let child = world.savepoints.remove(name).unwrap();
+            assert_eq!(child.object.metadata.uid, *uid);
+        }
+        // Nothing was listed.
+        Effect::RemoveCheckpoints(directories) => assert!(directories.is_empty(), "{directories:?}"),
         Effect::DeleteRecord(n) => world.revisions.entry(*n).or_default().record = None,
         Effect::PointService(n) => world.stable_service = Some(*n),
         Effect::DeleteService => world.stable_service = None,

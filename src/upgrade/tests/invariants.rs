@@ -204,6 +204,10 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         Effect::DeleteSavepoint => {
             assert!(o.savepoint.as_ref().is_some_and(|s| s.status.as_ref().is_none_or(|s| s.attempts.is_empty())));
         }
+        Effect::DeleteChild(name, _) => {
+            let tells = serde_json::to_string(&status).unwrap();
+            assert!(!tells.contains(&format!("\"{name}\"")), "{name} is deleted, and the status names it: {tells}");
+        }
         Effect::DeleteHaConfigMaps(n) => {
             assert!(world.revisions[n].pods.is_none(), "a JobManager lives whose ConfigMaps are deleted");
         }
@@ -211,7 +215,7 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
             let revision = &world.revisions[n];
             assert!(revision.pods.is_none() && revision.config_maps.is_empty(), "the storage is in use: {revision:?}");
         }
-        Effect::TriggerCheckpoint(..) => {}
+        Effect::RemoveCheckpoints(_) | Effect::TriggerCheckpoint(..) => {}
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a pass reads of the simulated world; the counterpart of the controller's own reading.
 
+use std::sync::Arc;
+
 use super::world::{Job, NAME, Pods, Shelf, UID, World};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, labels};
 use crate::flink::{CheckpointsConfig, ClaimMode, Externalization, JobId, JobState};
 use crate::naming;
 use crate::store::check::{Again, Failure};
+use crate::upgrade::ended::Left;
 use crate::upgrade::jar::Fetching;
 use crate::upgrade::observed::{
     Cluster, Container, Existing, JobFacts, Newest, Observed, Pod, Record, Restore, Retained, Revision, Up,
@@ -78,7 +81,7 @@ pub fn observe(world: &World) -> Option<Observed> {
         jar: Fetching::By(Fetch::default()),
         checkpoints_config: checkpoints_config(world, &upgrade),
         session: None,
-        children: Vec::new(),
+        children: world.savepoints.values().map(|s| Arc::new(s.object.clone())).collect(),
         ended: Left::NotAsked,
         namespace_terminating: world.namespace_terminating && upgrade.metadata.deletion_timestamp.is_some(),
         upgrade,
