@@ -3,6 +3,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::api::{Hold, condition};
+use crate::savepoint::lineage;
 use crate::savepoint::observed::Answer;
 use crate::savepoint::plan::plan;
 use crate::savepoint::testing::{self, now};
@@ -20,6 +21,7 @@ fn complete() -> Observed {
         ownership: Some(Ownership::User),
         ..FlinkSavepointStatus::default()
     });
+    o.savepoint.metadata.labels = lineage::missing_labels(&o.savepoint);
     o.ownership = Some(Ownership::User);
     o.holds = Some(Vec::new());
     o

@@ -80,7 +80,7 @@ fn as_long_as_nobody_has_said_that_it_could_go_it_stays() {
 
 #[test]
 fn what_would_go_next_is_told() {
-    let mut o = observed(&json!({"keepLast": 2, "keepWithin": "2h"}));
+    let mut o = observed(&json!({"keepLast": 1, "keepWithin": "90m"}));
     forgotten(&mut o);
     let status = o.schedule.status.clone().unwrap();
     assert_eq!(status.expiring, ["hourly-20261122-1100"], "{status:?}");
