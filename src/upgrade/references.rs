@@ -3,7 +3,9 @@
 use kube::ResourceExt;
 
 use super::{fork, ownership, scope};
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, JobPhase, RestoreFrom, RestoreMode, Submission, UpgradeProgress};
+use crate::api::{
+    FlinkJobUpgrade, FlinkSavepoint, JobPhase, OperationKind, RestoreFrom, RestoreMode, Submission, UpgradeProgress,
+};
 use crate::flink::location;
 use crate::naming;
 
@@ -70,7 +72,9 @@ pub fn to(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> Vec<Need> {
     let status = job.status.as_ref();
     let active = status.and_then(|s| s.active.as_ref());
     let upgrade = status.and_then(|s| s.upgrade.as_ref());
-    let operation = status.and_then(|s| s.operation.as_ref()?.savepoint.as_ref());
+    // One that only takes a savepoint is over with it.
+    let operation = status.and_then(|s| s.operation.as_ref()).filter(|o| o.kind != OperationKind::Savepoint);
+    let operation = operation.and_then(|operation| operation.savepoint.as_ref());
     let suspension = status.and_then(|s| s.suspension.as_ref());
     let failed = status.is_some_and(|s| s.phase == Some(JobPhase::Failed));
     let needs = [

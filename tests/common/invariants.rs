@@ -54,7 +54,7 @@ impl Invariants {
 
 /// From which phase to which a FlinkSavepoint may go.
 fn is_drawn(from: SavepointPhase, to: SavepointPhase) -> bool {
-    use SavepointPhase::{Completed, Failed, InProgress, Pending, Triggering, Verifying};
+    use SavepointPhase::{Completed, Disposing, Failed, InProgress, Pending, Superseded, Triggering, Verifying};
     from == to
         || matches!(
             (from, to),
@@ -62,7 +62,21 @@ fn is_drawn(from: SavepointPhase, to: SavepointPhase) -> bool {
                 | (Triggering, InProgress | Verifying | Completed | Failed | Pending)
                 | (InProgress, Verifying | Completed | Failed | Pending)
                 | (Verifying, Completed | Failed)
+                | (Completed, Superseded | Disposing)
+                | (Superseded, Disposing)
+                // Somebody came who needs it.
+                | (Disposing, Completed | Superseded)
         )
+}
+
+/// What never changes again once it is over: all but who owns the snapshot, who needs it, and how its files go.
+fn record(status: &FlinkSavepointStatus) -> FlinkSavepointStatus {
+    let now = FlinkSavepointStatus { ownership: None, ..status.clone() };
+    if status.phase == Some(SavepointPhase::Failed) {
+        return now;
+    }
+    let (observed_generation, conditions, holds) = (None, Vec::new(), Vec::new());
+    FlinkSavepointStatus { phase: None, message: None, disposal: None, observed_generation, conditions, holds, ..now }
 }
 
 fn broken_rules(old: &FlinkSavepointStatus, new: &FlinkSavepointStatus) -> Vec<String> {
@@ -71,8 +85,7 @@ fn broken_rules(old: &FlinkSavepointStatus, new: &FlinkSavepointStatus) -> Vec<S
     if !is_drawn(from, to) {
         broken.push(format!("no edge leads from {from} to {to}"));
     }
-    // But for its owner, who changes when a job is restored from it.
-    if from.is_terminal() && *old != (FlinkSavepointStatus { ownership: old.ownership, ..new.clone() }) {
+    if from.is_terminal() && record(old) != record(new) {
         broken.push("a record that is complete was changed".to_owned());
     }
     if old.ownership == Some(Ownership::Flink) && new.ownership != old.ownership {

@@ -98,19 +98,21 @@ pub fn without_a_store() -> Scenario {
 
 /// Who was away for longer than Flink keeps its results, and has no store to look into, asks a person.
 fn asks_a_person(mut it: Scenario) -> Scenario {
-    it.acts = vec![(When::Reason("daily", "AnswerLost"), |w| async move { adopt(&w).await }.boxed())];
+    it.acts = vec![(When::Reason("daily", "AnswerLost"), |w| async move { adopt(&w, "daily").await }.boxed())];
     it.optional = true;
     it.ends[0].attempts = None;
     it
 }
 
 /// As a person does who looks into the directory.
-async fn adopt(world: &World) {
-    let attempts = world.savepoint_now("daily").and_then(|s| s.status).map_or(0, |s| s.attempts.len());
-    if let Some(file) = world.files("sp").await.iter().find(|file| file.ends_with("/_metadata")) {
-        world.annotate("daily", ADOPT, &format!("s3://flink/{file}")).await;
+async fn adopt(world: &World, name: &str) {
+    let attempts = world.savepoint_now(name).and_then(|s| s.status).map_or(0, |s| s.attempts.len());
+    let below = format!("/{name}-");
+    let is_its = |file: &&String| file.contains(&below) && file.ends_with("/_metadata");
+    if let Some(file) = world.files("sp").await.iter().find(is_its) {
+        world.annotate(name, ADOPT, &format!("s3://flink/{file}")).await;
     } else {
-        world.annotate("daily", RETRY, &attempts.to_string()).await;
+        world.annotate(name, RETRY, &attempts.to_string()).await;
     }
 }
 
@@ -336,6 +338,7 @@ pub fn deleted_with_its_files() -> Scenario {
 pub fn deleted_with_its_files_by_flink() -> Scenario {
     let mut it = asks_a_person(deleted_with_its_files());
     it.wish.store = false;
+    it.acts.push((When::Reason("hourly", "AnswerLost"), |w| async move { adopt(&w, "hourly").await }.boxed()));
     it.acts.extend(deleted_with_its_files().acts);
     it.whole = None;
     it

@@ -1,11 +1,11 @@
 //! Tells scenarios: undisturbed, and with each fault at each call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fakes::faults::Faults;
 use flink_savepoint_operator::api::condition::{self, types};
-use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase};
+use flink_savepoint_operator::api::{DeletionPolicy, FlinkSavepoint, SavepointPhase};
 use flink_savepoint_operator::reconcile::passes;
 use flink_savepoint_operator::savepoint::Savepoints;
 use futures::future::{BoxFuture, join_all};
@@ -71,6 +71,14 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Calls of a scenario that each fault strikes; of further ones it strikes some.
 const ALL_OF: usize = 24;
 
+/// What the operator has seen of a FlinkSavepoint, as versions of resources.
+#[derive(PartialEq)]
+struct Seen {
+    own: Option<String>,
+    /// Of its job and of the other FlinkSavepoints.
+    others: Vec<String>,
+}
+
 /// A scenario as it was told.
 struct Told {
     world: World,
@@ -85,7 +93,8 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
     let mut acts = scenario.acts.clone();
     let (mut operator, mut mortal) = (world.operator(&faults), faults.clone());
     let mut back = begin;
-    let (mut due, mut seen) = (BTreeMap::<String, Instant>::new(), BTreeMap::<String, Option<String>>::new());
+    let mut failed = BTreeSet::new();
+    let (mut due, mut seen) = (BTreeMap::<String, Instant>::new(), BTreeMap::<String, Seen>::new());
     loop {
         let mut next_act = None;
         let mut later = Vec::new();
@@ -106,7 +115,15 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
             continue;
         }
         let all = world.all_savepoints();
-        if (acts.is_empty() || scenario.optional) && all.iter().all(is_over) {
+        failed.retain(|name: &String| all.iter().any(|s| &s.name_any() == name));
+        let news: Vec<String> = {
+            let unseen = |s: &&FlinkSavepoint| {
+                let sees = Seen { own: s.resource_version(), others: world.versions_beside(&s.name_any()) };
+                seen.get(&s.name_any()) != Some(&sees)
+            };
+            all.iter().filter(unseen).map(ResourceExt::name_any).collect()
+        };
+        if (acts.is_empty() || scenario.optional) && all.iter().all(is_over) && news.is_empty() && failed.is_empty() {
             break;
         }
         if begin.elapsed() > PATIENCE {
@@ -116,13 +133,8 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
             ));
         }
         // A change is seen as by a watch.
-        for savepoint in &all {
-            let name = savepoint.name_any();
-            if seen.get(&name) != Some(&savepoint.resource_version()) {
-                due.entry(name)
-                    .and_modify(|at| *at = (*at).min(Instant::now() + late))
-                    .or_insert(Instant::now() + late);
-            }
+        for name in news {
+            due.entry(name).and_modify(|at| *at = (*at).min(Instant::now() + late)).or_insert(Instant::now() + late);
         }
         due.retain(|name, _| all.iter().any(|s| &s.name_any() == name));
         let next = due.values().copied().chain(next_act).min().unwrap_or_else(|| Instant::now() + OFTEN);
@@ -134,6 +146,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
             // The cache has none of them yet.
             due.retain(|name, _| !names.contains(name));
         }
+        let before: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), world.versions_beside(name))).collect();
         let ctx = &operator;
         let each = now.iter().map(|s| async move { (s.name_any(), passes::<Savepoints>(s, ctx).await) });
         let done = tokio::select! {
@@ -144,6 +157,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
                 operator = world.operator(&mortal);
                 back = Instant::now() + down;
                 seen.clear();
+                failed.clear();
                 continue;
             }
         };
@@ -154,11 +168,18 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
                 Ok(wait) if !over && wait > OFTEN => {
                     return Err(format!("{name} is not over, and is looked at only after {wait:?}: {object:#?}"));
                 }
-                Ok(wait) => wait,
-                Err(_) => AFTER_ERROR,
+                Ok(wait) => {
+                    failed.remove(&name);
+                    wait
+                }
+                Err(_) => {
+                    failed.insert(name.clone());
+                    AFTER_ERROR
+                }
             };
             due.insert(name.clone(), Instant::now() + wait);
-            seen.insert(name, object.and_then(|o| o.resource_version()));
+            let others = before.get(&name).cloned().unwrap_or_default();
+            seen.insert(name, Seen { own: object.and_then(|o| o.resource_version()), others });
         }
         world.release_lock().await;
         twins(&world).await?;
@@ -186,7 +207,9 @@ fn ready(savepoint: &FlinkSavepoint) -> Option<String> {
 
 fn is_over(savepoint: &FlinkSavepoint) -> bool {
     let phase = savepoint.status.as_ref().and_then(|s| s.phase);
-    phase.is_some_and(SavepointPhase::is_terminal) && savepoint.finalizers().is_empty()
+    let stays =
+        savepoint.spec.deletion_policy() == DeletionPolicy::Delete && savepoint.metadata.deletion_timestamp.is_none();
+    phase.is_some_and(SavepointPhase::is_terminal) && (stays || savepoint.finalizers().is_empty())
 }
 
 /// No attempt is ever made twice: each has a directory of its own, and there is one savepoint in it at most.

@@ -175,6 +175,14 @@ impl World {
         Some(serde_json::from_value(object).unwrap())
     }
 
+    /// The versions of all else that a FlinkSavepoint's controller watches.
+    pub fn versions_beside(&self, name: &str) -> Vec<String> {
+        let all = self.kube.objects(SAVEPOINTS).into_iter().chain(self.kube.objects("flinkjobupgrades.savepoints.dev"));
+        let text = |object: &Value, at: &str| object.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let others = all.filter(|object| text(object, "/metadata/name") != name);
+        others.map(|object| text(&object, "/metadata/resourceVersion")).collect()
+    }
+
     /// A FlinkSavepoint as a cache has it that is so late.
     pub fn cached(&self, name: &str, late: Duration) -> Option<FlinkSavepoint> {
         let seen = Instant::now().checked_sub(late)?;
