@@ -102,13 +102,18 @@ fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, newest: bool) -> im
     needs.chain((own && newest).then_some(NEWEST))
 }
 
-/// Whether a snapshot's status says of a job what the job itself says; whether it is the newest is not looked at.
+/// Whether a snapshot's status says of a job what the job itself says; of one that lives it is not looked at whether the
+/// snapshot is its newest.
 #[must_use]
 pub fn agree(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> bool {
     let name = job.name_any();
     let told = savepoint.status.as_ref().map(|s| s.holds.as_slice()).unwrap_or_default();
-    let of_it = |hold: &&Hold| hold.kind == "FlinkJobUpgrade" && hold.name == name && hold.reason != NEWEST;
-    let told = told.iter().filter(of_it).map(|hold| hold.reason.as_str());
+    let of_it = told.iter().filter(|hold| hold.kind == "FlinkJobUpgrade" && hold.name == name);
+    // Its last event does not show that it is the last.
+    if job.meta().deletion_timestamp.is_some() && of_it.clone().next().is_some() {
+        return false;
+    }
+    let told = of_it.map(|hold| hold.reason.as_str()).filter(|reason| *reason != NEWEST);
     told.eq(references::to(job, savepoint).into_iter().map(references::Need::words))
 }
 

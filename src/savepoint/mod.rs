@@ -67,7 +67,7 @@ impl Reconciler for Savepoints {
             None => live,
         };
         let observed = Box::pin(observe::observe(ctx, live)).await?;
-        pass(ctx, api, observed).await
+        Box::pin(pass(ctx, api, observed)).await
     }
 }
 

@@ -10,7 +10,7 @@ use flink_savepoint_operator::{api::FlinkJobUpgrade, runtime::failpoint};
 use serde_json::json;
 
 use crate::{
-    high_availability, operator_killed, recovery,
+    copies, high_availability, operator_killed, order, recovery,
     story::{self, Upgraded},
 };
 
@@ -56,6 +56,15 @@ const OVER_FAKES_ONLY: &[&str] = &[
     "schedule.status.after",
     "schedule.create.before",
     "schedule.create.after",
+    // Kept in order: `tests/savepoints` and `tests/upgrades`.
+    "savepoint.label.before",
+    "savepoint.label.after",
+    "savepoint.copy.before",
+    "savepoint.dispose.before",
+    "upgrade.delete-child.before",
+    "upgrade.delete-child.after",
+    "upgrade.remove-checkpoints.before",
+    "upgrade.remove-checkpoints.after",
     // Only in the way that is not gone by itself.
     "savepoint.lock.before",
     "savepoint.lock.after",
@@ -161,7 +170,8 @@ pub async fn fired(armed: Option<Armed<'_>>) -> Result<()> {
 /// With the full matrix the operator dies at every failpoint but those that are named here.
 #[test]
 fn every_failpoint_is_struck_or_known() {
-    let others = [recovery::PODS_TOLD, high_availability::CONFIG_MAPS_DELETED, high_availability::STORAGE_REMOVED];
+    let ha = [high_availability::CONFIG_MAPS_DELETED, high_availability::STORAGE_REMOVED];
+    let others = [recovery::PODS_TOLD, copies::JOB_CREATED, order::FILES_GONE].into_iter().chain(ha);
     let struck: Vec<&str> = POINTS.iter().copied().chain(others).chain(operator_killed::points()).collect();
     for name in failpoint::NAMES {
         let known = OVER_FAKES_ONLY.contains(name);

@@ -8,6 +8,7 @@ mod alone;
 mod blue_green;
 mod conformance_flink;
 mod conformance_kube;
+mod copies;
 mod crash;
 mod deletion;
 mod failed_upgrade;

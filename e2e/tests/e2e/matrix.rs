@@ -11,9 +11,9 @@ use e2e::{
 };
 
 use crate::{
-    blue_green, conformance_flink, crash, deletion, failed_upgrade, flink_upgraded, foreign, fork, gitops, hands,
-    high_availability, jar, life, only_what_changed, operator_killed, order, outage, preflight, recovery, recreate,
-    restore_modes, schedule, session, silent, start, store, suspend, two_operators, windows,
+    blue_green, conformance_flink, copies, crash, deletion, failed_upgrade, flink_upgraded, foreign, fork, gitops,
+    hands, high_availability, jar, life, only_what_changed, operator_killed, order, outage, preflight, recovery,
+    recreate, restore_modes, schedule, session, silent, start, store, suspend, two_operators, windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -46,6 +46,7 @@ scenarios! {
     a_jobs_life on V1_20: life::from_start_to_end;
     blue_green in_full: blue_green::forked_and_promoted;
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
+    copied_away in_full: copies::restored_with_the_original_gone;
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
     crash_at_every_effect in_full: crash::at_every_effect;
     deleted_without_help in_full: deletion::whatever_is_gone;

@@ -18,6 +18,8 @@ use serde_json::json;
 
 use crate::{store, story};
 
+/// The files of a savepoint were deleted; the resource is there.
+pub const FILES_GONE: &str = "savepoint.dispose.after";
 /// So many upgrades, and so many savepoints of a schedule in between.
 const UPGRADES: u32 = 30;
 const SAVEPOINTS_OF_EACH: u32 = 4;
@@ -61,8 +63,10 @@ pub async fn kept_in_order(sandbox: &Sandbox, version: Version) -> Result<()> {
     let held = wait::on(&sandbox.savepoints(), &newest, "says for whom it waits", story::SOON, waits).await?;
     let location = held.status.and_then(|s| s.location).context("it has a location")?;
     ensure!(sandbox.env.s3.has_metadata(&location).await?, "{location} is gone, though it is needed");
+    let armed = sandbox.operator.arm(FILES_GONE, &sandbox.namespace).await?;
     let patch = Patch::Merge(json!({"metadata": {"annotations": {annotations::FORCE_DELETE: newest}}}));
     sandbox.savepoints().patch(&newest, &PatchParams::default(), &patch).await?;
+    armed.fired(story::SOON).await?;
     wait::gone::<FlinkSavepoint>(&sandbox.savepoints(), &newest, story::SOON).await?;
     let left = sandbox.env.s3.list(&format!("{}/", sandbox.env.s3.key(&location)?)).await?;
     ensure!(left.is_empty(), "{left:?}");

@@ -1,6 +1,7 @@
 //! Snapshot stores: what a probe finds out, and what is done with what is read there.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -18,7 +19,7 @@ use flink_savepoint_operator::api::{
     condition::{self, types},
 };
 use k8s_openapi::api::{core::v1::Secret, events::v1::Event};
-use kube::api::ListParams;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::story::{self, Upgraded};
@@ -160,6 +161,8 @@ async fn registered(sandbox: &Sandbox) -> Result<()> {
         ensure!(condition::is_true(&status.conditions, types::VERIFIED), "{status:?}");
     }
 
+    copied_and_deleted(sandbox, &directory, &sizes).await?;
+
     // One of its files is away for a while.
     let away = files.iter().find(|name| *name != "_metadata").context("the fixture has no files")?;
     let (away, bytes) = (format!("{directory}/{away}"), s3.read(&format!("{directory}/{away}")).await?);
@@ -194,6 +197,30 @@ async fn registered(sandbox: &Sandbox) -> Result<()> {
     }
     // The file that was put back is found within the half minute that the message says.
     becomes_ready(sandbox, "misses-a-file").await.map(drop)
+}
+
+/// A small one is copied by the operator itself; then the copy goes with its files, and the original stays.
+async fn copied_and_deleted(sandbox: &Sandbox, directory: &str, sizes: &BTreeMap<String, i64>) -> Result<()> {
+    let s3 = &sandbox.env.s3;
+    let target = s3.url(&format!("{UPLOADED}/{}/copies", sandbox.namespace));
+    let spec = json!({"copyOf": {"name": "directory"}, "targetDirectory": target, "deletionPolicy": "Delete"});
+    sandbox.put::<FlinkSavepoint>("copy", savepoint(&spec)).await?;
+    let status = wait::ready(&sandbox.savepoints(), "copy", story::SOON).await?.status.context("no status")?;
+    let place = status.location.clone().context("a copy without a location")?;
+    ensure!(status.copy.as_ref().is_some_and(|copy| !copy.by_job), "{status:?}");
+    ensure!(status.file_count == i64::try_from(sizes.len()).ok(), "{status:?}, {sizes:?}");
+    let below = format!("{}/", s3.key(&place)?);
+    let lengths = |sizes: BTreeMap<String, i64>| {
+        sizes.into_iter().map(|(key, size)| (key.rsplit('/').next().unwrap_or_default().to_owned(), size)).collect()
+    };
+    let (copies, originals): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        (lengths(s3.sizes(&below).await?), lengths(sizes.clone()));
+    ensure!(copies == originals, "{copies:?} instead of {originals:?}");
+    sandbox.savepoints().delete("copy", &DeleteParams::default()).await?;
+    wait::gone::<FlinkSavepoint>(&sandbox.savepoints(), "copy", story::SOON).await?;
+    let left = s3.list(&below).await?;
+    ensure!(left.is_empty() && s3.sizes(&format!("{directory}/")).await? == *sizes, "{left:?}");
+    Ok(())
 }
 
 /// A retained checkpoint, before there is a store and after.
