@@ -65,7 +65,7 @@ fn jar() -> (Folder, Vec<u8>) {
 
 fn target(url: String) -> Target {
     let authorization = Some(HeaderValue::from_static("Bearer secret"));
-    Target { url, name: format!("{}0a.jar", naming::session_jar("uid", 3)), authorization }
+    Target { url, name: format!("{}0a.jar", naming::session_jar("uid", 3)), authorization, tls: None }
 }
 
 #[tokio::test]
