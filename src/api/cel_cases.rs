@@ -283,10 +283,10 @@ fn job_texts() -> Vec<Case> {
     let path = |value: &str| json!({"job": {"restoreFrom": {"id": "1", "path": value}}});
     let deletion = |value: &str| json!({"deletion": {"timeout": value}});
     let url = "'b/c' must be a URL with a scheme, such as s3://bucket/savepoints or file:///savepoints";
-    let uri = "'/opt/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
+    let uri =
+        "'/opt/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
     let gs = "'gs://b/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
-    let abfs =
-        "'abfs://b/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
+    let abfs = "'abfs://b/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
     let bytes = "'two' must be an amount of memory in Flink's grammar such as 2048m or 2g, or Kubernetes' 2Gi";
     let sha = "0aF".repeat(22);
     let at = |field: &'static str, accepted, refused, message| spec(FJU, field, accepted, refused, message);

@@ -4,7 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, SessionClusterRef, SnapshotRef, string_enum};
+use super::common::{
+    DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, SessionClusterRef, SnapshotRef, string_enum,
+};
 use super::disposal::{CopyProgress, Disposal, Hold};
 use super::rules::{MAX_URL, immutable, longer_than_zero, url};
 

@@ -56,11 +56,7 @@ impl Connector {
     ///
     /// # Errors
     /// If that can't be used.
-    pub fn tls(
-        &self,
-        secret: Option<&BTreeMap<String, Vec<u8>>>,
-        server_name: &str,
-    ) -> Result<Tls, tls::Invalid> {
+    pub fn tls(&self, secret: Option<&BTreeMap<String, Vec<u8>>>, server_name: &str) -> Result<Tls, tls::Invalid> {
         self.secure.get(secret, server_name)
     }
 

@@ -25,7 +25,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use sha2::{Digest as _, Sha256};
 
-use super::tls_fault::told;
+use super::tls_fault::{is_of_client_certificate, told};
 use super::transport::{CONNECT_TIMEOUT, IDLE, LIMIT, Undelivered};
 use crate::tls;
 
@@ -185,8 +185,9 @@ impl Tls {
         let agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(agent));
         self.0.client.request(request).await.map_err(|error| {
-            // A server that refuses a certificate, or wants one, has read nothing of the request. TLS 1.3 says it only then.
-            let refused = matches!(tls::said(&error), Some(rustls::Error::AlertReceived(_)));
+            // A server that refuses a certificate, or wants one, has read nothing of the request; by TLS 1.3 it says so only
+            // after that was sent.
+            let refused = tls::said(&error).is_some_and(is_of_client_certificate);
             let message = self.told(&error);
             if error.is_connect() || refused {
                 Undelivered::NotConnected(message)

@@ -36,9 +36,11 @@ pub(super) fn told(error: &(dyn Error + 'static), server_name: &str, shows: bool
 fn of_tls(error: &Tls, server_name: &str, shows: bool) -> String {
     match error {
         Tls::InvalidCertificate(what) => of_certificate(what, server_name),
-        Tls::InvalidMessage(_) => "it does not speak TLS: leave flinkCluster.tls out, or name the port that speaks HTTPS in \
+        Tls::InvalidMessage(_) => {
+            "it does not speak TLS: leave flinkCluster.tls out, or name the port that speaks HTTPS in \
                                    flinkCluster.port"
-            .to_owned(),
+                .to_owned()
+        }
         Tls::AlertReceived(alert) => of_alert(*alert, shows),
         Tls::PeerIncompatible(_) => no_common(&error.to_string()),
         other => format!("TLS: {other}"),
@@ -77,22 +79,33 @@ fn of_certificate(what: &Certificate, server_name: &str) -> String {
     }
 }
 
+/// Whether the endpoint ends the handshake for want of a client certificate that it trusts. It reads no request then.
+pub(super) fn is_of_client_certificate(error: &Tls) -> bool {
+    matches!(error, Tls::AlertReceived(alert) if *alert == Alert::CertificateRequired || is_refusal(*alert))
+}
+
+/// The alerts by which a certificate is refused; none of them comes after a handshake.
+fn is_refusal(alert: Alert) -> bool {
+    matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+    )
+}
+
 /// What the endpoint says of the connection.
 fn of_alert(alert: Alert, shows: bool) -> String {
     match alert {
         Alert::CertificateRequired => wants(),
         // Java says so where there is none.
         Alert::BadCertificate if !shows => wants(),
-        Alert::BadCertificate
-        | Alert::UnsupportedCertificate
-        | Alert::CertificateRevoked
-        | Alert::CertificateExpired
-        | Alert::CertificateUnknown
-        | Alert::UnknownCA
-        | Alert::AccessDenied
-        | Alert::DecryptError
-            if shows =>
-        {
+        _ if shows && is_refusal(alert) => {
             format!(
                 "it refuses the client certificate ({}): put one that it trusts, and that has not expired, into {CERTIFICATE} \
                  and {KEY} of the Secret of flinkCluster.tls.secretRef",
@@ -127,12 +140,13 @@ fn no_common(why: &str) -> String {
 
 /// As the words of TLS are written.
 fn word(alert: Alert) -> String {
-    let mut text = String::new();
+    let (mut text, mut last) = (String::new(), ' ');
     for letter in format!("{alert:?}").chars() {
-        if letter.is_ascii_uppercase() && text.ends_with(|last: char| last.is_ascii_lowercase()) {
+        if letter.is_ascii_uppercase() && last.is_ascii_lowercase() {
             text.push('_');
         }
         text.push(letter.to_ascii_lowercase());
+        last = letter;
     }
     text
 }
@@ -145,5 +159,12 @@ fn plain(name: &str) -> String {
 
 fn time(at: UnixTime) -> String {
     let at = i64::try_from(at.as_secs()).ok().and_then(|seconds| DateTime::<Utc>::from_timestamp(seconds, 0));
-    at.map_or_else(|| "a time that can't be told".to_owned(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+    at.map_or_else(
+        || "a time that can't be told".to_owned(),
+        |at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    )
 }
+
+#[cfg(test)]
+#[path = "tls_fault_tests.rs"]
+mod tests;

@@ -94,8 +94,7 @@ impl Pki {
             Endpoint::Wants(version) => vec![version],
             _ => vec![&version::TLS13, &version::TLS12],
         };
-        let server =
-            ServerConfig::builder_with_provider(tls::provider()).with_protocol_versions(&versions).unwrap();
+        let server = ServerConfig::builder_with_provider(tls::provider()).with_protocol_versions(&versions).unwrap();
         let server = match endpoint {
             Endpoint::Wants(_) => {
                 let roots = Arc::new(authorities(self.0.pem().as_bytes()).unwrap());
@@ -161,13 +160,30 @@ async fn asked(address: SocketAddr, tls: Tls) -> Result<usize, Error> {
 #[case::client_not_asked_for(Endpoint::Certified(NAME), Given::Client, NAME, Ok(()))]
 #[case::client(Endpoint::Wants(&version::TLS13), Given::Client, NAME, Ok(()))]
 #[case::client_by_1_2(Endpoint::Wants(&version::TLS12), Given::Client, NAME, Ok(()))]
-#[case::wrong_authority(Endpoint::Certified(NAME), Given::Wrong, NAME, Err("put the certificate of that authority as ca.crt"))]
-#[case::not_of_the_system(Endpoint::Certified(NAME), Given::Nothing, NAME, Err("put the certificate of that authority as ca.crt"))]
+#[case::wrong_authority(
+    Endpoint::Certified(NAME),
+    Given::Wrong,
+    NAME,
+    Err("put the certificate of that authority as ca.crt")
+)]
+#[case::not_of_the_system(
+    Endpoint::Certified(NAME),
+    Given::Nothing,
+    NAME,
+    Err("put the certificate of that authority as ca.crt")
+)]
 #[case::other_name(
-    Endpoint::Certified("flink.example"), Given::Right, NAME,
+    Endpoint::Certified("flink.example"),
+    Given::Right,
+    NAME,
     Err("its certificate carries flink.example, and not flink.shop.svc: set flinkCluster.tls.serverName")
 )]
-#[case::expired(Endpoint::Expired, Given::Right, NAME, Err("its certificate has expired at 2020-02-01T00:00:00Z: renew it"))]
+#[case::expired(
+    Endpoint::Expired,
+    Given::Right,
+    NAME,
+    Err("its certificate has expired at 2020-02-01T00:00:00Z: renew it")
+)]
 #[case::wants_one(Endpoint::Wants(&version::TLS13), Given::Right, NAME, Err("it wants a client certificate: put one"))]
 #[case::wants_one_by_1_2(Endpoint::Wants(&version::TLS12), Given::Right, NAME, Err("it wants a client certificate: put one"))]
 #[case::stranger(Endpoint::Wants(&version::TLS13), Given::Stranger, NAME, Err("it refuses the client certificate ("))]

@@ -8,9 +8,7 @@ use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use super::room;
 use super::world::{self, End};
-use crate::api::{
-    FlinkSavepoint, Hold, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
-};
+use crate::api::{FlinkSavepoint, Hold, SavepointAttempt, SavepointPhase, Then, Verification, coverage};
 use crate::flink::JobId;
 use crate::reconcile::Error;
 use crate::runtime::Context;

@@ -36,5 +36,6 @@ mod start;
 mod store;
 mod story;
 mod suspend;
+mod tls;
 mod two_operators;
 mod windows;

@@ -38,7 +38,8 @@ fn a_secret_says_where_it_may_be_used(#[case] labels: serde_json::Value, #[case]
 #[test]
 fn what_is_wrong_with_a_secret_names_field_secret_key_and_cure() {
     let flink = Connector::new().unwrap();
-    let refused = |secret: Option<(&str, Option<Data>)>, name: &str| secured(&flink, secret, name, "flink").unwrap_err();
+    let refused =
+        |secret: Option<(&str, Option<Data>)>, name: &str| secured(&flink, secret, name, "flink").unwrap_err();
     let (reason, message) = refused(Some(("flink-tls", None)), "flink.shop.svc");
     assert_eq!(reason, Reason::SecretMalformed);
     let expected = "spec.flinkCluster.tls.secretRef.name: Secret flink-tls must exist and have the label \

@@ -90,9 +90,7 @@ fn a_carrier_uploads_by_https() {
     let args: Vec<&str> = init["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
     let flags = ["--upload-to=https://flink.shop.svc:8081", "--upload-server-name=flink.example"];
     assert!(flags.iter().all(|flag| args.contains(flag)), "{args:?}");
-    let key = |name: &str, key: &str| {
-        json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "flink-tls", "key": key, "optional": true}}})
-    };
+    let key = |name: &str, key: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "flink-tls", "key": key, "optional": true}}});
     let expected =
         [key("FLINK_REST_CA", "ca.crt"), key("FLINK_REST_CERTIFICATE", "tls.crt"), key("FLINK_REST_KEY", "tls.key")];
     assert_eq!(init["env"], json!(expected));
