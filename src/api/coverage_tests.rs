@@ -54,7 +54,7 @@ fn every_value_of_the_schemas_is_acted_upon() {
             // A value that this version can't read is `Unknown` and must be refused, so an enum lists its values.
             Values::Any => assert!(of_schema.is_empty(), "{}", used.path),
             Values::Only(built) => {
-                assert_eq!(built.iter().copied().collect::<BTreeSet<_>>(), of_schema, "{}", used.path)
+                assert_eq!(built.iter().copied().collect::<BTreeSet<_>>(), of_schema, "{}", used.path);
             }
         }
     }
