@@ -15,4 +15,5 @@ pub mod schedule;
 pub mod snapshot;
 pub mod store;
 pub mod time;
+mod tls;
 pub mod upgrade;

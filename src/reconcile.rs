@@ -188,10 +188,10 @@ where
     within("patch finalizers", api.patch_metadata(&name, &PatchParams::default(), &patch)).await.map(drop)
 }
 
-/// The message for fields that are not built yet.
+/// The message for fields with values that this version does not know.
 #[must_use]
-pub fn not_implemented(fields: &[String]) -> String {
-    format!("not implemented yet: {}; leave {} out", fields.join(", "), if fields.len() == 1 { "it" } else { "them" })
+pub fn unknown_values(fields: &[String]) -> String {
+    format!("{}: this version does not know the value; correct it, or update the operator", fields.join(", "))
 }
 
 /// How many passes a reconcile makes before it gives way to other objects.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use fakes::conformance::flink::multipart;
+use flink_savepoint_operator::flink::{Tls, Transport as _, transport::Http};
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, Client};
 use reqwest::Method;
@@ -20,6 +21,7 @@ const ANSWERS: Duration = Duration::from_secs(30);
 pub struct Flink {
     base: String,
     http: reqwest::Client,
+    tls: Option<Tls>,
 }
 
 /// Where a job started from, in the JobManager's own words.
@@ -58,7 +60,13 @@ impl Flink {
         let ip = ip.with_context(|| format!("Service {service} has no cluster IP"))?;
         // A connection that is kept leads to the pod that was behind the Service when it was made.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).build()?;
-        Ok(Self { base: format!("http://{ip}:{PORT}"), http })
+        Ok(Self { base: format!("http://{ip}:{PORT}"), http, tls: None })
+    }
+
+    /// The same by HTTPS.
+    #[must_use]
+    pub fn over_tls(self, tls: Tls) -> Self {
+        Self { base: self.base.replacen("http:", "https:", 1), tls: Some(tls), ..self }
     }
 
     /// A GET below the REST root, `path` with its leading slash.
@@ -80,6 +88,14 @@ impl Flink {
         let url = format!("{}{path}", self.base);
         // The first submit to a JobManager takes seconds.
         let timeout = if method == Method::GET { Duration::from_secs(10) } else { Duration::from_secs(60) };
+        if let Some(tls) = &self.tls {
+            let request = http::Request::builder().method(method).uri(&url).extension(tls.clone());
+            let request = request.header("Content-Type", "application/json");
+            let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+            let answer = Http::new()?.send(request.body(body)?, timeout).await?;
+            let text = String::from_utf8_lossy(answer.body()).into_owned();
+            return Ok((answer.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::String(text))));
+        }
         let mut request = self.http.request(method, &url).timeout(timeout);
         if let Some(body) = body {
             request = request.json(body);

@@ -128,8 +128,6 @@ fn upgrade() -> Vec<Case> {
         cluster)";
     let pods = "imagePullPolicy, imagePullSecrets, serviceAccount, logConfiguration, podTemplate, jobManager and \
         taskManager belong to image: an existing cluster (flinkCluster) brings its own pods";
-    let own_job = "flinkCluster.jobId and flinkCluster.jobName cannot be chosen here: the job that runs is this \
-        resource's own";
     let stay = "upgrade.strategy Recreate replaces TaskManagers, and those of an existing cluster (flinkCluster) stay: \
         leave it out";
     let recreates = json!({"upgrade": {"strategy": "Recreate"}});
@@ -173,7 +171,6 @@ fn upgrade() -> Vec<Case> {
         spec(FJU, "spec", json!({"podTemplate": {}}), in_cluster(json!({"podTemplate": {}})), pods),
         spec(FJU, "spec", json!({"jobManager": {}}), in_cluster(json!({"jobManager": {}})), pods),
         spec(FJU, "spec", json!({"taskManager": {}}), in_cluster(json!({"taskManager": {}})), pods),
-        spec(FJU, "spec", cluster.clone(), in_cluster(json!({"flinkCluster": {"jobName": "a"}})), own_job),
         spec(FJU, "spec", recreates.clone(), in_cluster(recreates), stay),
         spec(
             FJU,
@@ -284,19 +281,19 @@ fn job_texts() -> Vec<Case> {
     let job = |name: &str, value: &str| json!({"job": {name: value}});
     let memory = |of: &str, value: &str| json!({of: {"resource": {"memory": value}}});
     let path = |value: &str| json!({"job": {"restoreFrom": {"id": "1", "path": value}}});
-    let id = |value: &str| json!({"image": null, "flinkCluster": {"service": "rest", "jobId": value}});
     let deletion = |value: &str| json!({"deletion": {"timeout": value}});
     let url = "'b/c' must be a URL with a scheme, such as s3://bucket/savepoints or file:///savepoints";
-    let uri = "'/opt/a.jar' must be the URI of a jar: local:///path in the image, or s3://, gs://, abfs:// or https://";
+    let uri =
+        "'/opt/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
+    let gs = "'gs://b/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
+    let abfs = "'abfs://b/a.jar' must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256";
     let bytes = "'two' must be an amount of memory in Flink's grammar such as 2048m or 2g, or Kubernetes' 2Gi";
-    let both = "name the job by jobId or by jobName, not by both";
-    let job_id = "'0A' must be a Flink job ID: 32 hexadecimal digits in lower case";
-    let hex = "0123456789abcdef0123456789abcdef";
-    let named_twice = json!({"image": null, "flinkCluster": {"service": "rest", "jobId": hex, "jobName": "a"}});
     let sha = "0aF".repeat(22);
     let at = |field: &'static str, accepted, refused, message| spec(FJU, field, accepted, refused, message);
     vec![
         at("spec.job.jarURI", job("jarURI", "https://repo/a.jar"), job("jarURI", "/opt/a.jar"), uri),
+        at("spec.job.jarURI", job("jarURI", "s3://b/a.jar"), job("jarURI", "gs://b/a.jar"), gs),
+        at("spec.job.jarURI", job("jarURI", "s3://b/a.jar"), job("jarURI", "abfs://b/a.jar"), abfs),
         at(
             "spec.job",
             json!({"job": {"jarURI": "http://repo/a.jar", "jarSHA256": &sha[..64]}}),
@@ -312,8 +309,6 @@ fn job_texts() -> Vec<Case> {
         at("spec.jobManager.resource.memory", memory("jobManager", "2048m"), memory("jobManager", "two"), bytes),
         at("spec.taskManager.resource.memory", memory("taskManager", "2 gb"), memory("taskManager", "two"), bytes),
         at("spec.job.restoreFrom.path", path("s3://b/c"), path("b/c"), url),
-        at("spec.flinkCluster.jobId", json!({}), id("0A"), job_id),
-        at("spec.flinkCluster", json!({}), named_twice, both),
         at("spec.deletion.timeout", deletion("1m"), deletion("10"), DURATION),
         at("spec.deletion.timeout", deletion("1m"), deletion("0s"), ZERO),
     ]

@@ -212,17 +212,36 @@ pub struct ObjectRef {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterTls {
-    /// Secret with `ca.crt`, and with `tls.crt` and `tls.key` where the endpoint asks for a client certificate.
-    /// Left out: the system's certificate authorities.
+    /// Secret with `ca.crt`, and with `tls.crt` and `tls.key` where the endpoint asks for a client certificate. Without
+    /// `ca.crt`, or left out: the system's certificate authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalRef>,
-    /// Name that the endpoint's certificate must carry. Left out: the Service's DNS name.
+    /// Name that the endpoint's certificate must carry. Left out: the Service's DNS name, `<service>.<namespace>.svc`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub server_name: Option<String>,
 }
 
-/// An existing Flink cluster, by the Service of its REST endpoint.
+/// An existing Flink session cluster, by the Service of its REST endpoint.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionClusterRef {
+    /// Name of the Service of the JobManager's REST endpoint, in the same namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub service: String,
+    /// Port of that Service. Left out: 8081, Flink's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<i32>,
+    /// Set where the endpoint speaks HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ClusterTls>,
+    /// Secret with `username` and `password`, or with `token`, that is sent with every request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_secret_ref: Option<LocalRef>,
+}
+
+/// A job of an existing Flink cluster, by the Service of its REST endpoint.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.jobId) && has(self.jobName))")
@@ -253,6 +272,15 @@ pub struct FlinkClusterRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub job_name: Option<String>,
+}
+
+impl FlinkClusterRef {
+    /// The cluster, without the job.
+    #[must_use]
+    pub fn cluster(&self) -> SessionClusterRef {
+        let Self { service, port, tls, auth_secret_ref, job_id: _, job_name: _ } = self.clone();
+        SessionClusterRef { service, port, tls, auth_secret_ref }
+    }
 }
 
 /// Processor and memory of one pod, as on Apache's `FlinkDeployment`.

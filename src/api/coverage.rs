@@ -1,21 +1,18 @@
-//! Which fields this version acts upon. Every field of every spec is either in [`USED`], with the test that shows it,
-//! or in [`NOT_YET`]; a resource that sets one of the latter is Stalled, reason `NotImplemented`. Nothing is ever
-//! silently ignored.
+//! That nothing of a spec is ever silently ignored: every field is in [`USED`], with the test that shows what it does, and
+//! [`unknown`] finds what this version can't act upon, such as a value of a later version's schema.
 //!
 //! A path names the kind by its short name and then the field: `fju.spec.job.args`; `[]` stands for the items of a
-//! list. An entry `path=value` of [`NOT_YET`] is one value of a field that is used otherwise.
+//! list.
 
 use serde_json::Value;
 
 /// The values of a used field that are acted upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
-    /// All that the schema admits; for a field of the schema's enum, all of those.
+    /// All that the schema admits.
     Any,
-    /// These only. A number is compared by its text.
+    /// These: those of the schema's enum.
     Only(&'static [&'static str]),
-    /// Texts that begin like one of these.
-    StartingWith(&'static [&'static str]),
 }
 
 /// A field that this version acts upon.
@@ -97,6 +94,8 @@ mod shown_by {
     pub(super) const SESSION: &str = "upgraded_on_a_session_cluster";
     /// What its pod is made of.
     pub(super) const CARRIER: &str = "a_carrier_fetches_and_uploads";
+    /// How it uploads by HTTPS.
+    pub(super) const CARRIER_TLS: &str = "a_carrier_uploads_by_https";
     /// A store that is probed, with the right key and all wrong ones.
     pub(super) const STORE: &str = "stores";
     /// A snapshot that exists, by its directory or its `_metadata`.
@@ -111,6 +110,8 @@ mod shown_by {
     pub(super) const ONE_JOB: &str = "the_one_job_that_is_meant";
     /// What is sent with every request to a foreign cluster.
     pub(super) const CREDENTIALS: &str = "credentials_become_a_header";
+    /// Requests by HTTPS, and what can be wrong with it.
+    pub(super) const TLS: &str = "who_is_spoken_to_by_tls";
     /// A savepoint that takes too long.
     pub(super) const TIMEOUT: &str = "one_that_waits_too_long";
     /// How many attempts are made.
@@ -150,11 +151,11 @@ mod shown_by {
 }
 
 use shown_by::{
-    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CHILD, CHILDREN, CONCURRENCY, CONFIGURATION, COPY, CREDENTIALS, DEADLINE,
-    DELETE_DRAINS, DELETE_LATE, DIRECTORY, DISPOSED, DROP, EXPIRED, FAILURES, FOREIGN, FOREIGN_SLOT, FORK, GATE,
-    HISTORY, JAR, JAR_HASH, JITTER, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE, PREFLIGHT, REGISTERED, RENDER,
-    REPLICAS, RESTORE, RETENTION, REVISION, REWIND, ROOM, SAVEPOINT, SESSION, SLOTS, SOURCE, START, STORE, STORE_REF,
-    SUSPEND, TEMPLATE, TIMEOUT, VERIFICATION, WINDOWS, ZONE,
+    ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CARRIER_TLS, CHILD, CHILDREN, CONCURRENCY, CONFIGURATION, COPY,
+    CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DISPOSED, DROP, EXPIRED, FAILURES, FOREIGN,
+    FOREIGN_SLOT, FORK, GATE, HISTORY, JAR, JAR_HASH, JITTER, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE,
+    PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, RETENTION, REVISION, REWIND, ROOM, SAVEPOINT, SESSION, SLOTS,
+    SOURCE, START, STORE, STORE_REF, SUSPEND, TEMPLATE, TIMEOUT, TLS, VERIFICATION, WINDOWS, ZONE,
 };
 
 /// The fields that this version acts upon.
@@ -167,6 +168,8 @@ pub const USED: &[Used] = &[
     used("fju.spec.serviceAccount", RENDER),
     used("fju.spec.flinkCluster.service", SESSION),
     used("fju.spec.flinkCluster.port", CARRIER),
+    used("fju.spec.flinkCluster.tls.secretRef.name", CARRIER_TLS),
+    used("fju.spec.flinkCluster.tls.serverName", CARRIER_TLS),
     used("fju.spec.flinkCluster.authSecretRef.name", CARRIER),
     used("fju.spec.flinkConfiguration", CONFIGURATION),
     used("fju.spec.logConfiguration", RENDER),
@@ -179,11 +182,7 @@ pub const USED: &[Used] = &[
     used("fju.spec.taskManager.resource.memory", MEMORY),
     used("fju.spec.taskManager.replicas", REPLICAS),
     used("fju.spec.taskManager.podTemplate", RENDER),
-    Used {
-        path: "fju.spec.job.jarURI",
-        values: Values::StartingWith(&["local://", "s3://", "https://", "http://"]),
-        shown_by: JAR,
-    },
+    used("fju.spec.job.jarURI", JAR),
     used("fju.spec.job.jarSHA256", JAR_HASH),
     used("fju.spec.job.entryClass", START),
     used("fju.spec.job.args", START),
@@ -228,6 +227,8 @@ pub const USED: &[Used] = &[
     used("fsp.spec.targetDirectory", SAVEPOINT),
     used("fsp.spec.flinkCluster.service", FOREIGN),
     used("fsp.spec.flinkCluster.port", FOREIGN),
+    used("fsp.spec.flinkCluster.tls.secretRef.name", TLS),
+    used("fsp.spec.flinkCluster.tls.serverName", TLS),
     used("fsp.spec.flinkCluster.authSecretRef.name", CREDENTIALS),
     used("fsp.spec.flinkCluster.jobId", ONE_JOB),
     used("fsp.spec.flinkCluster.jobName", ONE_JOB),
@@ -253,6 +254,8 @@ pub const USED: &[Used] = &[
     used("fss.spec.savepointTemplate.spec.jobRef.name", TEMPLATE),
     used("fss.spec.savepointTemplate.spec.flinkCluster.service", FOREIGN_SLOT),
     used("fss.spec.savepointTemplate.spec.flinkCluster.port", FOREIGN_SLOT),
+    used("fss.spec.savepointTemplate.spec.flinkCluster.tls.secretRef.name", FOREIGN_SLOT),
+    used("fss.spec.savepointTemplate.spec.flinkCluster.tls.serverName", FOREIGN_SLOT),
     used("fss.spec.savepointTemplate.spec.flinkCluster.authSecretRef.name", FOREIGN_SLOT),
     used("fss.spec.savepointTemplate.spec.flinkCluster.jobId", FOREIGN_SLOT),
     used("fss.spec.savepointTemplate.spec.flinkCluster.jobName", FOREIGN_SLOT),
@@ -277,20 +280,6 @@ pub const USED: &[Used] = &[
     used("fst.spec.maxConcurrentSavepoints", ROOM),
 ];
 
-/// The fields, and the values of used fields, that this version does not act upon.
-pub const NOT_YET: &[&str] = &[
-    "fju.spec.flinkCluster.tls.secretRef.name",
-    "fju.spec.flinkCluster.tls.serverName",
-    "fju.spec.flinkCluster.jobId",
-    "fju.spec.flinkCluster.jobName",
-    "fju.spec.job.jarURI=gs://",
-    "fju.spec.job.jarURI=abfs://",
-    "fsp.spec.flinkCluster.tls.secretRef.name",
-    "fsp.spec.flinkCluster.tls.serverName",
-    "fss.spec.savepointTemplate.spec.flinkCluster.tls.secretRef.name",
-    "fss.spec.savepointTemplate.spec.flinkCluster.tls.serverName",
-];
-
 /// The kind's short name, by which the tables name it. A kind that is not one of ours stands for itself.
 fn short(kind: &str) -> &str {
     match kind {
@@ -302,45 +291,37 @@ fn short(kind: &str) -> &str {
     }
 }
 
-/// The fields that `spec` of a resource of `kind` sets and that this version does not act upon, as
-/// `spec.upgrade.windows[0].schedule` or `spec.deletionPolicy=Delete`, in the order of their names.
+/// The fields of `spec` of a resource of `kind` that this version can't act upon, as `spec.upgrade.windows[0].schedule`, in
+/// the order of their names: with a value that it does not know, or not known at all.
 #[must_use]
-pub fn not_yet(kind: &str, spec: &Value) -> Vec<String> {
+pub fn unknown(kind: &str, spec: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let path = format!("{}.spec", short(kind));
     collect(&path, "spec", spec, &mut found);
     found
 }
 
-/// Adds what is not acted upon of `value`, which stands at `path` in the tables and at `shown` in the resource.
+/// Adds what can't be acted upon of `value`, which stands at `path` in the table and at `shown` in the resource.
 fn collect(path: &str, shown: &str, value: &Value, found: &mut Vec<String>) {
-    if let Some(used) = USED.iter().find(|used| used.path == path) {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let acted_upon = match used.values {
-            Values::Any => true,
-            Values::Only(values) => values.contains(&text.as_str()),
-            Values::StartingWith(prefixes) => prefixes.iter().any(|prefix| text.starts_with(prefix)),
-        };
-        if !(acted_upon || value.is_null()) {
-            found.push(format!("{shown}={text}"));
+    let used = USED.iter().find(|used| used.path == path).map(|used| used.values);
+    match (used, value) {
+        (_, Value::Null) | (Some(Values::Any), _) => {}
+        (Some(Values::Only(values)), value) => {
+            if !value.as_str().is_some_and(|value| values.contains(&value)) {
+                found.push(shown.to_owned());
+            }
         }
-        return;
-    }
-    match value {
-        Value::Null => {}
-        _ if NOT_YET.contains(&path) => found.push(shown.to_owned()),
-        Value::Object(fields) => {
+        (None, Value::Object(fields)) => {
             for (name, field) in fields {
                 collect(&format!("{path}.{name}"), &format!("{shown}.{name}"), field, found);
             }
         }
-        Value::Array(items) => {
+        (None, Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {
                 collect(&format!("{path}[]"), &format!("{shown}[{index}]"), item, found);
             }
         }
-        // A field that neither table knows: not acted upon, either.
-        _ => found.push(shown.to_owned()),
+        (None, _) => found.push(shown.to_owned()),
     }
 }
 

@@ -45,7 +45,7 @@ super::string_enum! {
         Held = "Held",
         /// Nobody needs the snapshot.
         NotHeld = "NotHeld",
-        /// A field is set that this version does not act upon.
+        /// A value is set that this version does not know, or that asks for what is not built.
         NotImplemented = "NotImplemented",
         /// A field's value cannot be used.
         InvalidSpec = "InvalidSpec",

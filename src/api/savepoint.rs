@@ -4,7 +4,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, SnapshotRef, string_enum};
+use super::common::{
+    DeletionPolicy, Duration, FlinkClusterRef, FormatType, LocalRef, SessionClusterRef, SnapshotRef, string_enum,
+};
 use super::disposal::{CopyProgress, Disposal, Hold};
 use super::rules::{MAX_URL, immutable, longer_than_zero, url};
 
@@ -458,7 +460,7 @@ pub struct SavepointSource {
     pub revision: Option<i64>,
     /// The session cluster that the job of a FlinkJobUpgrade runs on, if it has none of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flink_cluster: Option<SourceCluster>,
+    pub flink_cluster: Option<SessionClusterRef>,
     /// ID of the upgrade that asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade: Option<String>,
@@ -471,32 +473,4 @@ pub struct SavepointSource {
     /// That snapshot, what the job of that one had been restored from, and so on; at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<String>,
-}
-
-/// The session cluster that a job runs on, as its FlinkJobUpgrade names it.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct SourceCluster {
-    /// Name of the Service of the JobManager's REST endpoint.
-    pub service: String,
-    /// Port of that Service. Left out: 8081.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<i32>,
-    /// Secret with the credentials for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth_secret_ref: Option<LocalRef>,
-}
-
-impl From<FlinkClusterRef> for SourceCluster {
-    fn from(cluster: FlinkClusterRef) -> Self {
-        let FlinkClusterRef { service, port, auth_secret_ref, .. } = cluster;
-        Self { service, port, auth_secret_ref }
-    }
-}
-
-impl From<SourceCluster> for FlinkClusterRef {
-    fn from(cluster: SourceCluster) -> Self {
-        let SourceCluster { service, port, auth_secret_ref } = cluster;
-        Self { service, port, auth_secret_ref, ..Self::default() }
-    }
 }

@@ -1,6 +1,7 @@
 //! `flink-savepoint-operator jar fetch …`: what the init container of a JobManager runs whose job's jar is not in its
 //! image.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use http::HeaderValue;
 use super::snapshot;
 use super::snapshot::output::complain;
 use super::snapshot::places::{Keys, Reach};
-use crate::flink::credentials::{self, PASSWORD, TOKEN, USERNAME};
+use crate::flink::{Tls, credentials, tls};
 use crate::jar::{self, Retry, Source, Target};
 use crate::naming;
 use crate::runtime::error::chain;
@@ -28,7 +29,9 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Keys for S3 are taken from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; \
                         without them requests are not signed. Credentials for the JobManager are \
-                        taken from FLINK_REST_TOKEN, or FLINK_REST_USERNAME and FLINK_REST_PASSWORD.")]
+                        taken from FLINK_REST_TOKEN, or FLINK_REST_USERNAME and FLINK_REST_PASSWORD; \
+                        PEM for HTTPS to it from FLINK_REST_CA (left out: the system's authorities), \
+                        FLINK_REST_CERTIFICATE and FLINK_REST_KEY.")]
 pub struct Fetch {
     /// The jar: s3://…, https://… or http://…
     pub uri: String,
@@ -53,6 +56,9 @@ pub struct Fetch {
     /// What the name of the uploaded file begins with; its SHA-256 and .jar follow
     #[arg(long, value_name = "PREFIX", requires = "upload_to")]
     pub upload_as: Option<String>,
+    /// The name that the certificate of the JobManager must carry, where it speaks HTTPS; left out: the URL's host
+    #[arg(long, value_name = "NAME", requires = "upload_to")]
+    pub upload_server_name: Option<String>,
     /// The file that the jar's SHA-256 is written to
     #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
     pub result: PathBuf,
@@ -71,6 +77,8 @@ enum Error {
     Scheme { uri: String },
     #[error("{path}: {source}", path = path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("the variables FLINK_REST_*, or --upload-server-name, can't be used: what they give {0}")]
+    Tls(#[from] tls::Invalid),
     #[error("the process can't start: {0}")]
     Runtime(io::Error),
 }
@@ -103,17 +111,36 @@ async fn fetch(options: &Fetch, retry: Retry) -> Result<(), Error> {
     if let (Some(to), Some(prefix)) = (&options.upload_to, &options.upload_as) {
         // Who sees the hash in the pod's status knows that it is there.
         let name = format!("{prefix}{hash}.jar");
-        jar::upload(&jar, &Target { url: to.clone(), name, authorization: authorization() }, retry).await?;
+        let target = Target { url: to.clone(), name, authorization: authorization(), tls: secured(options, to)? };
+        jar::upload(&jar, &target, retry).await?;
     }
     fs::write(&options.result, hash).map_err(io(&options.result))
 }
 
+/// What the environment has of these, by key.
+fn given(variables: [(&str, &str); 3]) -> BTreeMap<String, Vec<u8>> {
+    let given = |(name, key): (&str, &str)| Some((key.to_owned(), std::env::var(name).ok()?.into_bytes()));
+    variables.into_iter().filter_map(given).collect()
+}
+
 /// The header with the credentials of the environment, if there are any.
 fn authorization() -> Option<HeaderValue> {
-    let keys = [("FLINK_REST_TOKEN", TOKEN), ("FLINK_REST_USERNAME", USERNAME), ("FLINK_REST_PASSWORD", PASSWORD)];
-    let given =
-        keys.into_iter().filter_map(|(name, key)| Some((key.to_owned(), std::env::var(name).ok()?.into_bytes())));
-    credentials::header(&given.collect())
+    credentials::header(&given(credentials::VARIABLES))
+}
+
+/// How the JobManager is spoken to, if its URL says HTTPS.
+fn secured(options: &Fetch, url: &str) -> Result<Option<Tls>, tls::Invalid> {
+    let url: http::Uri = match url.parse() {
+        Ok(url) => url,
+        // That it is no URL is told once it is asked.
+        Err(_) => return Ok(None),
+    };
+    if url.scheme_str() != Some("https") {
+        return Ok(None);
+    }
+    let pem = given(tls::VARIABLES);
+    let name = options.upload_server_name.as_deref().or(url.host()).unwrap_or_default();
+    Tls::new((!pem.is_empty()).then_some(&pem), name).map(Some)
 }
 
 fn source(options: &Fetch) -> Result<Source, Error> {

@@ -92,6 +92,11 @@ fn foreign(call: &str, status: u16, body: &[u8]) -> Error {
         Error::Unanswered { call: call.to_owned(), message: format!("HTTP {status}: {cause}") }
     } else if (400..500).contains(&status) {
         Error::Refused { call: call.to_owned(), status, cause }
+    } else if (300..400).contains(&status) {
+        // As Flink answers where it wants HTTPS.
+        let cure =
+            "if the endpoint speaks HTTPS, set flinkCluster.tls; else name Flink's own Service in flinkCluster.service";
+        unexpected(call, format!("HTTP {status}, which leads elsewhere and is not followed: {cure}"))
     } else {
         unexpected(call, format!("HTTP {status}: {cause}"))
     }

@@ -17,6 +17,7 @@ use super::model::{
     Overview, SavepointOperation, UploadedJar,
 };
 use super::request::{PlanRequest, RunRequest, SavepointRequest, StopRequest};
+use super::tls::{self, Tls};
 use super::transport::{Http, Transport, Undelivered};
 
 /// How long a read may take.
@@ -30,7 +31,10 @@ const EXCEPTIONS: u32 = 5;
 
 /// Makes clients that share one way to JobManagers.
 #[derive(Debug, Clone)]
-pub struct Connector(Arc<dyn Transport>);
+pub struct Connector {
+    transport: Arc<dyn Transport>,
+    secure: Arc<tls::Clients>,
+}
 
 impl Connector {
     /// Over HTTP, with one pool of connections.
@@ -44,13 +48,23 @@ impl Connector {
     /// Over another transport.
     #[must_use]
     pub fn over(transport: Arc<dyn Transport>) -> Self {
-        Self(transport)
+        Self { transport, secure: Arc::default() }
+    }
+
+    /// How a JobManager that speaks HTTPS is spoken to, for the name that its certificate must carry: with what a Secret
+    /// has, or by the system's authorities.
+    ///
+    /// # Errors
+    /// If that can't be used.
+    pub fn tls(&self, secret: Option<&BTreeMap<String, Vec<u8>>>, server_name: &str) -> Result<Tls, tls::Invalid> {
+        self.secure.get(secret, server_name)
     }
 
     /// A client of the JobManager at a base URL such as `http://orders-3:8081`.
     #[must_use]
     pub fn client(&self, base_url: &str) -> Client {
-        Client { transport: Arc::clone(&self.0), base: base_url.trim_end_matches('/').into(), authorization: None }
+        let transport = Arc::clone(&self.transport);
+        Client { transport, base: base_url.trim_end_matches('/').into(), authorization: None, tls: None }
     }
 }
 
@@ -63,6 +77,7 @@ pub struct Client {
     transport: Arc<dyn Transport>,
     base: Arc<str>,
     authorization: Option<HeaderValue>,
+    tls: Option<Tls>,
 }
 
 impl Client {
@@ -78,6 +93,12 @@ impl Client {
     #[must_use]
     pub fn authorized(self, authorization: Option<HeaderValue>) -> Self {
         Self { authorization, ..self }
+    }
+
+    /// Sends every request by TLS; the base URL begins with `https://` then.
+    #[must_use]
+    pub fn over_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The base URL, without a slash at its end.
@@ -339,6 +360,9 @@ impl Client {
         let mut request = Request::builder().method(call.method.clone()).uri(format!("{}{}", self.base, call.path));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(tls) = &self.tls {
+            request = request.extension(tls.clone());
         }
         let body = match body {
             Some(body) => {

@@ -13,6 +13,10 @@ pub const USERNAME: &str = "username";
 /// Key of the user's password in a Secret.
 pub const PASSWORD: &str = "password";
 
+/// The variables by which `jar fetch` is told what the keys have.
+pub const VARIABLES: [(&str, &str); 3] =
+    [("FLINK_REST_TOKEN", TOKEN), ("FLINK_REST_USERNAME", USERNAME), ("FLINK_REST_PASSWORD", PASSWORD)];
+
 /// The header for credentials by their keys. `None`: they are not complete, or can't be in a header.
 #[must_use]
 pub fn header(data: &BTreeMap<String, Vec<u8>>) -> Option<HeaderValue> {

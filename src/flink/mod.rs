@@ -14,6 +14,8 @@ pub mod id;
 pub mod location;
 pub mod model;
 pub mod request;
+pub mod tls;
+mod tls_fault;
 pub mod transport;
 
 pub use ask::ask_until;
@@ -27,6 +29,7 @@ pub use model::{
     RestoredCheckpoint, SavepointOperation, TaskCounts, TaskState, UploadedJar, Vertex,
 };
 pub use request::{ClaimMode, PlanRequest, RunRequest, SavepointFormat, SavepointRequest, StopRequest};
+pub use tls::Tls;
 pub use transport::Transport;
 
 #[cfg(test)]

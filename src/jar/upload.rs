@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::Frame;
 
 use super::Retry;
@@ -19,6 +19,8 @@ use crate::runtime::error::chain;
 const CONNECT: Duration = Duration::from_secs(5);
 /// How much of the jar is in memory, in bytes.
 const CHUNK: usize = 64 * 1024;
+/// How much is read of what a JobManager says that refuses a jar, in bytes.
+const WORDS: usize = 64 * 1024;
 /// It separates nothing: there is one part. No jar has it, which begins with `PK`, on a line of its own.
 const BOUNDARY: &str = "savepoints-dev-6f1d2c9e4b7a";
 
@@ -31,6 +33,8 @@ pub struct Target {
     pub name: String,
     /// What is sent with every request.
     pub authorization: Option<HeaderValue>,
+    /// How, where it speaks HTTPS.
+    pub tls: Option<flink::Tls>,
 }
 
 /// Why a jar is not on the session cluster. Each says what, where, and the cure.
@@ -113,7 +117,7 @@ pub async fn upload(jar: &Path, to: &Target, retry: Retry) -> Result<(), Error> 
 }
 
 async fn attempt(jar: &Path, to: &Target) -> Result<(), Error> {
-    let client = flink::Client::new(&to.url)?.authorized(to.authorization.clone());
+    let client = flink::Client::new(&to.url)?.authorized(to.authorization.clone()).over_tls(to.tls.clone());
     // An answer may have been lost.
     if client.jars().await?.iter().any(|there| there.name == to.name) {
         return Ok(());
@@ -148,31 +152,54 @@ async fn send(jar: &Path, to: &Target) -> Result<(), Error> {
         }
     });
     let parts = std::iter::once(Ok(head)).chain(content).chain(std::iter::once(Ok(tail)));
-    let body = reqwest::Body::wrap(StreamBody::new(futures::stream::iter(parts.map(|part| part.map(Frame::data)))));
-    let unanswered =
-        |error: reqwest::Error| Error::Unanswered { url: url.clone(), message: chain(&error.without_url()) };
-    let http = reqwest::Client::builder()
-        .connect_timeout(CONNECT)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .build()
-        .map_err(unanswered)?;
-    let mut request = http
-        .post(&url)
+    let body = StreamBody::new(futures::stream::iter(parts.map(|part| part.map(Frame::data))));
+    let unanswered = |message: String| Error::Unanswered { url: url.clone(), message };
+    let mut request = http::Request::post(&url)
         .header(CONTENT_TYPE, format!("multipart/form-data; boundary={BOUNDARY}"))
         .header(CONTENT_LENGTH, length);
     if let Some(authorization) = &to.authorization {
         request = request.header(AUTHORIZATION, authorization);
     }
-    let answer = request.body(body).send().await.map_err(unanswered)?;
-    let status = answer.status();
+    let request = request.body(body).map_err(|error| unanswered(error.to_string()))?;
+    let (status, words) = match &to.tls {
+        None => in_the_clear(request).await.map_err(|error| unanswered(chain(&error.without_url())))?,
+        Some(tls) => secured(tls, request).await.map_err(unanswered)?,
+    };
     if status.is_success() {
         return Ok(());
     }
-    // The status is known, so words that can't be read are no loss.
-    let message: String = answer.text().await.unwrap_or_default().chars().take(1000).collect();
-    Err(Error::Refused { url, status, message })
+    Err(Error::Refused { url, status, message: words.chars().take(1000).collect() })
+}
+
+/// The answer's status, and its words unless all is well. The status is known then, so words that can't be read are no loss.
+type Answer = (StatusCode, String);
+
+async fn in_the_clear<B>(request: http::Request<B>) -> Result<Answer, reqwest::Error>
+where
+    B: hyper::body::Body<Data = Bytes, Error = io::Error> + Send + Sync + 'static,
+{
+    let http = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .build()?;
+    let answer = http.execute(request.map(reqwest::Body::wrap).try_into()?).await?;
+    let status = answer.status();
+    Ok((status, if status.is_success() { String::new() } else { answer.text().await.unwrap_or_default() }))
+}
+
+async fn secured<B>(tls: &flink::Tls, request: http::Request<B>) -> Result<Answer, String>
+where
+    B: hyper::body::Body<Data = Bytes, Error = io::Error> + Send + 'static,
+{
+    let answer = tls.request(request.map(BodyExt::boxed_unsync)).await.map_err(|error| error.to_string())?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok((status, String::new()));
+    }
+    let words = Limited::new(answer.into_body(), WORDS).collect().await.map(http_body_util::Collected::to_bytes);
+    Ok((status, String::from_utf8_lossy(&words.unwrap_or_default()).into_owned()))
 }
 
 #[cfg(test)]

@@ -65,7 +65,7 @@ fn jar() -> (Folder, Vec<u8>) {
 
 fn target(url: String) -> Target {
     let authorization = Some(HeaderValue::from_static("Bearer secret"));
-    Target { url, name: format!("{}0a.jar", naming::session_jar("uid", 3)), authorization }
+    Target { url, name: format!("{}0a.jar", naming::session_jar("uid", 3)), authorization, tls: None }
 }
 
 #[tokio::test]
@@ -84,6 +84,56 @@ async fn a_jar_is_sent_whole_and_once() {
     let (head, tail) = around(&to.name);
     assert!(body.starts_with(&head) && body.ends_with(&tail));
     assert_eq!(body[head.len()..body.len() - tail.len()], bytes);
+}
+
+/// The same JobManager by HTTPS: its URL, and the certificate that it is trusted by.
+async fn behind_tls(url: &str) -> (String, String) {
+    use tokio_rustls::rustls::ServerConfig;
+    let certified = rcgen::generate_simple_self_signed(["flink.shop.svc".to_owned()]).unwrap();
+    let key = certified.signing_key.serialize_der().try_into().unwrap();
+    let server = ServerConfig::builder_with_provider(crate::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, upstream) = (listener.local_addr().unwrap(), url.trim_start_matches("http://").to_owned());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
+            tokio::spawn(async move {
+                let Ok(mut client) = acceptor.accept(client).await else { return };
+                let mut server = tokio::net::TcpStream::connect(upstream).await.unwrap();
+                // Either side may go away.
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (format!("https://{address}"), certified.cert.pem())
+}
+
+#[tokio::test]
+async fn a_jar_is_sent_by_https() {
+    let (seen, (folder, bytes)) = (Shared::default(), jar());
+    let (url, authority) = behind_tls(&job_manager(&seen).await).await;
+    let secret = [("ca.crt".to_owned(), authority.into_bytes())].into();
+    let secured =
+        |name: &str| Target { tls: Some(flink::Tls::new(Some(&secret), name).unwrap()), ..target(url.clone()) };
+    let jar = folder.path().join("job.jar");
+    upload(&jar, &secured("flink.shop.svc"), RETRY).await.unwrap();
+    let error = upload(&jar, &secured("other.shop.svc"), RETRY).await.unwrap_err().to_string();
+    assert!(error.contains("carries flink.shop.svc, and not other.shop.svc"), "{error}");
+    seen.lock().unwrap().names.clear();
+    seen.lock().unwrap().refusals = vec![StatusCode::NOT_FOUND];
+    let error = upload(&jar, &secured("flink.shop.svc"), RETRY).await.unwrap_err();
+    assert!(error.to_string().contains("HTTP 404"), "{error}");
+    let seen = seen.lock().unwrap();
+    let [(headers, body), _] = seen.uploads.as_slice() else { panic!("{}", seen.uploads.len()) };
+    assert_eq!(headers["content-length"], body.len().to_string());
+    assert_eq!(headers["authorization"], "Bearer secret");
+    assert!(body.windows(bytes.len()).any(|part| part == bytes));
 }
 
 #[tokio::test]

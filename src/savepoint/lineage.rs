@@ -19,7 +19,7 @@ pub fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, known: &[Arc<Fl
     let ancestors = ancestors(job, known);
     SavepointSource {
         revision: Some(active.revision),
-        flink_cluster: job.spec.flink_cluster.clone().map(Into::into),
+        flink_cluster: job.spec.flink_cluster.clone(),
         upgrade: savepoint.labels().get(naming::LABEL_OPERATION).cloned(),
         image: active.submission.image_digest.clone().or_else(|| job.spec.image.clone()),
         parent: ancestors.first().cloned(),

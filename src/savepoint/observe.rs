@@ -8,9 +8,7 @@ use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use super::room;
 use super::world::{self, End};
-use crate::api::{
-    FlinkClusterRef, FlinkSavepoint, Hold, SavepointAttempt, SavepointPhase, Then, Verification, coverage,
-};
+use crate::api::{FlinkSavepoint, Hold, SavepointAttempt, SavepointPhase, Then, Verification, coverage};
 use crate::flink::JobId;
 use crate::reconcile::Error;
 use crate::runtime::Context;
@@ -24,8 +22,8 @@ const SWEPT_AT_ONCE: usize = 1000;
 /// # Errors
 /// When the Kubernetes API can't be read. A JobManager that gives no answer is an observation, not an error.
 pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observed, Error> {
-    let not_yet =
-        serde_json::to_value(&savepoint.spec).map(|s| coverage::not_yet("FlinkSavepoint", &s)).unwrap_or_default();
+    let unknown =
+        serde_json::to_value(&savepoint.spec).map(|s| coverage::unknown("FlinkSavepoint", &s)).unwrap_or_default();
     let phase = savepoint.status.as_ref().and_then(|s| s.phase);
     let mut seen = Seen::default();
     let mut end = End::of(&savepoint);
@@ -34,7 +32,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
     } else if phase.is_some_and(SavepointPhase::is_terminal) {
         seen.leftovers = leftovers(ctx, &savepoint).await?;
         end = Box::pin(world::end(ctx, &savepoint)).await?;
-    } else if not_yet.is_empty() || begun(&savepoint) {
+    } else if unknown.is_empty() || begun(&savepoint) {
         seen = Box::pin(see(ctx, &savepoint)).await?;
     }
     let Seen { job, job_manager, answer, job_now, check, leftovers, holds, copying } = seen;
@@ -45,7 +43,7 @@ pub async fn observe(ctx: &Context, savepoint: FlinkSavepoint) -> Result<Observe
     Ok(Observed {
         now,
         savepoint,
-        not_yet,
+        unknown,
         job,
         job_manager,
         answer,
@@ -195,14 +193,13 @@ pub async fn job_manager(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Lo
     Ok(match (&savepoint.spec.job_ref, &savepoint.spec.flink_cluster, revision) {
         (Some(job), _, Some(revision)) => {
             let session = savepoint.status.as_ref().and_then(|s| s.source.as_ref()?.flink_cluster.clone());
-            let session = session.map(FlinkClusterRef::from);
             match upgrade::of_job(ctx, &namespace, &job.name, session.as_ref(), revision).await? {
                 upgrade::Found::Here(found) => Located::Here(found),
                 upgrade::Found::NotRunning(why) => Located::NotNow(why),
                 upgrade::Found::Removed => Located::Removed,
             }
         }
-        (None, Some(cluster), _) => match cluster::job_manager(ctx, &namespace, cluster).await? {
+        (None, Some(cluster), _) => match cluster::job_manager(ctx, &namespace, &cluster.cluster()).await? {
             cluster::Found::Here(found) => Located::Here(found),
             cluster::Found::NotNow(why) | cluster::Found::Blocked(_, why) => Located::NotNow(why),
         },

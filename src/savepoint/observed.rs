@@ -21,8 +21,8 @@ pub struct Observed {
     pub now: DateTime<Utc>,
     /// The resource, read live.
     pub savepoint: FlinkSavepoint,
-    /// Fields that it sets and that are not built yet.
-    pub not_yet: Vec<String>,
+    /// Fields of its spec with values that this version does not know.
+    pub unknown: Vec<String>,
     /// The job that it names; read only while no attempt is open.
     pub job: Job,
     /// The JobManager: of the job or, once there is an attempt, of what the attempt was asked of.

@@ -8,7 +8,7 @@ use super::{copy, deletion, dispose, follow, lineage, overdue, settle, start, st
 use crate::api::condition::Reason;
 use crate::api::{FINALIZER, FlinkSavepointStatus, Operation};
 use crate::flink::{JobId, SavepointRequest, StopRequest};
-use crate::reconcile::{Next, SETTLED, not_implemented};
+use crate::reconcile::{Next, SETTLED, unknown_values};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,8 +114,8 @@ pub fn plan(o: &Observed) -> Plan {
             draft.ownership = o.ownership;
             settled(o, draft)
         }
-        _ if !o.not_yet.is_empty() && draft.attempts.is_empty() => {
-            status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
+        _ if !o.unknown.is_empty() && draft.attempts.is_empty() => {
+            status::stalled(o, draft, Reason::NotImplemented, &unknown_values(&o.unknown));
             (None, Next::After(SETTLED))
         }
         // Flink has no part in it.

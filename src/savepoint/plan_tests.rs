@@ -258,9 +258,9 @@ fn a_finished_record_never_changes(#[case] phase: SavepointPhase) {
 }
 
 #[test]
-fn a_field_that_is_not_built_yet_is_named() {
+fn a_field_with_an_unknown_value_is_named() {
     let mut o = observed(savepoint(None), job(), Answer::NotAsked);
-    o.not_yet = vec!["spec.timeout".to_owned()];
+    o.unknown = vec!["spec.then".to_owned()];
     let plan = plan(&o);
     assert_eq!((reason(&plan), is(&plan, types::STALLED)), ("NotImplemented", true));
 }
@@ -286,11 +286,11 @@ fn what_failed_attempts_left_is_swept() {
     assert_eq!(plan(&o).effect, None);
 }
 
-/// The one field that may change asks for something that is not built; what was begun goes on.
+/// The one field that may change asks for something that is not known; what was begun goes on.
 #[test]
 fn what_is_under_way_is_followed_whatever_the_spec_asks_for() {
     let mut o = observed(triggered(savepoint(None), 1), job(), done(JobNow::NotAsked, false));
-    o.not_yet = vec!["spec.deletionPolicy=Delete".to_owned()];
+    o.unknown = vec!["spec.deletionPolicy".to_owned()];
     assert_eq!(outcome(&plan(&o)), ("-", "Completed", "Completed"));
 }
 

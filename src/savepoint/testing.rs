@@ -79,6 +79,7 @@ pub fn process(instance: &str) -> JobManager {
         instance: Some(instance.to_owned()),
         pod: None,
         authorization: None,
+        tls: None,
     }
 }
 
@@ -86,7 +87,7 @@ pub fn observed(savepoint: FlinkSavepoint, job: Submitted, answer: Answer) -> Ob
     Observed {
         now: now(),
         savepoint,
-        not_yet: Vec::new(),
+        unknown: Vec::new(),
         job: Job::Submitted(Box::new(job)),
         job_manager: Some(process("pod-a/0")),
         answer,

@@ -40,7 +40,7 @@ fn planned(savepoint: FlinkSavepoint, check: Check) -> Plan {
     plan(&Observed {
         now: now(),
         savepoint,
-        not_yet: Vec::new(),
+        unknown: Vec::new(),
         job: Job::NotRead,
         job_manager: None,
         answer: Answer::NotAsked,

@@ -11,7 +11,7 @@ use super::holds::World;
 use super::job::{JobManager, upgrade};
 use super::observe::{Located, job_manager};
 use super::observed::{ByFlink, Place};
-use crate::api::{FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, Hold, Ownership, SavepointPhase};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Hold, Ownership, SavepointPhase};
 use crate::flink::{self, DisposalOperation};
 use crate::reconcile::{Error, namespace_terminating, within};
 use crate::runtime::Context;
@@ -171,11 +171,11 @@ async fn disposer(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Option<Jo
     let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
     let job = within("get FlinkJobUpgrade", jobs.get_opt(&named.name)).await?;
     let Some(job) = job else { return Ok(None) };
-    let session: Option<FlinkClusterRef> = job.spec.flink_cluster.clone();
+    let session = job.spec.flink_cluster.as_ref();
     let Some(revision) = job.status.as_ref().and_then(|s| s.active.as_ref()).map(|active| active.revision) else {
         return Ok(None);
     };
-    Ok(match upgrade::of_job(ctx, &namespace, &named.name, session.as_ref(), revision).await? {
+    Ok(match upgrade::of_job(ctx, &namespace, &named.name, session, revision).await? {
         upgrade::Found::Here(found) => Some(found),
         upgrade::Found::NotRunning(_) | upgrade::Found::Removed => None,
     })

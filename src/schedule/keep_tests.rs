@@ -20,7 +20,7 @@ fn observed(retention: &Value) -> Observed {
     }))
     .unwrap();
     let now: DateTime<Utc> = NOW.parse().unwrap();
-    Observed { now, schedule, not_yet: Vec::new(), savepoints: (8..=12).map(savepoint).collect(), job: None }
+    Observed { now, schedule, unknown: Vec::new(), savepoints: (8..=12).map(savepoint).collect(), job: None }
 }
 
 fn savepoint(hour: u32) -> FlinkSavepoint {

@@ -62,7 +62,7 @@ pub fn of_savepoint(savepoint: &FlinkSavepoint) -> Option<ObjectRef<FlinkSavepoi
 async fn observe(ctx: &Context, schedule: FlinkSavepointSchedule) -> Result<Observed, Error> {
     let namespace = schedule.namespace().unwrap_or_default();
     let spec = serde_json::to_value(&schedule.spec).unwrap_or_default();
-    let not_yet = coverage::not_yet("FlinkSavepointSchedule", &spec);
+    let unknown = coverage::unknown("FlinkSavepointSchedule", &spec);
     let made = ListParams::default().labels(&format!("{}={}", labels::SCHEDULE, schedule.name_any()));
     let savepoints: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &namespace);
     let savepoints = within("list FlinkSavepoints", savepoints.list(&made)).await?.items;
@@ -73,7 +73,7 @@ async fn observe(ctx: &Context, schedule: FlinkSavepointSchedule) -> Result<Obse
         }
         None => None,
     };
-    Ok(Observed { now: ctx.clock.now(), schedule, not_yet, savepoints, job })
+    Ok(Observed { now: ctx.clock.now(), schedule, unknown, savepoints, job })
 }
 
 async fn act(ctx: &Context, o: &Observed, key: &str, effect: Effect) -> Result<(), Error> {

@@ -15,7 +15,7 @@ use crate::api::{
 };
 use crate::cron::{self, Schedule};
 use crate::naming;
-use crate::reconcile::{Next, SETTLED, not_implemented};
+use crate::reconcile::{Next, SETTLED, unknown_values};
 use crate::time;
 
 /// What was seen of a schedule and its savepoints.
@@ -26,7 +26,7 @@ pub struct Observed {
     /// The schedule.
     pub schedule: FlinkSavepointSchedule,
     /// Fields that are set and that this version does not act upon.
-    pub not_yet: Vec<String>,
+    pub unknown: Vec<String>,
     /// The savepoints that carry its name in their labels.
     pub savepoints: Vec<FlinkSavepoint>,
     /// The FlinkJobUpgrade that its `jobRef` names, if there is one.
@@ -66,8 +66,8 @@ pub fn plan(o: &Observed) -> Plan {
     if o.schedule.metadata.deletion_timestamp.is_some() {
         return plan;
     }
-    if !o.not_yet.is_empty() {
-        stalled(o, &mut plan.status, Reason::NotImplemented, &not_implemented(&o.not_yet));
+    if !o.unknown.is_empty() {
+        stalled(o, &mut plan.status, Reason::NotImplemented, &unknown_values(&o.unknown));
         return plan;
     }
     let spec = &o.schedule.spec;

@@ -29,7 +29,7 @@ fn observed(spec: &Value, now: &str) -> Observed {
     given.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
     schedule.spec = serde_json::from_value(given).unwrap();
     let job = job(&json!({"phase": "Running", "active": active()}));
-    Observed { now: at(now), schedule, not_yet: Vec::new(), savepoints: Vec::new(), job: Some(job) }
+    Observed { now: at(now), schedule, unknown: Vec::new(), savepoints: Vec::new(), job: Some(job) }
 }
 
 fn active() -> Value {

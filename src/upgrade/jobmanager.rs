@@ -19,13 +19,15 @@ pub struct Process {
     pub url: String,
     /// What is sent with every request.
     pub authorization: Option<HeaderValue>,
+    /// How, where it speaks HTTPS.
+    pub tls: Option<flink::Tls>,
 }
 
 impl Process {
     /// A client of it.
     #[must_use]
     pub fn client(&self, ctx: &Context) -> flink::Client {
-        ctx.flink.client(&self.url).authorized(self.authorization.clone())
+        ctx.flink.client(&self.url).authorized(self.authorization.clone()).over_tls(self.tls.clone())
     }
 }
 
@@ -81,7 +83,7 @@ pub fn process(pod: &Pod) -> Option<Process> {
     main.state.as_ref()?.running.as_ref()?;
     let ip: std::net::IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
     let url = format!("http://{}", std::net::SocketAddr::new(ip, naming::REST_PORT));
-    Some(Process { instance: format!("{uid}/{}", main.restart_count), url, authorization: None })
+    Some(Process { instance: format!("{uid}/{}", main.restart_count), url, authorization: None, tls: None })
 }
 
 /// Why a pod does not start, in Kubernetes' own words: a container that waits for something that may never come, or

@@ -18,7 +18,7 @@ fn pod(ip: &Value, state: &Value) -> Pod {
 #[case("10.1.2.3", "http://10.1.2.3:8081")]
 #[case("fd00::1", "http://[fd00::1]:8081")]
 fn a_running_container_is_a_process(#[case] ip: &str, #[case] url: &str) {
-    let expected = Process { instance: "pod-uid/2".to_owned(), url: url.to_owned(), authorization: None };
+    let expected = Process { instance: "pod-uid/2".to_owned(), url: url.to_owned(), authorization: None, tls: None };
     assert_eq!(process(&pod(&json!(ip), &json!({"running": {}}))), Some(expected));
 }
 

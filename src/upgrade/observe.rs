@@ -70,13 +70,13 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
         revisions.entry(number).or_default().carrier.cluster = cluster;
     }
     let checkpoints_config = checkpoints_config(ctx, &upgrade, &revisions).await;
-    let not_yet = not_yet(&upgrade);
+    let unknown = unknown(&upgrade);
     // Only now: what was waited for has just happened.
     let now = ctx.clock.now();
     let mut observed = Observed {
         now,
         upgrade,
-        not_yet,
+        unknown,
         revisions,
         savepoint,
         stable_service,
@@ -104,9 +104,9 @@ pub async fn observe(ctx: &Context, upgrade: FlinkJobUpgrade) -> Result<Observed
     Ok(observed)
 }
 
-fn not_yet(upgrade: &FlinkJobUpgrade) -> Vec<String> {
+fn unknown(upgrade: &FlinkJobUpgrade) -> Vec<String> {
     let spec = serde_json::to_value(&upgrade.spec).unwrap_or_default();
-    coverage::not_yet("FlinkJobUpgrade", &spec)
+    coverage::unknown("FlinkJobUpgrade", &spec)
 }
 
 /// The FlinkSavepoint that the operation names, or is about to name.

@@ -23,8 +23,8 @@ pub struct Observed {
     pub now: DateTime<Utc>,
     /// The resource, read live.
     pub upgrade: FlinkJobUpgrade,
-    /// Fields that it sets and that are not built yet.
-    pub not_yet: Vec<String>,
+    /// Fields of its spec with values that this version does not know.
+    pub unknown: Vec<String>,
     /// Every revision that has a record or any object, by number.
     pub revisions: BTreeMap<i64, Revision>,
     /// The FlinkSavepoint that the operation names, or the one that it is about to name.

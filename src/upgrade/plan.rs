@@ -20,7 +20,7 @@ use crate::api::{
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
 use crate::naming;
-use crate::reconcile::{Next, SETTLED, not_implemented};
+use crate::reconcile::{Next, SETTLED, unknown_values};
 use crate::time;
 
 /// How often a job at rest is looked at without any event.
@@ -85,8 +85,8 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
         return prewarm::decide(o, draft, &upgrade);
     }
     release_lock(o, draft);
-    if !o.not_yet.is_empty() {
-        status::stalled(o, draft, Reason::NotImplemented, &not_implemented(&o.not_yet));
+    if !o.unknown.is_empty() {
+        status::stalled(o, draft, Reason::NotImplemented, &unknown_values(&o.unknown));
         return (None, Next::After(AT_REST));
     }
     if let Err(e) = workload::check(&o.upgrade).and_then(|()| windows::check(&o.upgrade.spec)) {

@@ -53,6 +53,7 @@ scenarios! {
     a_savepoint,
     a_stop,
     backpressure,
+    by_https,
     deleted_by_force,
     deleted_in_the_middle,
     deleted_with_its_files,

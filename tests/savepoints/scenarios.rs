@@ -75,6 +75,18 @@ pub fn a_savepoint() -> Scenario {
     Scenario { writes: Some(5), ..scenario(|w| taken(w, script(), json!({})), (Completed, "Completed")) }
 }
 
+/// The Secret with whom to trust comes late, and then without its label.
+pub fn by_https() -> Scenario {
+    let begin: Act = |w| {
+        let tls = json!({"flinkCluster": {"tls": {"secretRef": {"name": "flink-tls"}}}});
+        taken(w, script(), tls)
+    };
+    let made: Act = |w| async move { w.secret("flink-tls").await }.boxed();
+    let labelled: Act = |w| async move { w.allow("flink-tls").await }.boxed();
+    let refused = || When::Reason("daily", "SecretMalformed");
+    Scenario { acts: vec![(refused(), made), (refused(), labelled)], ..scenario(begin, (Completed, "Completed")) }
+}
+
 /// Lock, intent, end, labels; the job's own controller takes the lock away.
 pub fn of_a_managed_job() -> Scenario {
     let begin: Act = |w| {

@@ -8,10 +8,12 @@ use fakes::clock::Clock;
 use fakes::faults::Faults;
 use fakes::flink::{Cluster, Settings, Version};
 use fakes::kube::ApiServer;
+use flink_savepoint_operator::api::annotations::FLINK_SERVICE;
 use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase};
-use flink_savepoint_operator::flink::Transport;
 use flink_savepoint_operator::flink::transport::Undelivered;
+use flink_savepoint_operator::flink::{Tls, Transport};
 use flink_savepoint_operator::runtime::Context;
+use k8s_openapi::ByteString;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client};
@@ -121,6 +123,21 @@ impl World {
         merge(&mut spec, more);
         let object = json!({"metadata": {"name": name}, "spec": spec});
         create(&self.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), object).await;
+    }
+
+    /// A Secret with an authority's certificate.
+    pub async fn secret(&self, name: &str) {
+        let authority = rcgen::generate_simple_self_signed(["authority".to_owned()]).unwrap().cert.pem();
+        let data = json!({"ca.crt": ByteString(authority.into_bytes())});
+        let secret = json!({"metadata": {"name": name}, "data": data});
+        create(&self.kube, "v1", "Secret", Some(NAMESPACE), secret).await;
+    }
+
+    /// Lets it be used for the cluster.
+    pub async fn allow(&self, name: &str) {
+        let secrets = objects(&self.kube, "v1", "Secret", Some(NAMESPACE));
+        let labels = json!({"metadata": {"labels": {FLINK_SERVICE: "flink"}}});
+        secrets.patch(name, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
     }
 
     /// A FlinkJobUpgrade whose first revision runs the job on the same cluster, as its own controller would have it.
@@ -299,6 +316,8 @@ impl Transport for Network {
         request: http::Request<Vec<u8>>,
         _limit: Duration,
     ) -> Result<http::Response<Vec<u8>>, Undelivered> {
+        let https = request.uri().scheme_str() == Some("https");
+        assert_eq!(https, request.extensions().get::<Tls>().is_some(), "{}", request.uri());
         delivered(&self.faults, request, async |request| self.flink.handle(request).await).await
     }
 }

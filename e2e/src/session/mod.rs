@@ -8,6 +8,7 @@ pub mod process;
 use std::{collections::BTreeMap, fmt, fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use flink_savepoint_operator::flink::{Tls, tls};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api, Client,
@@ -46,6 +47,8 @@ pub struct Wish {
     pub task_managers: u32,
     /// Slots of each.
     pub slots: u32,
+    /// Whether its REST endpoint speaks HTTPS, certified by an authority that nobody knows.
+    pub tls: bool,
     /// More of Flink's configuration; it wins.
     pub configuration: BTreeMap<&'static str, String>,
 }
@@ -54,7 +57,14 @@ impl Wish {
     /// One TaskManager with one slot, without high availability.
     #[must_use]
     pub fn of(version: Version) -> Self {
-        Self { version, high_availability: false, task_managers: 1, slots: 1, configuration: BTreeMap::new() }
+        Self {
+            version,
+            high_availability: false,
+            task_managers: 1,
+            slots: 1,
+            tls: false,
+            configuration: BTreeMap::new(),
+        }
     }
 }
 
@@ -126,6 +136,8 @@ pub struct SessionCluster {
     pub name: String,
     /// Its JobManager, whichever process that is.
     pub flink: Flink,
+    /// The certificate of the authority of its endpoint, as PEM, if that speaks HTTPS.
+    pub authority: Option<String>,
     wish: Wish,
     client: Client,
     namespace: String,
@@ -140,9 +152,18 @@ impl Sandbox {
     /// The API server refuses an object, or the cluster does not come up.
     pub async fn session_cluster(&self, name: &str, wish: Wish) -> Result<SessionCluster> {
         objects::apply(self, name, &wish).await.with_context(|| format!("session cluster {name}"))?;
+        let mut flink = Flink::of(&self.client, &self.namespace, name).await?;
+        let mut authority = None;
+        if wish.tls {
+            let pem = self.authority_of(name).await?;
+            let secret = BTreeMap::from([(tls::CA.to_owned(), pem.clone().into_bytes())]);
+            flink = flink.over_tls(Tls::new(Some(&secret), &format!("{name}.{}.svc", self.namespace))?);
+            authority = Some(pem);
+        }
         let cluster = SessionCluster {
             name: name.to_owned(),
-            flink: Flink::of(&self.client, &self.namespace, name).await?,
+            flink,
+            authority,
             wish,
             client: self.client.clone(),
             namespace: self.namespace.clone(),
@@ -151,6 +172,19 @@ impl Sandbox {
         };
         cluster.complete().await?;
         Ok(cluster)
+    }
+
+    /// The certificate of the authority of a cluster's endpoint, as PEM: its pod makes it at its start.
+    async fn authority_of(&self, cluster: &str) -> Result<String> {
+        let certified = |pod: &Pod| {
+            let all = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+            let done = all.iter().find(|one| one.name == objects::CERTIFY)?.state.as_ref()?.terminated.as_ref()?;
+            done.message.clone().filter(|message| message.contains("END CERTIFICATE"))
+        };
+        let pods = self.api::<Pod>();
+        let what = "its certificate is made";
+        let pod = wait::on(&pods, &job_manager_pod(cluster), what, START, |pod| certified(pod).is_some()).await?;
+        certified(&pod).context("no certificate")
     }
 }
 

@@ -24,6 +24,21 @@ const UPLOADS: &str = "/flink-jars";
 const FURNISH: &str = r#"cp /opt/flink/conf/* /conf && cat /given/config.yaml >> /conf/config.yaml &&
 mkdir /flink-jars/flink-web-upload && cp /opt/flink/usrlib/counting.jar "/flink-jars/flink-web-upload/$1""#;
 
+/// Name of the init container that makes the endpoint's certificate. Its message is its authority's.
+pub(super) const CERTIFY: &str = "certify";
+/// Of no worth: what it protects ends with the pod.
+const PASSWORD: &str = "changeit";
+/// An authority, and a certificate of it for a name ($1), in a keystore as Flink wants it.
+const CERTIFIED: &str = r#"set -e; cd /tls; key() { /opt/java/bin/keytool "$@" -storepass changeit -storetype PKCS12; }
+key -genkeypair -keystore ca.p12 -alias ca -keyalg RSA -keysize 2048 -dname CN=authority -ext bc:c -validity 7
+key -exportcert -rfc -keystore ca.p12 -alias ca > ca.crt
+key -genkeypair -keystore rest.p12 -alias rest -keyalg RSA -keysize 2048 -dname CN=rest -validity 7
+key -certreq -keystore rest.p12 -alias rest > rest.csr
+key -gencert -rfc -keystore ca.p12 -alias ca -ext "san=dns:$1" -validity 7 -infile rest.csr > rest.crt
+key -importcert -noprompt -keystore rest.p12 -alias ca -file ca.crt
+key -importcert -noprompt -keystore rest.p12 -alias rest -file rest.crt
+cat ca.crt > /dev/termination-log"#;
+
 /// Name of the JobManager's StatefulSet.
 pub(super) fn job_manager(cluster: &str) -> String {
     format!("{cluster}-jobmanager")
@@ -51,7 +66,7 @@ pub(super) async fn apply(sandbox: &Sandbox, name: &str, wish: &Wish) -> Result<
         sandbox.grant_high_availability(name).await?;
     }
     for (pods, replicas, manifest) in
-        [(job_manager(name), 1, job_manager_pod()), (task_manager(name), wish.task_managers, task_manager_pod())]
+        [(job_manager(name), 1, job_manager_pod(wish)), (task_manager(name), wish.task_managers, task_manager_pod())]
     {
         sandbox.put::<StatefulSet>(&pods, stateful_set(sandbox, name, wish, &pods, replicas, manifest)).await?;
     }
@@ -109,6 +124,20 @@ fn configuration(sandbox: &Sandbox, name: &str, wish: &Wish) -> BTreeMap<String,
             entries.insert(key.to_owned(), value.to_owned());
         }
     }
+    if wish.tls {
+        for (key, value) in [
+            ("security.ssl.rest.enabled", "true"),
+            ("security.ssl.rest.keystore", "/tls/rest.p12"),
+            ("security.ssl.rest.keystore-password", PASSWORD),
+            ("security.ssl.rest.key-password", PASSWORD),
+            ("security.ssl.rest.truststore", "/tls/rest.p12"),
+            ("security.ssl.rest.truststore-password", PASSWORD),
+            // Those of Flink 1.20 are none that a client of today has.
+            ("security.ssl.algorithms", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+        ] {
+            entries.insert(key.to_owned(), value.to_owned());
+        }
+    }
     entries.extend(wish.configuration.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     entries
 }
@@ -118,11 +147,14 @@ fn labels(pods: &str) -> Value {
 }
 
 /// What is different in the JobManager's container.
-fn job_manager_pod() -> Value {
+fn job_manager_pod(wish: &Wish) -> Value {
+    let scheme = if wish.tls { "HTTPS" } else { "HTTP" };
     json!({
         "args": ["jobmanager"],
         "resources": {"requests": {"cpu": "50m", "memory": "512Mi"}, "limits": {"memory": "512Mi"}},
-        "readinessProbe": {"httpGet": {"path": "/overview", "port": super::REST_PORT}, "periodSeconds": 1},
+        "readinessProbe": {
+            "httpGet": {"path": "/overview", "port": super::REST_PORT, "scheme": scheme}, "periodSeconds": 1,
+        },
     })
 }
 
@@ -156,6 +188,13 @@ fn stateful_set(sandbox: &Sandbox, name: &str, wish: &Wish, pods: &str, replicas
             mount(RECORDS, RECORDS_MOUNT),
         ],
     });
+    let mut certify = json!({
+        "name": CERTIFY,
+        "image": image,
+        "command": ["bash", "-c", CERTIFIED, "bash", format!("{name}.{}.svc", sandbox.namespace)],
+        "securityContext": restricted,
+        "volumeMounts": [mount("tls", "/tls"), mount("tmp", "/tmp")],
+    });
     if let (Some(container), Value::Object(own)) = (container.as_object_mut(), own) {
         container.extend(own);
     }
@@ -181,6 +220,15 @@ fn stateful_set(sandbox: &Sandbox, name: &str, wish: &Wish, pods: &str, replicas
             {"name": RECORDS, "persistentVolumeClaim": {"claimName": RECORDS}},
         ],
     });
+    if wish.tls {
+        for (list, item) in [
+            ("/volumes", empty("tls")),
+            ("/initContainers", certify.take()),
+            ("/containers/0/volumeMounts", mount("tls", "/tls")),
+        ] {
+            pod.pointer_mut(list).and_then(Value::as_array_mut).into_iter().for_each(|list| list.push(item.clone()));
+        }
+    }
     if let Some(pod) = pod.as_object_mut().filter(|_| wish.high_availability) {
         pod.insert("serviceAccountName".to_owned(), json!(name));
     }

@@ -37,5 +37,6 @@ mod start;
 mod store;
 mod story;
 mod suspend;
+mod tls;
 mod two_operators;
 mod windows;

@@ -13,7 +13,7 @@ use e2e::{
 use crate::{
     blue_green, conformance_flink, copies, crash, deletion, failed_upgrade, flink_upgraded, foreign, fork, gitops,
     hands, high_availability, jar, life, only_what_changed, operator_killed, order, outage, preflight, recovery,
-    recreate, restore_modes, schedule, session, silent, start, store, suspend, two_operators, windows,
+    recreate, restore_modes, schedule, session, silent, start, store, suspend, tls, two_operators, windows,
 };
 
 /// Makes a test of each row: its name, where it runs, and what it does.
@@ -48,6 +48,7 @@ scenarios! {
     changes_that_fail on V1_20: failed_upgrade::one_after_the_other;
     copied_away in_full: copies::restored_with_the_original_gone;
     conformance_of_flink on V1_20: conformance_flink::fake_and_real;
+    by_https in_full: tls::by_https;
     crash_at_every_effect in_full: crash::at_every_effect;
     deleted_without_help in_full: deletion::whatever_is_gone;
     flink_upgraded in_full: flink_upgraded::forth_and_not_back;
@@ -62,11 +63,11 @@ scenarios! {
     job_recovers on V1_20: recovery::lost_and_made_again;
     job_replaced in_full: recovery::cut_off_and_replaced;
     kept_in_order in_full: order::kept_in_order;
-    not_implemented_is_said on V1_20: start::not_implemented_is_said;
     only_what_changed in_full: only_what_changed::starts_an_upgrade;
     operator_killed_of_foreign on V1_20: operator_killed::in_the_middle;
     preflight_asked_again in_full: preflight::asked_again_and_again;
     programs_that_harm in_full: failed_upgrade::programs_that_harm;
+    refused_is_said on V1_20: start::refused_is_said;
     restore_modes in_full: restore_modes::one_after_the_other;
     s3_stopped on V1_20: outage::stopped;
     scheduled in_full: schedule::beside_cron_jobs;

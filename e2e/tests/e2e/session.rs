@@ -73,7 +73,7 @@ pub async fn on_a_session_cluster(sandbox: &Sandbox, version: Version) -> Result
 }
 
 /// The counting job, its jar in the bucket, for the session cluster.
-async fn job(sandbox: &Sandbox, cluster: &SessionCluster, version: Version) -> Result<Job> {
+pub async fn job(sandbox: &Sandbox, cluster: &SessionCluster, version: Version) -> Result<Job> {
     let pod = sandbox.api::<Pod>().get(&format!("{}-jobmanager-0", cluster.name)).await?;
     let bytes = Process::of(&pod, CLUSTER)?.read(&format!("{}/counting.jar", naming::JAR_DIRECTORY))?;
     let key = format!("jars/{}/counting.jar", sandbox.namespace);

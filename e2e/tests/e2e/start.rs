@@ -126,15 +126,15 @@ async fn columns_tell_the_story(sandbox: &Sandbox, job: &str) -> Result<()> {
     Ok(())
 }
 
-/// A field of the schema that this version does not act on is never ignored.
-pub async fn not_implemented_is_said(sandbox: &Sandbox, version: Version) -> Result<()> {
+/// What the schema admits and Flink could not run is never ignored.
+pub async fn refused_is_said(sandbox: &Sandbox, version: Version) -> Result<()> {
     let job = Job::counting(&sandbox.env, "orders", version);
-    let job = job.set("/spec/upgrade/savepoint/deletionPolicy", json!("Delete"));
+    let job = job.set("/spec/flinkConfiguration/rest.port", json!("9999"));
     sandbox.apply(&job).await?;
     let stalled = wait::stalled(&sandbox.jobs(), &job.name, story::SOON).await?;
-    ensure!(stalled.reason == "NotImplemented", "{stalled:?}");
+    ensure!(stalled.reason == "InvalidSpec", "{stalled:?}");
     wait::kubectl(&sandbox.env, &sandbox.namespace, "fju/orders", "Stalled")?;
-    ensure!(stalled.message.contains("upgrade.savepoint.deletionPolicy"), "{stalled:?}");
+    ensure!(stalled.message.contains("spec.flinkConfiguration.rest.port"), "{stalled:?}");
     let objects = story::objects(sandbox, &job.name, None).await?;
     ensure!(objects.is_empty(), "objects were made: {:?}", objects.iter().map(|object| &object.0).collect::<Vec<_>>());
     Ok(())

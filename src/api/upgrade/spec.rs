@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::{DeletionSpec, RestoreFrom, UpgradeSpec};
 use super::status::FlinkJobUpgradeStatus;
 use crate::api::common::{
-    FlinkClusterRef, FlinkConfiguration, LocalRef, ResourceSpec, RestoreMode, any_object, string_enum,
+    FlinkConfiguration, LocalRef, ResourceSpec, RestoreMode, SessionClusterRef, any_object, string_enum,
 };
 use crate::api::rules::{MAX_URL, text};
 
@@ -147,10 +147,6 @@ string_enum! {
         has(self.taskManager))")
         .message("imagePullPolicy, imagePullSecrets, serviceAccount, logConfiguration, podTemplate, jobManager and \
             taskManager belong to image: an existing cluster (flinkCluster) brings its own pods"),
-    validation = Rule::new("!has(self.flinkCluster) || !(has(self.flinkCluster.jobId) || \
-        has(self.flinkCluster.jobName))")
-        .message("flinkCluster.jobId and flinkCluster.jobName cannot be chosen here: the job that runs is this \
-            resource's own"),
     validation = Rule::new("!has(self.flinkCluster) || !(has(self.upgrade) && has(self.upgrade.strategy) && \
         self.upgrade.strategy == 'Recreate')")
         .message("upgrade.strategy Recreate replaces TaskManagers, and those of an existing cluster (flinkCluster) stay: \
@@ -230,7 +226,7 @@ pub struct FlinkJobUpgradeSpec {
     /// An existing session cluster to run the job in, instead of a cluster of its own. Cannot be switched later. Without
     /// high availability, and exactly one JobManager behind its Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flink_cluster: Option<FlinkClusterRef>,
+    pub flink_cluster: Option<SessionClusterRef>,
     /// The job.
     pub job: JobSpec,
     /// How the job moves from revision to revision.
@@ -283,13 +279,13 @@ pub struct TaskManagerSpec {
         .message("jarURI with http:// needs jarSHA256, as nothing else says whose bytes come: give it, or use https://"),
 )]
 pub struct JobSpec {
-    /// The job's jar: `local:///path` in the image, or `s3://`, `gs://`, `abfs://`, `https://`; `http://` with
-    /// `jarSHA256` only. One in S3 is fetched with the credentials of the namespace's FlinkSnapshotStore that serves it.
+    /// The job's jar: `local:///path` in the image, `s3://` or `https://`; `http://` with `jarSHA256` only. One in S3 is
+    /// fetched with the credentials of the namespace's FlinkSnapshotStore that serves it.
     #[serde(rename = "jarURI")]
     #[schemars(length(max = MAX_URL))]
     #[x_kube(validation = text(
-        "self.matches('^(local:///|s3://|gs://|abfss?://|https?://)[^ ]+$')",
-        "must be the URI of a jar: local:///path in the image, or s3://, gs://, abfs:// or https://"
+        "self.matches('^(local:///|s3://|https?://)[^ ]+$')",
+        "must be the URI of a jar: local:///path in the image, s3://, https://, or http:// with jarSHA256"
     ))]
     pub jar_uri: String,
     /// SHA-256 of the jar (64 hexadecimal digits); a jar with another one is not run.

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderValue;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
+use super::endpoint::{self, Means};
 use super::{JobManager, not_ready, reasons_against};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
-    FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, SavepointPhase, Then, annotations, labels,
+    FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, SavepointPhase, SessionClusterRef, Then, labels,
 };
-use crate::flink::{self, JobId, JobOverview, config, credentials};
+use crate::flink::{self, JobId, JobOverview, config};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -38,7 +38,7 @@ pub enum Found {
 ///
 /// # Errors
 /// If Kubernetes can't be asked.
-pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterRef) -> Result<Found, Error> {
+pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &SessionClusterRef) -> Result<Found, Error> {
     let services: Api<Service> = Api::namespaced(ctx.client.clone(), namespace);
     let name = &cluster.service;
     let Some(service) = within("get Service", services.get_opt(name)).await? else {
@@ -54,22 +54,19 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
         );
         return Ok(Found::Blocked(Reason::InvalidSpec, message));
     }
-    let authorization = match &cluster.auth_secret_ref {
-        None => None,
-        Some(secret) => match authorization(ctx, namespace, &secret.name, name).await? {
-            Ok(header) => Some(header),
-            Err(message) => return Ok(Found::Blocked(Reason::SecretMalformed, message)),
-        },
+    let Means { authorization, tls } = match endpoint::means(ctx, namespace, cluster).await? {
+        Ok(means) => means,
+        Err((reason, message)) => return Ok(Found::Blocked(reason, message)),
     };
-    let port = cluster.port.unwrap_or(i32::from(naming::REST_PORT));
+    let port = endpoint::port(cluster);
     let Some(named) = service.spec.iter().flat_map(|s| s.ports.iter().flatten()).find(|p| p.port == port) else {
         let message = format!(
             "spec.flinkCluster.port: Service {name} has no port {port}; name the port of the JobManager's REST endpoint"
         );
         return Ok(Found::Blocked(Reason::InvalidSpec, message));
     };
-    let by_name =
-        JobManager { url: format!("http://{name}.{namespace}.svc:{port}"), instance: None, pod: None, authorization };
+    let url = endpoint::url(cluster, namespace);
+    let by_name = JobManager { url, instance: None, pod: None, authorization, tls };
     let slices: Api<EndpointSlice> = Api::namespaced(ctx.client.clone(), namespace);
     let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
     let slices = match within("list EndpointSlices", slices.list(&of_service)).await {
@@ -94,7 +91,7 @@ pub async fn job_manager(ctx: &Context, namespace: &str, cluster: &FlinkClusterR
     let address = endpoint.addresses.first().and_then(|a| a.parse::<IpAddr>().ok());
     Ok(Found::Here(match (pod.as_ref().and_then(instance), address) {
         (Some(instance), Some(address)) => JobManager {
-            url: format!("http://{}", SocketAddr::new(address, port)),
+            url: format!("{}://{}", endpoint::scheme(cluster), SocketAddr::new(address, port)),
             instance: Some(instance),
             pod: pod.as_ref().map(ResourceExt::name_any),
             ..by_name
@@ -136,32 +133,6 @@ fn instance(pod: &Pod) -> Option<String> {
     Some(format!("{uid}/{}", main.restart_count))
 }
 
-/// The header for the credentials in a Secret; the inner error is for the user.
-async fn authorization(
-    ctx: &Context,
-    namespace: &str,
-    name: &str,
-    service: &str,
-) -> Result<Result<HeaderValue, String>, Error> {
-    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
-    let secret = within("get Secret", secrets.get_opt(name)).await?.unwrap_or_default();
-    // Who may create a FlinkSavepoint need not be one who may read Secrets: the Secret itself says where it may be sent.
-    if secret.labels().get(annotations::FLINK_SERVICE).map(String::as_str) != Some(service) {
-        return Ok(Err(format!(
-            "spec.flinkCluster.authSecretRef.name: Secret {name} must exist and have the label {}: {service}, which \
-             allows that it is sent there",
-            annotations::FLINK_SERVICE
-        )));
-    }
-    let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect();
-    Ok(credentials::header(&data).ok_or_else(|| {
-        format!(
-            "spec.flinkCluster.authSecretRef.name: Secret {name} must hold username and password, or token, as plain \
-             text without a line break"
-        )
-    }))
-}
-
 /// The job as it is, for a savepoint that is about to be taken.
 ///
 /// # Errors
@@ -173,7 +144,7 @@ pub async fn job(
 ) -> Result<(Job, Option<JobManager>), Error> {
     let namespace = savepoint.namespace().unwrap_or_default();
     let waiting = |reason, message: String| Ok((Job::Waiting { reason, message }, None));
-    let job_manager = match job_manager(ctx, &namespace, cluster).await? {
+    let job_manager = match job_manager(ctx, &namespace, &cluster.cluster()).await? {
         Found::Here(job_manager) => job_manager,
         Found::NotNow(message) => return waiting(Reason::JobManagerUnreachable, message),
         Found::Blocked(reason, message) => return Ok((Job::Blocked { reason, message }, None)),

@@ -1,6 +1,7 @@
 //! The job that a savepoint is taken of, and its JobManager: of a FlinkJobUpgrade, or of any Flink cluster.
 
 pub mod cluster;
+pub mod endpoint;
 pub mod upgrade;
 
 use http::HeaderValue;
@@ -25,13 +26,15 @@ pub struct JobManager {
     pub pod: Option<String>,
     /// What is sent with every request.
     pub authorization: Option<HeaderValue>,
+    /// How, where it speaks HTTPS.
+    pub tls: Option<flink::Tls>,
 }
 
 impl JobManager {
     /// A client of it.
     #[must_use]
     pub fn client(&self, ctx: &Context) -> flink::Client {
-        ctx.flink.client(&self.url).authorized(self.authorization.clone())
+        ctx.flink.client(&self.url).authorized(self.authorization.clone()).over_tls(self.tls.clone())
     }
 }
 

@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt};
 
 use super::{JobManager, cluster, not_ready, reasons_against};
 use crate::api::condition::Reason;
-use crate::api::{self, FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint};
+use crate::api::{self, FlinkJobUpgrade, FlinkSavepoint, SessionClusterRef};
 use crate::flink::{self, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
@@ -38,7 +38,7 @@ pub async fn of_job(
     ctx: &Context,
     namespace: &str,
     job: &str,
-    cluster: Option<&FlinkClusterRef>,
+    cluster: Option<&SessionClusterRef>,
     revision: i64,
 ) -> Result<Found, Error> {
     let Some(cluster) = cluster else { return job_manager(ctx, namespace, job, revision).await };
@@ -63,6 +63,7 @@ async fn job_manager(ctx: &Context, namespace: &str, job: &str, revision: i64) -
             instance: Some(p.instance),
             pod: Some(pod.name_any()),
             authorization: p.authorization,
+            tls: p.tls,
         });
         return Ok(here.map_or_else(|| Found::NotRunning(NOT_RUNNING.to_owned()), Found::Here));
     }

@@ -5,7 +5,6 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +13,7 @@ use http::header::{CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use http::{Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body, Incoming};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector as Tcp;
@@ -24,10 +23,11 @@ use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody, HttpResponse, HttpResponseBody,
     HttpService,
 };
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 
 use super::settings::Patience;
 use crate::runtime::error::chain;
+use crate::tls;
 
 /// How long an idle connection is kept: enough for one file after the other, too short to meet many dead ones.
 const IDLE: Duration = Duration::from_secs(10);
@@ -142,7 +142,11 @@ impl Http {
     /// # Errors
     /// If there are no root certificates, which only `https` needs.
     pub fn new(endpoint: &Uri, patience: &Patience) -> io::Result<Self> {
-        let tls = if endpoint.scheme_str() == Some("https") { tls()? } else { no_tls()? };
+        let tls = if endpoint.scheme_str() == Some("https") {
+            tls::of_the_system()?
+        } else {
+            tls::trusting(RootCertStore::empty())?
+        };
         let mut tcp = Tcp::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -218,16 +222,13 @@ impl Http {
             return Fault::NoConnection(format!("no connection within {}s", self.connect.as_secs_f32()));
         }
         let told = error.source().map_or_else(String::new, chain);
-        if sources(error).any(is_of_certificate) { Fault::Untrusted(told) } else { Fault::NoConnection(told) }
+        if is_of_certificate(error) { Fault::Untrusted(told) } else { Fault::NoConnection(told) }
     }
 }
 
-/// Whether this says what is wrong with the server's certificate. Each layer below wraps what it gets in an
-/// [`io::Error`], whose sources begin behind what it wraps.
+/// Whether this says what is wrong with the server's certificate.
 fn is_of_certificate(error: &(dyn Error + 'static)) -> bool {
-    let wrapped = |error: &io::Error| error.get_ref().is_some_and(|error| is_of_certificate(error));
-    matches!(error.downcast_ref::<rustls::Error>(), Some(rustls::Error::InvalidCertificate(_)))
-        || error.downcast_ref::<io::Error>().is_some_and(wrapped)
+    matches!(tls::said(error), Some(rustls::Error::InvalidCertificate(_)))
 }
 
 /// A page of a listing. `object_store` would take any other page for one without files, a portal's HTML too, and a whole
@@ -307,25 +308,4 @@ fn refused(status: StatusCode, body: &[u8], region: Option<String>) -> Fault {
 fn word(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     (text.len() <= 64 && !text.is_empty() && text.chars().all(plain)).then(|| text.to_owned())
-}
-
-/// With the root certificates of the system, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Read once: they
-/// take half a MiB.
-fn tls() -> io::Result<ClientConfig> {
-    static TLS: OnceLock<ClientConfig> = OnceLock::new();
-    if let Some(tls) = TLS.get() {
-        return Ok(tls.clone());
-    }
-    let tls = versions()?.with_native_roots()?.with_no_client_auth();
-    Ok(TLS.get_or_init(|| tls).clone())
-}
-
-/// Trusts nobody.
-fn no_tls() -> io::Result<ClientConfig> {
-    Ok(versions()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
-}
-
-fn versions() -> io::Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>> {
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    ClientConfig::builder_with_provider(ring).with_safe_default_protocol_versions().map_err(io::Error::other)
 }

@@ -95,7 +95,7 @@ async fn with_names(ctx: &Context, o: &Observed, facts: Arc<SnapshotFacts>) -> S
     let process = active.and_then(|a| o.revisions.get(&a.revision)?.job_manager.as_ref());
     let job = active.and_then(|a| JobId::new(&a.submission.job_id).ok());
     let (Some(process), Some(job)) = (process, job) else { return facts };
-    let Ok(job) = ctx.flink.client(&process.url).job(&job).await else { return facts };
+    let Ok(job) = process.client(ctx).job(&job).await else { return facts };
     let head = |name: &str| name.split(" -> ").next().unwrap_or_default().to_owned();
     let names: BTreeMap<String, String> = job.vertices.into_iter().map(|v| (v.id, head(&v.name))).collect();
     for operator in facts.operators.iter_mut().filter(|operator| operator.name.is_none()) {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _};
 
-use crate::api::{FlinkClusterRef, FlinkJobUpgrade, UpgradeStep};
+use crate::api::{FlinkJobUpgrade, SessionClusterRef, UpgradeStep};
 use crate::flink::UploadedJar;
-use crate::naming::{self, MAIN_CONTAINER, REST_PORT};
+use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
 use crate::savepoint::job::JobManager;
 use crate::savepoint::job::cluster::{self, Found};
+use crate::savepoint::job::endpoint;
 use crate::upgrade::jobmanager::Process;
 use crate::upgrade::observed::{CarrierPod, Cluster, Observed, Revision, Session, SessionJar, SessionJobManager};
 use crate::upgrade::workload::{self, Carrier};
@@ -37,10 +38,10 @@ pub async fn find(ctx: &Context, upgrade: &FlinkJobUpgrade) -> Result<Option<(Se
 }
 
 /// Whose process is not known can't be told to have ended, so no job is run there.
-fn known(found: JobManager, spec: &FlinkClusterRef) -> SessionJobManager {
-    let JobManager { url, instance, authorization, .. } = found;
+fn known(found: JobManager, spec: &SessionClusterRef) -> SessionJobManager {
+    let JobManager { url, instance, authorization, tls, .. } = found;
     match instance {
-        Some(instance) => SessionJobManager::Here(Process { instance, url, authorization }),
+        Some(instance) => SessionJobManager::Here(Process { instance, url, authorization, tls }),
         None => SessionJobManager::NotNow(format!(
             "spec.flinkCluster.service: which pod is behind Service {} can't be seen: it must be exactly one JobManager's, in \
              this namespace, and the operator must be allowed to read EndpointSlices and Pods",
@@ -105,20 +106,21 @@ fn own(mut jars: Vec<UploadedJar>, uid: &str) -> Vec<SessionJar> {
 fn carrier(
     pod: &Pod,
     namespace: &str,
-    spec: &FlinkClusterRef,
+    spec: &SessionClusterRef,
     configuration: &BTreeMap<String, String>,
 ) -> Option<Carrier> {
     let pod = pod.spec.as_ref()?;
     let named = pod.containers.iter().find(|c| c.name == MAIN_CONTAINER || c.name == "jobmanager");
     let secrets = pod.image_pull_secrets.iter().flatten().map(|secret| secret.name.clone());
     let (checkpoint_directory, savepoint_directory) = workload::directories(configuration);
-    let port = spec.port.unwrap_or(i32::from(REST_PORT));
     Some(Carrier {
         image: named.or(pod.containers.first())?.image.clone()?,
         pull_secrets: secrets.collect(),
         // By its name: it is uploaded to whoever leads when the pod has come up.
-        url: format!("http://{}.{namespace}.svc:{port}", spec.service),
+        url: endpoint::url(spec, namespace),
         auth_secret: spec.auth_secret_ref.as_ref().map(|secret| secret.name.clone()),
+        server_name: spec.tls.as_ref().map(|tls| endpoint::server_name(spec, tls, namespace)),
+        tls_secret: spec.tls.as_ref().and_then(|tls| tls.secret_ref.as_ref()).map(|secret| secret.name.clone()),
         checkpoint_directory,
         savepoint_directory,
     })

@@ -27,6 +27,7 @@ fn seen(instance: Option<&str>, state: Option<JobState>) -> (Observed, UpgradePr
         instance: instance.to_owned(),
         url: "http://10.0.0.1:8081".to_owned(),
         authorization: None,
+        tls: None,
     };
     let job_manager = match instance {
         Some(instance) => SessionJobManager::Here(process(instance)),

@@ -1,4 +1,4 @@
-//! How stories end in which something outside of the job breaks, is not built, or is busy.
+//! How stories end in which something outside of the job breaks, is not known, or is busy.
 
 use rstest::rstest;
 
@@ -11,8 +11,9 @@ use crate::api::{
     DeletionPolicy, FlinkJobUpgradeSpec, JobPhase, RestoreMode, UpgradeResult, UpgradeSavepoint, UpgradeStep,
 };
 
-fn not_built(world: &mut World) {
-    world.change(|spec| policy(spec).deletion_policy = Some(DeletionPolicy::Delete));
+/// As a spec is read that was written for a later version.
+fn of_a_later_version(world: &mut World) {
+    world.change(|spec| policy(spec).deletion_policy = Some(DeletionPolicy::Unknown));
 }
 
 fn taken_back(world: &mut World) {
@@ -23,24 +24,24 @@ fn policy(spec: &mut FlinkJobUpgradeSpec) -> &mut UpgradeSavepoint {
     spec.upgrade.as_mut().unwrap().savepoint.get_or_insert_default()
 }
 
-fn not_built_yet() -> Story {
-    story(&[(When::Rest, not_built)], |w| {
+fn unknown_value() -> Story {
+    story(&[(When::Rest, of_a_later_version)], |w| {
         runs(w, 1, "v1");
         assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
         assert!(is(w, types::STALLED) && ready_message(w).contains("spec.upgrade.savepoint.deletionPolicy"));
     })
 }
 
-fn not_built_yet_and_taken_back() -> Story {
-    story(&[(When::Rest, not_built), (When::Rest, taken_back)], |w| {
+fn unknown_value_and_taken_back() -> Story {
+    story(&[(When::Rest, of_a_later_version), (When::Rest, taken_back)], |w| {
         runs(w, 1, "v1");
         assert_eq!(ready(w), (true, "Running".to_owned()));
     })
 }
 
 /// What does not make a revision does not end an upgrade.
-fn not_built_yet_in_the_middle() -> Story {
-    story(&[(When::Rest, |w| w.image("v2")), (When::Step(UpgradeStep::Starting), not_built)], |w| {
+fn unknown_value_in_the_middle() -> Story {
+    story(&[(When::Rest, |w| w.image("v2")), (When::Step(UpgradeStep::Starting), of_a_later_version)], |w| {
         assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
         assert_eq!(w.status().history[0].result, UpgradeResult::Succeeded);
         assert_eq!(w.alive().len(), 1);
@@ -48,8 +49,8 @@ fn not_built_yet_in_the_middle() -> Story {
 }
 
 /// What failed is told again once nothing else is wrong.
-fn failed_start_and_not_built_yet_taken_back() -> Story {
-    let acts: Vec<Act> = vec![(When::Rest, not_built), (When::Rest, taken_back)];
+fn failed_start_and_unknown_value_taken_back() -> Story {
+    let acts: Vec<Act> = vec![(When::Rest, of_a_later_version), (When::Rest, taken_back)];
     Story {
         world: World::new(&spec("bad")),
         acts,
@@ -92,7 +93,7 @@ fn savepoint_is_deleted() -> Story {
 fn lock_is_released_while_the_spec_is_refused() -> Story {
     let change: fn(&mut World) = |w| {
         w.take_savepoint("daily");
-        not_built(w);
+        of_a_later_version(w);
     };
     story(&[(When::Rest, change)], |w| {
         assert_eq!(ready(w), (false, "NotImplemented".to_owned()));
@@ -154,10 +155,10 @@ fn no_directory_for_savepoints() -> Story {
 }
 
 #[rstest]
-#[case::not_built_yet(not_built_yet)]
-#[case::not_built_yet_and_taken_back(not_built_yet_and_taken_back)]
-#[case::not_built_yet_in_the_middle(not_built_yet_in_the_middle)]
-#[case::failed_start_and_not_built_yet_taken_back(failed_start_and_not_built_yet_taken_back)]
+#[case::unknown_value(unknown_value)]
+#[case::unknown_value_and_taken_back(unknown_value_and_taken_back)]
+#[case::unknown_value_in_the_middle(unknown_value_in_the_middle)]
+#[case::failed_start_and_unknown_value_taken_back(failed_start_and_unknown_value_taken_back)]
 #[case::spec_that_cannot_be_rendered(spec_that_cannot_be_rendered)]
 #[case::change_waits_for_a_savepoint(change_waits_for_a_savepoint)]
 #[case::savepoint_is_deleted(savepoint_is_deleted)]

@@ -60,7 +60,7 @@ pub fn observe(world: &World) -> Option<Observed> {
     let spec = serde_json::to_value(&upgrade.spec).unwrap();
     let mut observed = Observed {
         now: world.now,
-        not_yet: crate::api::coverage::not_yet("FlinkJobUpgrade", &spec),
+        unknown: crate::api::coverage::unknown("FlinkJobUpgrade", &spec),
         revisions: revisions.collect(),
         savepoint: savepoint(world).filter(|_| scope::savepoint_matters(&upgrade)),
         stable_service: world.stable_service.filter(|_| whole),

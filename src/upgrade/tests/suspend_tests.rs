@@ -507,11 +507,11 @@ fn in_an_upgrade_after_the_stop(
 
 /// A spec that is refused is refused while suspended, too; and nothing is begun of it.
 #[test]
-fn a_field_that_is_not_acted_upon_is_said_of_a_suspended_job() {
+fn an_unknown_value_is_said_of_a_suspended_job() {
     let mut world = running();
     suspend(&mut world);
     let mut o = observe(&world).unwrap();
-    o.not_yet = vec!["spec.x".to_owned()];
+    o.unknown = vec!["spec.x".to_owned()];
     let planned = plan(&o);
     assert_eq!((planned.effect, planned.status.upgrade), (None, None));
 }

@@ -10,7 +10,7 @@ use super::error::SpecError;
 use super::jar::Jar;
 use crate::api::{FlinkJobUpgradeSpec, JobManagerSpec, LocalRef, ResourceSpec};
 use crate::flink::config::{CHECKPOINT_DIRECTORY, Key, SAVEPOINT_DIRECTORY};
-use crate::flink::credentials::{PASSWORD, TOKEN, USERNAME};
+use crate::flink::{credentials, tls};
 
 /// Enough for a JobManager that runs no job.
 const MEMORY: &str = "1g";
@@ -28,6 +28,10 @@ pub struct Carrier {
     pub url: String,
     /// The Secret with the credentials for it.
     pub auth_secret: Option<String>,
+    /// Where it speaks HTTPS: the name that its certificate must carry.
+    pub server_name: Option<String>,
+    /// The Secret with the authorities that have signed it, and with the client certificate for it.
+    pub tls_secret: Option<String>,
     /// Where its jobs have their checkpoints, if they say nothing else.
     pub checkpoint_directory: Option<String>,
     /// Where its jobs have their savepoints, if nothing else is said.
@@ -40,6 +44,8 @@ pub(super) static ANY_CARRIER: Carrier = Carrier {
     pull_secrets: Vec::new(),
     url: String::new(),
     auth_secret: None,
+    server_name: None,
+    tls_secret: None,
     checkpoint_directory: None,
     savepoint_directory: None,
 };
@@ -58,20 +64,18 @@ impl Carrier {
     }
 
     /// What its init container is told of where the jar goes. `prefix`: what the file's name begins with there.
-    pub(super) fn args(&self, prefix: &str) -> [(&'static str, String); 2] {
-        [("--upload-to", self.url.clone()), ("--upload-as", prefix.to_owned())]
+    pub(super) fn args(&self, prefix: &str) -> Vec<(&'static str, String)> {
+        let to = [("--upload-to", self.url.clone()), ("--upload-as", prefix.to_owned())];
+        to.into_iter().chain(self.server_name.clone().map(|name| ("--upload-server-name", name))).collect()
     }
 
-    /// The credentials for the session cluster, for the init container. Which of them the Secret has is its matter.
+    /// The credentials for the session cluster, for the init container. Which of them the Secrets have is their matter.
     pub(super) fn env(&self) -> Vec<EnvVar> {
-        let Some(secret) = &self.auth_secret else { return Vec::new() };
-        let variables =
-            [("FLINK_REST_TOKEN", TOKEN), ("FLINK_REST_USERNAME", USERNAME), ("FLINK_REST_PASSWORD", PASSWORD)];
-        let of_secret = |(name, key): (&str, &str)| EnvVar {
+        let variable = |secret: &str, name: &str, key: &str| EnvVar {
             name: name.to_owned(),
             value_from: Some(EnvVarSource {
                 secret_key_ref: Some(SecretKeySelector {
-                    name: secret.clone(),
+                    name: secret.to_owned(),
                     key: key.to_owned(),
                     optional: Some(true),
                 }),
@@ -79,7 +83,12 @@ impl Carrier {
             }),
             ..EnvVar::default()
         };
-        variables.map(of_secret).into()
+        let of = |secret: &Option<String>, keys: [(&str, &str); 3]| -> Vec<EnvVar> {
+            secret.iter().flat_map(|secret| keys.map(|(name, key)| variable(secret, name, key))).collect()
+        };
+        let mut variables = of(&self.auth_secret, credentials::VARIABLES);
+        variables.extend(of(&self.tls_secret, tls::VARIABLES));
+        variables
     }
 }
 

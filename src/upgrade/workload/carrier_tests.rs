@@ -39,6 +39,8 @@ fn of_session() -> Carrier {
         pull_secrets: vec!["registry".to_owned()],
         url: "http://flink.shop.svc:8081".to_owned(),
         auth_secret: Some("rest".to_owned()),
+        server_name: None,
+        tls_secret: None,
         checkpoint_directory: Some("s3://flink/ck".to_owned()),
         savepoint_directory: Some("s3://flink/sp".to_owned()),
     }
@@ -71,6 +73,27 @@ fn a_carrier_fetches_and_uploads() {
     let kept = "execution.checkpointing.externalized-checkpoint-retention";
     let sent = [(kept.to_owned(), "RETAIN_ON_CANCELLATION".to_owned())];
     assert_eq!(rendered.submission.flink_configuration, sent.into());
+}
+
+#[test]
+fn a_carrier_uploads_by_https() {
+    let carrier = Carrier {
+        url: "https://flink.shop.svc:8081".to_owned(),
+        auth_secret: None,
+        server_name: Some("flink.example".to_owned()),
+        tls_secret: Some("flink-tls".to_owned()),
+        ..of_session()
+    };
+    let rendered = rendered(&spec(&json!({})), &carrier).unwrap();
+    let pod = serde_json::to_value(rendered.stateful_set.spec.unwrap().template.spec.unwrap()).unwrap();
+    let init = &pod["initContainers"][0];
+    let args: Vec<&str> = init["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()).collect();
+    let flags = ["--upload-to=https://flink.shop.svc:8081", "--upload-server-name=flink.example"];
+    assert!(flags.iter().all(|flag| args.contains(flag)), "{args:?}");
+    let key = |name: &str, key: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "flink-tls", "key": key, "optional": true}}});
+    let expected =
+        [key("FLINK_REST_CA", "ca.crt"), key("FLINK_REST_CERTIFICATE", "tls.crt"), key("FLINK_REST_KEY", "tls.key")];
+    assert_eq!(init["env"], json!(expected));
 }
 
 #[test]

@@ -15,16 +15,6 @@ pub enum SpecError {
         /// What to do.
         cure: String,
     },
-    /// A value that a later version will understand.
-    #[error("{field}: '{value}' is not implemented yet; {cure}")]
-    NotImplemented {
-        /// Path of the field.
-        field: String,
-        /// The value as given.
-        value: String,
-        /// What to do meanwhile.
-        cure: String,
-    },
     /// The rendering does not fit into one object.
     #[error("spec: its objects take {bytes} bytes, and {limit} can be stored; shorten logConfiguration or podTemplate")]
     TooLarge {

@@ -57,7 +57,7 @@ impl<'a> Jar<'a> {
     /// Where the jar of a job lies.
     ///
     /// # Errors
-    /// If `job.jarURI` does not name a jar, or in a way that is not built yet.
+    /// If `job.jarURI` does not name a jar.
     pub fn of(job: &'a JobSpec) -> Result<Self, SpecError> {
         let uri = job.jar_uri.as_str();
         let invalid = |problem: &str, cure: &str| Err(SpecError::invalid(FIELD, uri, problem, cure));
@@ -83,11 +83,10 @@ impl<'a> Jar<'a> {
             Some(("https" | "http", _)) => {
                 invalid("is not the place of a jar", "give host and path, and no user, such as https://host/job.jar")
             }
-            _ => Err(SpecError::NotImplemented {
-                field: FIELD.to_owned(),
-                value: uri.to_owned(),
-                cure: "use local:///path in the image, s3:// or https://".to_owned(),
-            }),
+            _ => invalid(
+                "is of a scheme that jars are not fetched by",
+                "use local:///path in the image, s3:// or https://, or http:// with jarSHA256",
+            ),
         }
     }
 

@@ -24,8 +24,8 @@ fn job_of(uri: &str) -> JobSpec {
 #[case("https://host", Err("is not the place of a jar; give host and path"))]
 #[case("https://me:pw@host/a.jar", Err("is not the place of a jar; give host and path, and no user"))]
 #[case("http://host/a.jar", Err("says nothing of whose bytes come; give job.jarSHA256"))]
-#[case("gs://b/a.jar", Err("is not implemented yet"))]
-#[case("abfs://b/a.jar", Err("is not implemented yet"))]
+#[case("gs://b/a.jar", Err("is of a scheme that jars are not fetched by"))]
+#[case("abfs://b/a.jar", Err("is of a scheme that jars are not fetched by"))]
 fn a_jar_comes_from_its_place(#[case] uri: &str, #[case] expected: Result<Jar<'_>, &str>) {
     let job = job_of(uri);
     match (Jar::of(&job), expected) {

@@ -296,7 +296,7 @@ impl Pods<'_> {
         let mut container = jar.container(sha256, self.revision.fetch, of_image, given_main(template));
         if let Some(carrier) = self.revision.carrier {
             let prefix = naming::session_jar(self.revision.owner_uid, self.revision.number);
-            let flags = carrier.args(&prefix).map(|(flag, value)| format!("{flag}={value}"));
+            let flags = carrier.args(&prefix).into_iter().map(|(flag, value)| format!("{flag}={value}"));
             container.args.get_or_insert_default().extend(flags);
             let variables = carrier.env();
             if !variables.is_empty() {

@@ -244,7 +244,7 @@ pub fn state_directories(upgrade: &FlinkJobUpgrade) -> Result<Vec<String>, SpecE
 /// Renders a revision.
 ///
 /// # Errors
-/// If a value of the spec does not work or is not implemented yet; the message names field, value and cure.
+/// If a value of the spec does not work; the message names field, value and cure.
 pub fn render(revision: &Revision<'_>, given: &FlinkJobUpgradeSpec) -> Result<Rendered, SpecError> {
     let of_carrier = revision.carrier.map(|carrier| carrier.spec(given));
     let spec = of_carrier.as_ref().unwrap_or(given);
