@@ -49,7 +49,7 @@ impl Room {
         place: &str,
         who: &str,
         limit: usize,
-        seen: HashSet<String>,
+        seen: &HashSet<String>,
         exists: impl Fn(&str) -> bool,
     ) -> Result<(), Full> {
         let mut state = self.state();
@@ -58,7 +58,7 @@ impl Room {
         if state.inside.get(who).is_some_and(|at| at == place) {
             return Ok(());
         }
-        let busy: HashSet<&String> = state.inside(place).chain(&seen).filter(|inside| *inside != who).collect();
+        let busy: HashSet<&String> = state.inside(place).chain(seen).filter(|inside| *inside != who).collect();
         if busy.len() < limit {
             state.waiting.remove(who);
             state.inside.insert(who.to_owned(), place.to_owned());

@@ -61,7 +61,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
         _ if draft.ownership == Some(Ownership::Flink) => let_go(),
         None => begin(o, draft),
         Some(disposal) if !disposal.begun => make_certain(o, draft, disposal),
-        Some(disposal) => go_on(o, draft, disposal),
+        Some(disposal) => go_on(o, draft, &disposal),
     }
 }
 
@@ -101,12 +101,12 @@ fn make_certain(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Dispos
 }
 
 /// Files go, until none is left.
-fn go_on(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Disposal) -> Decision {
+fn go_on(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: &Disposal) -> Decision {
     match &o.place {
         Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done) => {
             (Some(Effect::RemoveFinalizer), Next::Again)
         }
-        Place::Contents(_) if in_vain(o, &disposal) => let_go(),
+        Place::Contents(_) if in_vain(o, disposal) => let_go(),
         Place::Contents(_) => (Some(Effect::Dispose), Next::Again),
         Place::ByFlink(ByFlink::NotAsked) => (Some(Effect::DisposeByFlink), Next::Again),
         Place::ByFlink(ByFlink::UnderWay) => {
@@ -114,7 +114,7 @@ fn go_on(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Disposal) -> 
             (None, Next::After(ASKED))
         }
         Place::NotRead => (None, Next::Again),
-        place => trouble(o, draft, &disposal, &why_not(place)),
+        place => trouble(o, draft, disposal, &why_not(place)),
     }
 }
 

@@ -49,7 +49,7 @@ fn holders(jobs: &[FlinkJobUpgrade], savepoints: &[FlinkSavepoint], service_live
 fn the_newest_of_a_job_is_held_by_it() {
     let (older, newer) = (savepoint("older", 1, &of_orders()), savepoint("newer", 2, &of_orders()));
     let job = orders(&json!(null));
-    assert!(holders(&[job.clone()], &[older.clone(), newer.clone()], false).is_empty());
+    assert!(holders(std::slice::from_ref(&job), &[older.clone(), newer.clone()], false).is_empty());
     assert_eq!(holders(&[job], &[newer.clone(), older], false), ["FlinkJobUpgrade orders"]);
     assert!(holders(&[], &[newer], false).is_empty(), "its job is gone");
 }

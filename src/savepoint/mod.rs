@@ -103,6 +103,7 @@ pub fn concerned_by<S: AsRef<FlinkSavepoint>>(
 }
 
 /// The other savepoints of a changed one's job that may be its newest now, or may be that no more.
+#[must_use]
 pub fn siblings(savepoint: &FlinkSavepoint, known: Vec<Arc<FlinkSavepoint>>) -> Vec<ObjectRef<FlinkSavepoint>> {
     holds::outdated(savepoint, known).iter().map(|other| ObjectRef::from_obj(&**other)).collect()
 }

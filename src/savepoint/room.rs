@@ -45,7 +45,7 @@ pub async fn enter(ctx: &Context, savepoint: &FlinkSavepoint, job: &Submitted) -
     let alive: HashSet<String> = all().filter_map(|s| s.uid()).collect();
     let uid = savepoint.uid().unwrap_or_default();
     let exists = |who: &str| known.is_none() || who == uid || alive.contains(who);
-    Ok(ctx.room.enter(&format!("{namespace}/{url}"), &uid, limit, seen, exists).err())
+    Ok(ctx.room.enter(&format!("{namespace}/{url}"), &uid, limit, &seen, exists).err())
 }
 
 /// Nothing else keeps it from being asked for.

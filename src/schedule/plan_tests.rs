@@ -330,7 +330,7 @@ fn a_person_has_one_taken_at_once_and_once() {
     o.schedule.annotations_mut().insert(annotations::RUN_NOW.to_owned(), "before the release".to_owned());
     let (mut o, _) = settled(o);
     let name = naming::run_now_name("nightly", "before the release");
-    assert_eq!(names(&o), [name.clone()]);
+    assert_eq!(names(&o), std::slice::from_ref(&name));
     ends(&mut o, &name, "Completed");
     let (mut o, _) = settled(o);
     o.savepoints.clear();

@@ -140,7 +140,7 @@ fn may_stand(path: &str) -> Result<(), RewriteError> {
     }
     let mut bytes = Vec::new();
     encode(path, &mut bytes);
-    if bytes.len() <= usize::from(u16::MAX) {
+    if u16::try_from(bytes.len()).is_ok() {
         return Ok(());
     }
     Err(RewriteError::PathTooLong { begin: path.chars().take(100).collect(), length: bytes.len() })

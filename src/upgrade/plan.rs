@@ -250,23 +250,24 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
     if let Some(decision) = sweep(o, draft, Some(active.revision)) {
         return decision;
     }
-    // Nothing waits for it: the store may be away.
+    let next = Next::After(waits.map_or(soon, |closed| closed.opens_in(o.now).min(soon)));
+    tidy(o, draft, active, now == Now::Running, next)
+}
+
+/// What earlier revisions have left elsewhere. Nothing waits for it: a store may be away.
+fn tidy(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevision, runs: bool, next: Next) -> Decision {
     let left = |(n, r): &(&i64, &Revision)| {
         let ended = r.objects == 0 && r.pods.is_empty() && high_availability::config_maps(o, **n).is_empty();
         **n != active.revision && ended && high_availability::storage_is_left(r)
     };
-    let storage = o.revisions.iter().find(left).map(|(n, _)| Effect::RemoveHaStorage(*n));
-    if storage.is_none() {
-        if let Some(effect) = surplus_child(o) {
-            return (Some(effect), Next::After(SLOW));
-        }
-        if now == Now::Running
-            && let Some(decision) = ended::decide(o, draft)
-        {
-            return decision;
-        }
+    if let Some((n, _)) = o.revisions.iter().find(left) {
+        return (Some(Effect::RemoveHaStorage(*n)), next);
     }
-    (storage, Next::After(waits.map_or(soon, |closed| closed.opens_in(o.now).min(soon))))
+    if let Some(effect) = surplus_child(o) {
+        return (Some(effect), Next::After(SLOW));
+    }
+    let ended = if runs { ended::decide(o, draft) } else { None };
+    ended.unwrap_or((None, next))
 }
 
 /// A FlinkSavepoint of an earlier operation that goes with the history.

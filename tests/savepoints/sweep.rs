@@ -118,8 +118,8 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
         failed.retain(|name: &String| all.iter().any(|s| &s.name_any() == name));
         let news: Vec<String> = {
             let unseen = |s: &&FlinkSavepoint| {
-                let sees = Seen { own: s.resource_version(), others: world.versions_beside(&s.name_any()) };
-                seen.get(&s.name_any()) != Some(&sees)
+                let now = Seen { own: s.resource_version(), others: world.versions_beside(&s.name_any()) };
+                seen.get(&s.name_any()) != Some(&now)
             };
             all.iter().filter(unseen).map(ResourceExt::name_any).collect()
         };

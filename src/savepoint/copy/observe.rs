@@ -113,13 +113,13 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
 /// The place of what is to be copied.
 pub(super) fn source(all: &[FlinkSavepoint], of: &SnapshotRef) -> Result<String, Copying> {
     let record = match (&of.name, &of.path) {
-        (Some(name), _) => match all.iter().find(|s| s.name_any() == *name) {
-            Some(record) => Some(record),
-            None => {
+        (Some(name), _) => {
+            let Some(record) = all.iter().find(|s| s.name_any() == *name) else {
                 let message = format!("spec.copyOf.name: there is no FlinkSavepoint {name} in this namespace");
                 return Err(Copying::Waits(Reason::SnapshotNotFound, message));
-            }
-        },
+            };
+            Some(record)
+        }
         (None, Some(path)) => {
             let place = path.strip_suffix("/_metadata").unwrap_or(path);
             let at = |s: &&FlinkSavepoint| {

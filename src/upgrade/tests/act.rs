@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use super::election::job_map;
 use super::observe::{is_ours, task_manager_uid};
 use super::world::{Job, NAME, Pods, Savepoint, UID, World};
-use crate::api::FINALIZER;
+use crate::api::{FINALIZER, FlinkSavepoint};
 use crate::flink::{JobId, JobState, RunRequest};
 use crate::naming;
 use crate::upgrade::observed::{Observed, Record};
@@ -96,16 +96,7 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
         }
         Effect::DeleteAccount => world.account = half,
         Effect::WarmUp(n, request) => return run(world, *n, request, true),
-        Effect::CreateSavepoint(child) => {
-            let name = child.metadata.name.clone().unwrap();
-            if let Some(found) = world.savepoints.get(&name) {
-                return if is_ours(&found.object) { Outcome::Done } else { Outcome::Error };
-            }
-            world.created += 1;
-            let mut object = (**child).clone();
-            object.metadata.uid = Some(format!("{name}-{}", world.created));
-            world.savepoints.insert(name, Savepoint { object, holds_lock: None });
-        }
+        Effect::CreateSavepoint(child) => return create_savepoint(world, child),
         Effect::Submit(n, request) => return run(world, *n, request, false),
         Effect::Cancel(n, id) => {
             if world.instance(*n).is_none() {
@@ -133,6 +124,18 @@ pub fn act(world: &mut World, o: &Observed, effect: &Effect, half: bool) -> Outc
         }
     }
     world.forget_revisions();
+    Outcome::Done
+}
+
+fn create_savepoint(world: &mut World, child: &FlinkSavepoint) -> Outcome {
+    let name = child.metadata.name.clone().unwrap();
+    if let Some(found) = world.savepoints.get(&name) {
+        return if is_ours(&found.object) { Outcome::Done } else { Outcome::Error };
+    }
+    world.created += 1;
+    let mut object = child.clone();
+    object.metadata.uid = Some(format!("{name}-{}", world.created));
+    world.savepoints.insert(name, Savepoint { object, holds_lock: None });
     Outcome::Done
 }
 
