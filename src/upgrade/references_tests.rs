@@ -57,8 +57,9 @@ fn upgrade(more: &Value) -> Value {
 #[case::it_is_submitted(upgrade(&json!({"submission": {"jobId": "2", "revision": 2, "restoredFrom": PLACE}})), &[Need::Upgrade])]
 #[case::by_its_name(upgrade(&json!({"savepoint": "daily"})), &[Need::Upgrade])]
 #[case::the_last_of_blue(upgrade(&json!({"finalSavepoint": "daily"})), &[Need::Upgrade])]
-#[case::it_is_waited_for(json!({"operation": {"id": "x", "kind": "Savepoint", "savepoint": {"name": "daily"}}}), &[Need::Operation])]
-#[case::another_is_waited_for(json!({"operation": {"id": "x", "kind": "Savepoint", "savepoint": {"name": "weekly"}}}), &[])]
+#[case::it_is_waited_for(json!({"operation": {"id": "x", "kind": "Suspend", "savepoint": {"name": "daily"}}}), &[Need::Operation])]
+#[case::it_is_taken_for_its_own_sake(json!({"operation": {"id": "x", "kind": "Savepoint", "savepoint": {"name": "daily"}}}), &[])]
+#[case::another_is_waited_for(json!({"operation": {"id": "x", "kind": "Suspend", "savepoint": {"name": "weekly"}}}), &[])]
 #[case::suspended(json!({"suspension": {"revision": 1, "jobId": "1", "source": "Savepoint", "snapshot": PLACE}}), &[Need::Suspended])]
 #[case::failed(
     json!({"phase": "Failed", "active": {"revision": 1, "submission": {"jobId": "1", "revision": 1}, "lastCheckpoint": {"id": 7, "path": PLACE}}}),
