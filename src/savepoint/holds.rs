@@ -51,8 +51,7 @@ impl World<'_> {
         if let Some(words) = savepoint.annotations().get(annotations::PIN) {
             found.push((PERSON, annotations::PIN.to_owned(), words.clone()));
         }
-        let before = savepoint.status.as_ref().map(|s| s.holds.as_slice()).unwrap_or_default();
-        found.into_iter().map(|found| hold(found, before, now)).collect()
+        found.into_iter().map(|found| hold(found, savepoint, now)).collect()
     }
 
     /// Whether no newer one of its job can be used in its place.
@@ -145,7 +144,9 @@ fn stays(savepoint: &FlinkSavepoint) -> bool {
     savepoint.meta().deletion_timestamp.is_none()
 }
 
-fn hold((kind, name, reason): (&str, String, String), before: &[Hold], now: DateTime<Utc>) -> Hold {
+/// One that was there before keeps its time.
+pub(super) fn hold((kind, name, reason): (&str, String, String), of: &FlinkSavepoint, now: DateTime<Utc>) -> Hold {
+    let before = of.status.as_ref().map(|s| s.holds.as_slice()).unwrap_or_default();
     let same = |hold: &&Hold| hold.kind == kind && hold.name == name && hold.reason == reason;
     let since = before.iter().find(same).and_then(|hold| hold.since.clone());
     Hold { kind: kind.to_owned(), name, reason, since: since.or_else(|| Some(time::to_k8s(now))) }

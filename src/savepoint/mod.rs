@@ -17,6 +17,7 @@ mod overdue;
 mod plan;
 mod room;
 mod settle;
+mod shared;
 mod start;
 mod status;
 #[cfg(test)]

@@ -7,10 +7,11 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::dispose;
-use super::holds::World;
+use super::holds::{self, World};
 use super::job::{JobManager, upgrade};
 use super::observe::{Located, job_manager};
 use super::observed::{ByFlink, Place};
+use super::shared;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Hold, Ownership, SavepointPhase};
 use crate::flink::{self, DisposalOperation};
 use crate::reconcile::{Error, namespace_terminating, within};
@@ -66,7 +67,13 @@ pub async fn end(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<End, Error
     // Of a foreign cluster's job it is said only when it matters: nobody tells when another one is complete.
     let service_lives = goes && service_lives(ctx, savepoint).await?;
     let world = World { jobs: &jobs, savepoints: &savepoints, service_lives };
-    end.holds = Some(world.holds(savepoint, ctx.clock.now()));
+    let now = ctx.clock.now();
+    let mut holds = world.holds(savepoint, now);
+    if goes && end.ownership == Some(Ownership::Unclear) {
+        let users = Box::pin(shared::users(ctx, savepoint, &jobs, &savepoints)).await?;
+        holds.extend(users.into_iter().map(|found| holds::hold(found, savepoint, now)));
+    }
+    end.holds = Some(holds);
     if goes {
         end.namespace_terminating = namespace_terminating(ctx, &savepoint.namespace().unwrap_or_default()).await?;
         (end.place, end.job_manager) = Box::pin(place(ctx, savepoint)).await?;

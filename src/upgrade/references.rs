@@ -2,7 +2,7 @@
 
 use kube::ResourceExt;
 
-use super::{fork, ownership, scope};
+use super::{fork, scope};
 use crate::api::{
     FlinkJobUpgrade, FlinkSavepoint, JobPhase, OperationKind, RestoreFrom, RestoreMode, Submission, UpgradeProgress,
 };
@@ -79,7 +79,7 @@ pub fn to(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> Vec<Need> {
     let failed = status.is_some_and(|s| s.phase == Some(JobPhase::Failed));
     let needs = [
         (Need::Restored, active.is_some_and(|a| still_needs(&a.submission, wanted))),
-        (Need::Legacy, ownership::has_restored(job, location, RestoreMode::Legacy)),
+        (Need::Legacy, active.is_some_and(|a| shares(&a.submission, wanted))),
         (Need::Upgrade, upgrade.is_some_and(|u| of_upgrade(u, wanted, neighbours))),
         (Need::Operation, neighbours && operation.is_some_and(|child| wanted.named(Some(&child.name)))),
         (Need::Suspended, suspension.is_some_and(|s| wanted.at(s.snapshot.as_ref()))),
@@ -121,6 +121,12 @@ pub fn places(job: &FlinkJobUpgrade) -> impl Iterator<Item = &str> {
     .flatten()
     .chain(claimed.filter_map(|entry| entry.restored_from.as_ref()))
     .map(String::as_str)
+}
+
+/// Its own checkpoints may name the files, for as long as it runs. What those of its successors name is read from them,
+/// when the files are to go.
+fn shares(submission: &Submission, wanted: Wanted<'_>) -> bool {
+    submission.restore_mode == Some(RestoreMode::Legacy) && wanted.at(submission.restored_from.as_ref())
 }
 
 /// With NO_CLAIM the first checkpoint takes nothing over: until it is complete all of the state is in the snapshot.
