@@ -267,7 +267,8 @@ pub struct FlinkSavepointSpec {
     /// What becomes of the files when this resource is deleted. Left out: Retain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// The FlinkSnapshotStore to read the files with. Left out: the namespace's one with the longest matching url.
+    /// The FlinkSnapshotStore to read the files with; of a copy the one to write it with. Left out: the namespace's one
+    /// with the longest matching url.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_ref: Option<LocalRef>,
 }

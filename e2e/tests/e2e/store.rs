@@ -203,7 +203,8 @@ async fn registered(sandbox: &Sandbox) -> Result<()> {
 async fn copied_and_deleted(sandbox: &Sandbox, directory: &str, sizes: &BTreeMap<String, i64>) -> Result<()> {
     let s3 = &sandbox.env.s3;
     let target = s3.url(&format!("{UPLOADED}/{}/copies", sandbox.namespace));
-    let spec = json!({"copyOf": {"name": "directory"}, "targetDirectory": target, "deletionPolicy": "Delete"});
+    let (of, store) = (json!({"name": "directory"}), json!({"name": RIGHT}));
+    let spec = json!({"copyOf": of, "targetDirectory": target, "storeRef": store, "deletionPolicy": "Delete"});
     sandbox.put::<FlinkSavepoint>("copy", savepoint(&spec)).await?;
     let status = wait::ready(&sandbox.savepoints(), "copy", story::SOON).await?.status.context("no status")?;
     let place = status.location.clone().context("a copy without a location")?;

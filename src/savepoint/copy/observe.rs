@@ -61,6 +61,11 @@ pub async fn observe(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef
     }
 }
 
+/// `storeRef` names the store of the copy, not that of the original.
+fn by_target(savepoint: &FlinkSavepoint) -> By<'_> {
+    super::super::by(savepoint)
+}
+
 /// What is to be copied, and where to.
 async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Result<Copying, Error> {
     let namespace = savepoint.namespace().unwrap_or_default();
@@ -76,7 +81,7 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     let uid = savepoint.uid().unwrap_or_default();
     let directory = naming::savepoint_directory(&target, &namespace, &savepoint.name_any(), &uid, 1);
     let to = format!("{directory}/{name}");
-    match check::store_of(ctx, by, &to).await? {
+    match check::store_of(ctx, by_target(savepoint), &to).await? {
         Serving::By(store) if store.may_remove() => {}
         Serving::By(_) => {
             let message =
@@ -151,7 +156,7 @@ pub(super) fn source(all: &[FlinkSavepoint], of: &SnapshotRef) -> Result<String,
 async fn by_operator(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) -> Result<Copying, Error> {
     let namespace = savepoint.namespace().unwrap_or_default();
     let opened = open::of_namespace(ctx, &namespace, None).await?;
-    let to = match check::store_of(ctx, By { namespace: &namespace, named: None }, &copy.to).await? {
+    let to = match check::store_of(ctx, by_target(savepoint), &copy.to).await? {
         Serving::By(store) => store,
         Serving::Nobody(why) => return Ok(Copying::Blocked(Reason::NoStore, why)),
         Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
@@ -194,7 +199,7 @@ async fn copied(
 async fn by_job(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) -> Result<Copying, Error> {
     let namespace = savepoint.namespace().unwrap_or_default();
     let uid = savepoint.uid().unwrap_or_default();
-    let contents = contents(ctx, &namespace, &copy.to).await?;
+    let contents = contents(ctx, savepoint, &copy.to).await?;
     let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
     let name = naming::copy_job_name(&savepoint.name_any(), &uid);
     let Some(found) = within("get Job", jobs.get_opt(&name)).await? else {
@@ -218,8 +223,8 @@ async fn by_job(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) 
     Ok(Copying::Running { files: amount.files, bytes: amount.bytes })
 }
 
-async fn contents(ctx: &Context, namespace: &str, place: &str) -> Result<Result<Contents, String>, Error> {
-    Ok(match check::store_of(ctx, By { namespace, named: None }, place).await? {
+async fn contents(ctx: &Context, savepoint: &FlinkSavepoint, place: &str) -> Result<Result<Contents, String>, Error> {
+    Ok(match check::store_of(ctx, by_target(savepoint), place).await? {
         Serving::By(store) => store.contents(place).await.map_err(|e| e.to_string()),
         Serving::Nobody(why) => Err(why),
         Serving::Refused(failure) => Err(failure.message),
@@ -244,7 +249,9 @@ async fn wanted(
         let those = stores.iter().filter(|store| serves(&store.spec.url, place));
         those.max_by_key(|store| location::normalise(&store.spec.url).len()).map(|store| store.spec.clone())
     };
-    let (Some(source), Some(target)) = (serving(&copy.from), serving(&copy.to)) else {
+    let named = savepoint.spec.store_ref.as_ref().and_then(|named| stores.iter().find(|s| s.name_any() == named.name));
+    let target = named.map(|store| store.spec.clone()).or_else(|| serving(&copy.to));
+    let (Some(source), Some(target)) = (serving(&copy.from), target) else {
         let message = format!("no FlinkSnapshotStore of this namespace serves both {} and {}", copy.from, copy.to);
         return Ok(Copying::Blocked(Reason::NoStore, message));
     };
@@ -282,6 +289,6 @@ async fn left(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) ->
     let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
     let name = naming::copy_job_name(&savepoint.name_any(), &uid);
     let job = copy.by_job && within("get Job", jobs.get_opt(&name)).await?.is_some();
-    let there = contents(ctx, &namespace, &copy.to).await?;
+    let there = contents(ctx, savepoint, &copy.to).await?;
     Ok(Copying::Left { job, files: there.is_ok_and(|contents| contents != Contents::Nothing) })
 }
