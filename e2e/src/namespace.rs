@@ -319,6 +319,9 @@ impl Sandbox {
         }
         let savepoints = self.savepoints();
         for savepoint in names(&savepoints).await? {
+            // Where the test has no store nobody can delete its files.
+            let retain = Patch::Merge(json!({"spec": {"deletionPolicy": "Retain"}}));
+            savepoints.patch(&savepoint, &PatchParams::default(), &retain).await?;
             savepoints.delete(&savepoint, &DeleteParams::default()).await?;
             wait::gone(&savepoints, &savepoint, DEADLINE).await?;
         }

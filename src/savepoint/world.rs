@@ -149,7 +149,10 @@ async fn place(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Place, Opti
         Serving::Nobody(why) => why,
     };
     let Some(found) = disposer(ctx, savepoint).await? else {
-        let why = format!("{why}, and no JobManager lives that could delete it; create a FlinkSnapshotStore");
+        let why = format!(
+            "{why}, and no JobManager lives that could delete it; create a FlinkSnapshotStore, or leave the files with \
+             spec.deletionPolicy: Retain"
+        );
         return Ok((Place::Trouble(why), None));
     };
     let by_flink = match &disposal.request_id {
