@@ -82,7 +82,11 @@ pub fn rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
     // Whatever was refused may be tried again, once it shall run.
     draft.failed_spec_hash = None;
     draft.job_state = None;
-    if let Some(decision) = plan::sweep(o, draft, None) {
+    // One that was suspended at once may not have come to that.
+    let without_service = |_: &&Suspension| o.session.is_none() && o.stable_service.is_none();
+    let service = draft.suspension.as_ref().filter(without_service);
+    let service = service.map(|s| (Some(Effect::PointService(s.revision)), Next::Again));
+    if let Some(decision) = service.or_else(|| plan::sweep(o, draft, None)) {
         draft.phase = Some(JobPhase::Suspending);
         status::reconciling(o, draft, Reason::Suspending, "what is left of its revisions is removed");
         return decision;

@@ -162,7 +162,8 @@ pub fn before_effect(world: &World, o: &Observed, effect: &Effect) {
         }
         Effect::PointService(n) => {
             let promoted = status.upgrade.as_ref().filter(|u| u.step == UpgradeStep::Promoting).map(|u| u.to);
-            assert_eq!(promoted.or(active), Some(*n), "the stable Service leads elsewhere");
+            let rests = status.suspension.as_ref().map(|s| s.revision);
+            assert_eq!(promoted.or(active).or(rests), Some(*n), "the stable Service leads elsewhere");
         }
         Effect::DeleteService => assert!(deleted),
         Effect::DeleteAccount => assert!(deleted && world.revisions.is_empty(), "pods may still use it"),
