@@ -12,6 +12,7 @@
 #[allow(dead_code, reason = "a savepoint's own course is another suite's")]
 #[path = "../common/mod.rs"]
 mod common;
+mod many;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
