@@ -120,7 +120,8 @@ impl Faults {
         let (number, strike) = self.strikes(name);
         let act = locked(&self.0.meanwhile).take_if(|(at, _)| *at == number);
         if let Some((_, act)) = act {
-            act.await;
+            // Done to its end, even if nobody waits for the call any more.
+            let _ = tokio::spawn(act).await;
         }
         match strike {
             None => Ok(call.await),

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::common::invariants::Invariants;
 use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, delivered, kinds, merge, objects};
+use crate::way;
 
 pub const JOB: &str = "000000000000000000000000000000aa";
 const SAVEPOINTS: &str = "flinksavepoints.savepoints.dev";
@@ -96,7 +97,7 @@ impl World {
 
     async fn furnish(&self, wish: &Wish) {
         common::create_namespace(&self.kube).await;
-        common::create_way(&self.kube, "flink", POD, "10.0.0.1", wish.pods_visible).await;
+        way::create_way(&self.kube, "flink", POD, "10.0.0.1", wish.pods_visible).await;
         if wish.store {
             common::create_store(&self.kube).await;
         }
@@ -195,7 +196,7 @@ impl World {
             return;
         }
         if before.0 != now.0 {
-            common::restarted(&self.kube, POD, now.0).await;
+            way::restarted(&self.kube, POD, now.0).await;
             if self.kube.object("pods", NAMESPACE, MANAGED_POD).is_some() {
                 let container = json!({
                     "name": "flink-main-container", "image": "flink", "imageID": "", "ready": true,

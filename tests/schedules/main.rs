@@ -13,6 +13,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod many;
+#[path = "../common/way.rs"]
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -25,7 +25,8 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use crate::common::faults::run;
-use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, create_way, delivered, kinds};
+use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, delivered, kinds};
+use crate::way;
 use crate::{AFTER_ERROR, SAVEPOINTS, SCHEDULES};
 
 /// Schedules, each of a job of its own.
@@ -122,8 +123,8 @@ impl World {
                 ..Settings::new(Version::V1_20, storage.clone(), BUCKET, clock.clone())
             };
             let (service, pod, address) = (format!("flink-{n}"), format!("flink-{n}-0"), format!("10.0.0.{n}"));
-            create_way(&kube, &service, &pod, &address, true).await;
-            common::restarted(&kube, &pod, 0).await;
+            way::create_way(&kube, &service, &pod, &address, true).await;
+            way::restarted(&kube, &pod, 0).await;
             clusters.insert(address, Cluster::new(settings));
         }
         let jobs = clusters.values().cycle().take(MANY).enumerate();
@@ -178,12 +179,8 @@ fn job(n: usize) -> String {
 /// Both controllers, until all savepoints are complete.
 async fn tell(world: &World) {
     let (began, mut due) = (Instant::now(), Due::new());
-    while !world.are_completed() {
-        assert!(
-            began.elapsed() < PATIENCE,
-            "not all are complete: {} were created",
-            world.kube.objects(SAVEPOINTS).len()
-        );
+    while !world.is_over() {
+        assert!(began.elapsed() < PATIENCE, "{} are complete", world.seen.lock().unwrap().completed.len());
         let changed = std::mem::take(&mut world.seen.lock().unwrap().changed);
         due.extend(changed.into_iter().map(|one| (one, Instant::now())));
         sleep_until(due.values().min().copied().unwrap()).await;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use flink_savepoint_operator::api::UpgradeResult::{Failed, Succeeded};
 use flink_savepoint_operator::api::condition::{self, types};
-use flink_savepoint_operator::api::{API_VERSION, DeletionPolicy, FlinkJobUpgrade, FlinkSavepoint, UpgradeStep};
+use flink_savepoint_operator::api::{
+    API_VERSION, DeletionPolicy, FlinkJobUpgrade, FlinkSavepoint, JobPhase, UpgradeStep,
+};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use kube::ResourceExt as _;
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::common::faults::{faults_at, run};
-use crate::scenarios::{RUNS, TIMEOUT, job, nothing};
+use crate::scenarios::{TIMEOUT, job, nothing};
 use crate::sweep::{self, Act, Disturbance, End, Scenario, Told, When, compare, tell};
 use crate::world::{UPGRADES, World};
 
@@ -38,9 +40,11 @@ const DELETABLE: When = When::Is(|w| {
     w.savepoints().into_iter().filter(goes).any(|s| condition::is_true(&status(s).conditions, types::DELETABLE))
 });
 /// The other one has said that it is about to start from the savepoint.
-const CLAIMED: When = When::Is(|w| w.status().upgrade.is_some_and(|upgrade| upgrade.snapshot.is_some()));
+const CLAIMED: When = When::Is(is_claimed);
 /// The other one is about to be submitted.
 const SUBMITS: When = When::Step(UpgradeStep::Submitting);
+/// Its tasks run.
+const STABILIZES: When = When::Step(UpgradeStep::Stabilizing);
 /// The deletion waits, and says for whom.
 const WAITS: When = When::Is(|w| {
     let told = w.savepoints().into_iter().find_map(|s| s.status?.message).unwrap_or_default();
@@ -90,12 +94,38 @@ fn by_job(world: World) -> BoxFuture<'static, ()> {
     fork(world, |_| json!({"fromJob": {"name": FORMER, "snapshot": "Latest"}}))
 }
 
-/// A way to name the snapshot: what somebody applies, and the reason of the refusal where it is gone.
-type Way = (Act, &'static str);
+/// A way to name the snapshot.
+#[derive(Clone, Copy)]
+struct Way {
+    /// What somebody applies.
+    fork: Act,
+    /// The same, and the start comes as far as its claim while the caller waits.
+    fork_and_wait: Act,
+    /// The reason of the refusal where the snapshot is gone.
+    refused: &'static str,
+}
 
-const BY_PATH: Way = (by_path, "SnapshotNotFound");
-const BY_NAME: Way = (by_name, "SnapshotNotFound");
-const BY_JOB: Way = (by_job, "JobNotFound");
+const BY_PATH: Way =
+    Way { fork: by_path, fork_and_wait: |w| until(w, by_path, is_claimed), refused: "SnapshotNotFound" };
+const BY_NAME: Way =
+    Way { fork: by_name, fork_and_wait: |w| until(w, by_name, is_claimed), refused: "SnapshotNotFound" };
+const BY_JOB: Way = Way { fork: by_job, fork_and_wait: |w| until(w, by_job, is_claimed), refused: "JobNotFound" };
+
+fn is_claimed(world: &World) -> bool {
+    world.status().upgrade.is_some_and(|upgrade| upgrade.snapshot.is_some())
+}
+
+/// Somebody does something, and waits for what follows, but not for long.
+fn until(world: World, act: Act, follows: fn(&World) -> bool) -> BoxFuture<'static, ()> {
+    async move {
+        act(world.clone()).await;
+        let since = Instant::now();
+        while !follows(&world) && since.elapsed() < LONGEST {
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+    .boxed()
+}
 
 fn delete_savepoint(world: World) -> BoxFuture<'static, ()> {
     async move { world.delete_savepoint(&savepoint(&world).0).await }.boxed()
@@ -103,14 +133,7 @@ fn delete_savepoint(world: World) -> BoxFuture<'static, ()> {
 
 /// The same, and the deletion comes as far as it can while the caller waits.
 fn delete_savepoint_and_wait(world: World) -> BoxFuture<'static, ()> {
-    async move {
-        delete_savepoint(world.clone()).await;
-        let since = Instant::now();
-        while !world.savepoints().is_empty() && since.elapsed() < LONGEST {
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-    .boxed()
+    until(world, delete_savepoint, |w| w.savepoints().is_empty())
 }
 
 /// The acts that go before a race.
@@ -138,14 +161,14 @@ fn refused(reason: &'static str) -> End {
 }
 
 /// The job has begun to start when the deletion comes.
-fn claimed((fork, _): Way, when: When) -> Scenario {
-    starts(vec![(DELETABLE, fork), (when, delete_savepoint)])
+fn claimed(way: Way, when: When) -> Scenario {
+    starts(vec![(DELETABLE, way.fork), (when, delete_savepoint)])
 }
 
 /// The files have begun to go when the job comes.
-fn too_late((fork, reason): Way) -> Scenario {
-    let it = starts(vec![(DELETABLE, delete_savepoint), (BEGUN, fork)]);
-    Scenario { end: refused(reason), ..it }
+fn too_late(way: Way) -> Scenario {
+    let it = starts(vec![(DELETABLE, delete_savepoint), (BEGUN, way.fork)]);
+    Scenario { end: refused(way.refused), ..it }
 }
 
 /// The job has started from the savepoint, or was refused: nothing is between these, and the savepoint is gone.
@@ -172,7 +195,8 @@ fn either(told: &Told) -> Result<(), String> {
     let Some(reason) = reasons.into_iter().find(|reason| *reason == ready.reason) else {
         return Err(format!("refused for another reason: {ready:?}"));
     };
-    compare(&End { history: failed, ..refused(reason) }, world)
+    let over = (!failed.is_empty()).then_some(JobPhase::Failed);
+    compare(&End { history: failed, over, ..refused(reason) }, world)
 }
 
 /// What is told again and again with something else in its way; all that is broken is told.
@@ -278,13 +302,16 @@ each_way! {
     claimed_first_with_faults: |name, way| with_faults(name, &claimed(way, CLAIMED));
     submitted_first_with_faults: |name, way| with_faults(name, &claimed(way, SUBMITS));
     deleted_first_with_faults: |name, way| with_faults(name, &too_late(way));
-    deleted_at_every_call: |name, (fork, _)| {
-        at_every_call(name, &starts(vec![(DELETABLE, fork), (RUNS, nothing)]), delete_savepoint);
+    deleted_at_every_call: |name, way: Way| {
+        at_every_call(name, &starts(vec![(DELETABLE, way.fork), (STABILIZES, nothing)]), delete_savepoint);
     };
-    deleted_while_a_call_waits: |name, (fork, _)| {
-        at_every_call(name, &starts(vec![(DELETABLE, fork), (RUNS, nothing)]), delete_savepoint_and_wait);
+    deleted_while_a_call_waits: |name, way: Way| {
+        at_every_call(name, &starts(vec![(DELETABLE, way.fork), (STABILIZES, nothing)]), delete_savepoint_and_wait);
     };
-    forked_at_every_call: |name, (fork, _)| {
-        at_every_call(name, &starts(vec![(DELETABLE, delete_savepoint as Act), (DELETED, nothing)]), fork);
+    forked_at_every_call: |name, way: Way| {
+        at_every_call(name, &starts(vec![(DELETABLE, delete_savepoint as Act), (DELETED, nothing)]), way.fork);
+    };
+    forked_while_a_call_waits: |name, way: Way| {
+        at_every_call(name, &starts(vec![(DELETABLE, delete_savepoint as Act), (DELETED, nothing)]), way.fork_and_wait);
     };
 }
