@@ -99,20 +99,24 @@ fn by_job(world: World) -> BoxFuture<'static, ()> {
 struct Way {
     /// What somebody applies.
     fork: Act,
-    /// The same, and the start comes as far as its claim while the caller waits.
+    /// The same, and the start comes as far as its submit, if it may, while the caller waits.
     fork_and_wait: Act,
     /// The reason of the refusal where the snapshot is gone.
     refused: &'static str,
 }
 
 const BY_PATH: Way =
-    Way { fork: by_path, fork_and_wait: |w| until(w, by_path, is_claimed), refused: "SnapshotNotFound" };
+    Way { fork: by_path, fork_and_wait: |w| until(w, by_path, is_submitted), refused: "SnapshotNotFound" };
 const BY_NAME: Way =
-    Way { fork: by_name, fork_and_wait: |w| until(w, by_name, is_claimed), refused: "SnapshotNotFound" };
-const BY_JOB: Way = Way { fork: by_job, fork_and_wait: |w| until(w, by_job, is_claimed), refused: "JobNotFound" };
+    Way { fork: by_name, fork_and_wait: |w| until(w, by_name, is_submitted), refused: "SnapshotNotFound" };
+const BY_JOB: Way = Way { fork: by_job, fork_and_wait: |w| until(w, by_job, is_submitted), refused: "JobNotFound" };
 
 fn is_claimed(world: &World) -> bool {
     world.status().upgrade.is_some_and(|upgrade| upgrade.snapshot.is_some())
+}
+
+fn is_submitted(world: &World) -> bool {
+    !world.truth.submits().is_empty()
 }
 
 /// Somebody does something, and waits for what follows, but not for long.
