@@ -42,6 +42,7 @@ pub struct Faults(Arc<Inner>);
 struct Inner {
     strike: Mutex<Option<(usize, Fault)>>,
     meanwhile: Mutex<Option<(usize, BoxFuture<'static, ()>)>>,
+    before: Mutex<Option<(String, BoxFuture<'static, ()>)>>,
     calls: Mutex<Vec<String>>,
     crashed: watch::Sender<bool>,
 }
@@ -57,6 +58,7 @@ impl Default for Faults {
         Self(Arc::new(Inner {
             strike: Mutex::new(None),
             meanwhile: Mutex::new(None),
+            before: Mutex::new(None),
             calls: Mutex::new(Vec::new()),
             crashed: watch::Sender::new(false),
         }))
@@ -93,6 +95,11 @@ impl Faults {
         *locked(&self.0.meanwhile) = Some((call, act));
     }
 
+    /// The same before the next call of this name.
+    pub fn before(&self, name: &str, act: BoxFuture<'static, ()>) {
+        *locked(&self.0.before) = Some((name.to_owned(), act));
+    }
+
     /// The names of all calls so far, in their order.
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
@@ -118,8 +125,9 @@ impl Faults {
     /// [`Lost`] if the fault strikes here and the process lives on.
     pub async fn around<T>(&self, name: &str, call: impl Future<Output = T>) -> Result<T, Lost> {
         let (number, strike) = self.strikes(name);
-        let act = locked(&self.0.meanwhile).take_if(|(at, _)| *at == number);
-        if let Some((_, act)) = act {
+        let meanwhile = locked(&self.0.meanwhile).take_if(|(at, _)| *at == number).map(|(_, act)| act);
+        let before = locked(&self.0.before).take_if(|(of, _)| *of == name).map(|(_, act)| act);
+        for act in meanwhile.into_iter().chain(before) {
             // Done to its end, even if nobody waits for the call any more.
             let _ = tokio::spawn(act).await;
         }

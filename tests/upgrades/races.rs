@@ -140,6 +140,16 @@ fn delete_savepoint_and_wait(world: World) -> BoxFuture<'static, ()> {
     until(world, delete_savepoint, |w| w.savepoints().is_empty())
 }
 
+/// The same, until nothing can keep the files any more.
+fn delete_savepoint_and_begin(world: World) -> BoxFuture<'static, ()> {
+    until(world, delete_savepoint, begun)
+}
+
+/// Somebody waits until the job is submitted, if it may be.
+fn submitted(world: World) -> BoxFuture<'static, ()> {
+    until(world, nothing, is_submitted)
+}
+
 /// The acts that go before a race.
 const BEFORE: [(When, Act); 2] = [(RAN, end_former), (GONE, with_files)];
 
@@ -219,6 +229,11 @@ fn told<'a>(name: &str, all: impl Iterator<Item = (String, Result<(), String>)> 
 /// Tells a race in which somebody does something right before each call from the race's beginning to its end, which is the
 /// scenario's last act.
 fn at_every_call(name: &str, scenario: &Scenario, act: Act) {
+    with_a_slow_call(name, scenario, act, None);
+}
+
+/// The same, and the first call of a name waits for something.
+fn with_a_slow_call(name: &str, scenario: &Scenario, act: Act, before: Option<(&'static str, Act)>) {
     let undisturbed = run(tell(scenario, Disturbance::default())).unwrap_or_else(|e| panic!("{e}"));
     let [_, _, begin, end] = undisturbed.acts_at[..] else { panic!("{:?}", undisturbed.acts_at) };
     let mut disturbed = scenario.clone();
@@ -232,7 +247,7 @@ fn at_every_call(name: &str, scenario: &Scenario, act: Act) {
             let outcome = run(async {
                 let meanwhile = Some((at - begin, act));
                 let from = Some(BEFORE.len());
-                let told = tell(&disturbed, Disturbance { meanwhile, from, ..Disturbance::default() }).await?;
+                let told = tell(&disturbed, Disturbance { meanwhile, before, from, ..Disturbance::default() }).await?;
                 // What is read on another thread may be there sooner, and the last calls are not made then.
                 let made = told.calls.len() - told.acts_at[BEFORE.len()];
                 if made > at - begin { either(&told) } else { Ok(()) }
@@ -311,6 +326,11 @@ each_way! {
     };
     deleted_while_a_call_waits: |name, way: Way| {
         at_every_call(name, &starts(vec![(DELETABLE, way.fork), (STABILIZES, nothing)]), delete_savepoint_and_wait);
+    };
+    deleted_slowly_while_a_call_waits: |name, way: Way| {
+        let scenario = starts(vec![(DELETABLE, way.fork), (STABILIZES, nothing)]);
+        let slow = Some(("store DELETE _metadata", submitted as Act));
+        with_a_slow_call(name, &scenario, delete_savepoint_and_begin, slow);
     };
     forked_at_every_call: |name, way: Way| {
         at_every_call(name, &starts(vec![(DELETABLE, delete_savepoint as Act), (DELETED, nothing)]), way.fork);

@@ -88,6 +88,8 @@ pub struct Disturbance {
     pub down: Duration,
     /// What somebody does right before a call.
     pub meanwhile: Option<(usize, Act)>,
+    /// What the first call of a name waits for.
+    pub before: Option<(&'static str, Act)>,
     /// The calls are counted from this act on; `None`: from the beginning. How many go before it may differ: what is read
     /// on another thread is awaited.
     pub from: Option<usize>,
@@ -109,6 +111,9 @@ impl Disturbance {
         }
         if let Some((at, act)) = self.meanwhile {
             faults.meanwhile(now + at, act(world.clone()));
+        }
+        if let Some((name, act)) = self.before {
+            faults.before(name, act(world.clone()));
         }
     }
 }
