@@ -74,8 +74,8 @@ impl World {
         let namespace = json!({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": NAMESPACE}});
         world.put("/api/v1/namespaces", namespace).await?;
         for n in 0..clusters {
-            let served = world.cluster(n, jobs).await?;
-            world.clusters.push(served);
+            let cluster = world.cluster(n, jobs).await?;
+            world.clusters.push(cluster);
         }
         let mut spec = json!({"url": "s3://flink"});
         if let (Some(at_once), Some(spec)) = (at_once, spec.as_object_mut()) {
