@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 /// What goes wrong at a call.
@@ -40,6 +41,8 @@ pub struct Faults(Arc<Inner>);
 
 struct Inner {
     strike: Mutex<Option<(usize, Fault)>>,
+    meanwhile: Mutex<Option<(usize, BoxFuture<'static, ()>)>>,
+    before: Mutex<Option<(String, BoxFuture<'static, ()>)>>,
     calls: Mutex<Vec<String>>,
     crashed: watch::Sender<bool>,
 }
@@ -54,6 +57,8 @@ impl Default for Faults {
     fn default() -> Self {
         Self(Arc::new(Inner {
             strike: Mutex::new(None),
+            meanwhile: Mutex::new(None),
+            before: Mutex::new(None),
             calls: Mutex::new(Vec::new()),
             crashed: watch::Sender::new(false),
         }))
@@ -75,8 +80,24 @@ impl Faults {
     #[must_use]
     pub fn at(call: usize, fault: Fault) -> Self {
         let faults = Self::default();
-        *locked(&faults.0.strike) = Some((call, fault));
+        faults.strike(call, fault);
         faults
+    }
+
+    /// A fault at a call that is still to come; once.
+    pub fn strike(&self, call: usize, fault: Fault) {
+        *locked(&self.0.strike) = Some((call, fault));
+    }
+
+    /// Lets somebody else do something right before a call has its effect: the call waits for that, the process's other
+    /// calls do not.
+    pub fn meanwhile(&self, call: usize, act: BoxFuture<'static, ()>) {
+        *locked(&self.0.meanwhile) = Some((call, act));
+    }
+
+    /// The same before the next call of this name.
+    pub fn before(&self, name: &str, act: BoxFuture<'static, ()>) {
+        *locked(&self.0.before) = Some((name.to_owned(), act));
     }
 
     /// The names of all calls so far, in their order.
@@ -103,7 +124,14 @@ impl Faults {
     /// # Errors
     /// [`Lost`] if the fault strikes here and the process lives on.
     pub async fn around<T>(&self, name: &str, call: impl Future<Output = T>) -> Result<T, Lost> {
-        match self.strikes(name) {
+        let (number, strike) = self.strikes(name);
+        let meanwhile = locked(&self.0.meanwhile).take_if(|(at, _)| *at == number).map(|(_, act)| act);
+        let before = locked(&self.0.before).take_if(|(of, _)| *of == name).map(|(_, act)| act);
+        for act in meanwhile.into_iter().chain(before) {
+            // Done to its end, even if nobody waits for the call any more.
+            let _ = tokio::spawn(act).await;
+        }
+        match strike {
             None => Ok(call.await),
             Some(Fault::CrashBefore) => self.die().await,
             Some(Fault::CrashAfter) => {
@@ -118,11 +146,12 @@ impl Faults {
         }
     }
 
-    fn strikes(&self, name: &str) -> Option<Fault> {
+    /// The number of a call that is made now, and what goes wrong at it.
+    fn strikes(&self, name: &str) -> (usize, Option<Fault>) {
         let mut calls = locked(&self.0.calls);
         let number = calls.len();
         calls.push(name.to_owned());
-        locked(&self.0.strike).take_if(|(at, _)| *at == number).map(|(_, fault)| fault)
+        (number, locked(&self.0.strike).take_if(|(at, _)| *at == number).map(|(_, fault)| fault))
     }
 
     async fn die<T>(&self) -> T {

@@ -30,7 +30,7 @@ const CHECKPOINT_MOMENT: Duration = Duration::from_secs(2);
 pub enum Outcome {
     /// It is done, or under way.
     Done,
-    /// Flink refused the submit, in its own words.
+    /// The submit was refused: in Flink's own words, or why it was not sent.
     Refused(String),
     /// What the new revision's job says of its operators.
     Said(Said),
@@ -142,10 +142,13 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
 }
 
 async fn submit(ctx: &Context, o: &Observed, number: i64, request: &RunRequest) -> Result<Outcome, Error> {
-    if let Some(path) = &request.savepoint_path
-        && let Some(name) = snapshots::disposing(ctx, o, path).await?
-    {
-        return Ok(Outcome::Disposing(name));
+    if let Some(path) = &request.savepoint_path {
+        if let Some(name) = snapshots::disposing(ctx, o, path).await? {
+            return Ok(Outcome::Disposing(name));
+        }
+        if let Some(why) = snapshots::gone(ctx, o, path).await? {
+            return Ok(Outcome::Refused(why));
+        }
     }
     must_lead(ctx)?;
     let jar = if o.session.is_some() {

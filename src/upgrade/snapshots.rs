@@ -211,6 +211,27 @@ pub async fn disposing(ctx: &Context, o: &Observed, path: &str) -> Result<Option
     Ok(ended::sweeper(path, &jobs).map(|name| format!("a checkpoint of FlinkJobUpgrade {name}")))
 }
 
+/// Why a job can't start from a snapshot any more: it was deleted before the status said that the job was about to. Who
+/// deletes removes the `_metadata` first, and the FlinkSavepoint only when nothing is left. Where no store can tell, Flink
+/// itself finds out.
+///
+/// # Errors
+/// If Kubernetes can't be asked for the stores.
+pub async fn gone(ctx: &Context, o: &Observed, path: &str) -> Result<Option<String>, Error> {
+    let upgrade = o.upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref());
+    if upgrade.and_then(|u| u.source) == Some(StateSource::Savepoint) {
+        return Ok(None);
+    }
+    let by = By { namespace: &o.upgrade.namespace().unwrap_or_default(), named: None };
+    let Serving::By(store) = check::store_of(ctx, by, path).await? else { return Ok(None) };
+    let there = store.has_metadata(path).await;
+    Ok(matches!(there, Ok(false)).then(|| {
+        format!(
+            "{path}, which the job was to start from, was deleted meanwhile; name another snapshot under another id"
+        )
+    }))
+}
+
 async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> Result<Restore, Error> {
     if wish.empty.is_some() {
         return Ok(Restore::From(None));
@@ -267,19 +288,19 @@ async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> 
     }
 }
 
-/// Who says that a snapshot is Flink's own: a job that was restored from it with CLAIM, or a record.
-async fn claimed(ctx: &Context, namespace: &str, location: &str) -> Result<Option<String>, Error> {
+/// Who says that a snapshot is Flink's own: a job that was restored from it with CLAIM, or one of its records.
+async fn claimed(
+    ctx: &Context,
+    namespace: &str,
+    location: &str,
+    records: &[FlinkSavepoint],
+) -> Result<Option<String>, Error> {
     let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), namespace);
     let jobs = within("list FlinkJobUpgrades", jobs.list(&ListParams::default())).await?.items;
     if let Some(job) = ownership::claimant(location, &jobs) {
         return Ok(Some(format!("FlinkJobUpgrade {job} was restored from it with CLAIM")));
     }
-    let records: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), namespace);
-    let records = within("list FlinkSavepoints", records.list(&ListParams::default())).await?.items;
-    let is_it = |s: &&FlinkSavepoint| {
-        s.status.as_ref().and_then(|s| s.location.as_deref()).is_some_and(|at| location::same(at, location))
-    };
-    let record = records.iter().filter(|s| owned_by_flink(s)).find(is_it);
+    let record = records.iter().find(|s| owned_by_flink(s));
     Ok(record.map(|s| format!("FlinkSavepoint {} says that a job was restored from it with CLAIM", s.name_any())))
 }
 
@@ -291,12 +312,22 @@ pub fn owned_by_flink(savepoint: &FlinkSavepoint) -> bool {
 
 /// Whether a snapshot that somebody names can be started from. Where no store serves it, Flink itself will find out.
 async fn look(ctx: &Context, by: By<'_>, o: &Observed, field: &str, location: String) -> Result<Restore, Error> {
-    if let Some(owner) = claimed(ctx, by.namespace, &location).await? {
+    let records: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), by.namespace);
+    let mut records = within("list FlinkSavepoints", records.list(&ListParams::default())).await?.items;
+    records.retain(|s| {
+        s.status.as_ref().and_then(|s| s.location.as_deref()).is_some_and(|at| location::same(at, &location))
+    });
+    if let Some(owner) = claimed(ctx, by.namespace, &location, &records).await? {
         let message = format!(
             "{field}: {location} is Flink's own, which may delete it at any time: {owner}; name another snapshot, or copy \
              the directory of this one elsewhere and name the copy"
         );
         return Ok(Restore::Refused(Reason::SnapshotOwnedByFlink, message));
+    }
+    let goes = |s: &&FlinkSavepoint| s.status.as_ref().and_then(|s| s.phase) == Some(SavepointPhase::Disposing);
+    if let Some(record) = records.iter().find(goes) {
+        let name = record.name_any();
+        return Ok(Restore::Wait(format!("{field}: {location} is being deleted with FlinkSavepoint {name}")));
     }
     let key = format!("{}/{location}", o.upgrade.uid().unwrap_or_default());
     Ok(match check::check(ctx, by, &key, &location, true).await? {
@@ -304,6 +335,10 @@ async fn look(ctx: &Context, by: By<'_>, o: &Observed, field: &str, location: St
             Restore::Wait(format!("{field}: the files of {location} are being checked"))
         }
         Check::NoStore { .. } => Restore::From(Some(location)),
+        Check::Failed(failure) if failure.reason == Reason::SnapshotNotFound => Restore::Refused(
+            failure.reason,
+            format!("{field}: {}; name another snapshot under another id", failure.message),
+        ),
         Check::Failed(failure) => Restore::Refused(failure.reason, format!("{field}: {}", failure.message)),
         Check::Done(checked) => match checked.files.as_ref().filter(|files| !files.is_whole()) {
             None => Restore::From(Some(checked.directory)),

@@ -17,6 +17,8 @@
 mod common;
 mod scenarios;
 mod sweep;
+#[path = "../common/way.rs"]
+mod way;
 mod world;
 
 use sweep::{check, late, sweep};

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::common::invariants::Invariants;
 use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, delivered, kinds, merge, objects};
+use crate::way;
 
 pub const JOB: &str = "000000000000000000000000000000aa";
 const SAVEPOINTS: &str = "flinksavepoints.savepoints.dev";
@@ -98,19 +99,7 @@ impl World {
 
     async fn furnish(&self, wish: &Wish) {
         common::create_namespace(&self.kube).await;
-        let ports = json!([{"name": "rest", "port": 8081}]);
-        let service = json!({"metadata": {"name": "flink"}, "spec": {"ports": ports}});
-        create(&self.kube, "v1", "Service", Some(NAMESPACE), service).await;
-        let pod =
-            json!({"metadata": {"name": POD}, "spec": {"containers": [{"name": "jobmanager", "image": "flink"}]}});
-        create(&self.kube, "v1", "Pod", Some(NAMESPACE), pod).await;
-        let target = wish.pods_visible.then(|| json!({"kind": "Pod", "name": POD}));
-        let slice = json!({
-            "metadata": {"name": "flink-1", "labels": {"kubernetes.io/service-name": "flink"}},
-            "addressType": "IPv4", "ports": ports,
-            "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": target}],
-        });
-        create(&self.kube, "discovery.k8s.io/v1", "EndpointSlice", Some(NAMESPACE), slice).await;
+        way::create_way(&self.kube, "flink", POD, "10.0.0.1", wish.pods_visible).await;
         if wish.store {
             common::create_store(&self.kube).await;
         }
@@ -224,18 +213,14 @@ impl World {
             return;
         }
         if before.0 != now.0 {
-            let container = json!({
-                "name": "jobmanager", "image": "flink", "imageID": "", "ready": true, "restartCount": now.0,
-            });
-            let patch = json!({"status": {"containerStatuses": [container]}});
-            let pods = objects(&self.kube, "v1", "Pod", Some(NAMESPACE));
-            pods.patch_status(POD, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+            way::restarted(&self.kube, POD, now.0).await;
             if self.kube.object("pods", NAMESPACE, MANAGED_POD).is_some() {
                 let container = json!({
                     "name": "flink-main-container", "image": "flink", "imageID": "", "ready": true,
                     "restartCount": now.0, "state": {"running": {}},
                 });
                 let patch = json!({"status": {"podIP": "10.0.0.1", "containerStatuses": [container]}});
+                let pods = objects(&self.kube, "v1", "Pod", Some(NAMESPACE));
                 pods.patch_status(MANAGED_POD, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
             }
         }

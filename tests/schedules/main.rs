@@ -12,6 +12,9 @@
 #[allow(dead_code, reason = "a savepoint's own course is another suite's")]
 #[path = "../common/mod.rs"]
 mod common;
+mod many;
+#[path = "../common/way.rs"]
+mod way;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -26,10 +26,12 @@ mod life;
 mod mishaps;
 mod operator;
 mod preflight;
+mod races;
 mod recreate;
 mod restore_modes;
 mod scenarios;
 mod session;
+mod snapshots;
 mod sweep;
 mod truth;
 mod world;
@@ -42,21 +44,21 @@ macro_rules! scenarios {
         mod undisturbed {
             $($(#[test]
             fn $name() {
-                super::check(super::$file::$name);
+                super::check(&super::$file::$name());
             })+)+
         }
 
         mod with_stale_reads {
             $($(#[test]
             fn $name() {
-                super::late(super::$file::$name);
+                super::late(&super::$file::$name());
             })+)+
         }
 
         mod with_faults {
             $($(#[test]
             fn $name() {
-                super::sweep(stringify!($name), super::$file::$name);
+                super::sweep(stringify!($name), &super::$file::$name());
             })+)+
         }
     };

@@ -79,26 +79,72 @@ const READS: usize = 2;
 /// With this variable set, all strike: for an hour of somebody's patience.
 const ALL: &str = "UPGRADES_ALL_FAULTS";
 
-/// A scenario as it was told.
-struct Told {
-    world: World,
-    /// All calls that a fault could strike.
-    calls: Vec<String>,
-    /// How many of them went before the first act.
-    first_act: usize,
+/// What disturbs a scenario. By default nothing does.
+#[derive(Default)]
+pub struct Disturbance {
+    /// What strikes, and the call.
+    pub fault: Option<(usize, Fault)>,
+    /// For so long the operator is down after a crash.
+    pub down: Duration,
+    /// What somebody does right before a call.
+    pub meanwhile: Option<(usize, Act)>,
+    /// What the first call of a name waits for.
+    pub before: Option<(&'static str, Act)>,
+    /// The calls are counted from this act on; `None`: from the beginning. How many go before it may differ: what is read
+    /// on another thread is awaited.
+    pub from: Option<usize>,
+    /// So much later the controllers' caches have what was written.
+    pub late: Duration,
 }
 
-/// Tells a scenario to its end. `late`: so much later the controllers' caches have what was written.
-async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duration) -> Result<Told, String> {
-    let world = World::new().await;
-    *world.stale.lock().unwrap() = late;
+impl Disturbance {
+    /// A fault, after which the operator is down for so many seconds.
+    pub fn fault(at: usize, fault: Fault, down: u64) -> Self {
+        Self { fault: Some((at, fault)), down: Duration::from_secs(down), ..Self::default() }
+    }
+
+    /// Calls are counted from now on.
+    fn begin(&self, world: &World, faults: &Faults) {
+        let now = faults.calls().len();
+        if let Some((at, fault)) = self.fault {
+            faults.strike(now + at, fault);
+        }
+        if let Some((at, act)) = self.meanwhile {
+            faults.meanwhile(now + at, act(world.clone()));
+        }
+        if let Some((name, act)) = self.before {
+            faults.before(name, act(world.clone()));
+        }
+    }
+}
+
+/// A scenario as it was told.
+pub struct Told {
+    pub world: World,
+    /// All calls that a fault could strike.
+    pub calls: Vec<String>,
+    /// How many of them went before each act.
+    pub acts_at: Vec<usize>,
+}
+
+/// Tells a scenario to its end.
+pub async fn tell(scenario: &Scenario, disturbance: Disturbance) -> Result<Told, String> {
+    let (faults, world) = (Faults::none(), World::new().await);
+    *world.stale.lock().unwrap() = disturbance.late;
+    if disturbance.from.is_none() {
+        disturbance.begin(&world, &faults);
+    }
     (scenario.begin)(world.clone()).await;
-    let acts = Acts { left: Mutex::new(VecDeque::from(scenario.acts.clone())), last: Mutex::new(Instant::now()) };
-    let first_act = Mutex::new(None);
+    let acts = Acts {
+        left: Mutex::new(VecDeque::from(scenario.acts.clone())),
+        last: Mutex::new(Instant::now()),
+        at: Mutex::default(),
+        faults: faults.clone(),
+        disturbance: &disturbance,
+    };
     let pump = world.workload.run(async || {
         world.truth.look();
         while let Some(act) = acts.due(&world) {
-            first_act.lock().unwrap().get_or_insert(faults.calls().len());
             act(world.clone()).await;
         }
     });
@@ -107,7 +153,6 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
         loop {
             sleep(LOOK).await;
             if let Some(act) = acts.due(&world) {
-                first_act.lock().unwrap().get_or_insert(faults.calls().len());
                 act(world.clone()).await;
             }
         }
@@ -120,7 +165,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
             over = at_rest(&world, &acts) => return over,
         }
         // The world goes on without the operator.
-        sleep(down).await;
+        sleep(disturbance.down).await;
         let none = Faults::none();
         tokio::select! {
             biased;
@@ -134,24 +179,27 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
         () = clock => {}
         stopped = pump => return Err(format!("the world has stopped: {stopped:?}")),
     }
-    let calls = faults.calls();
+    let (calls, acts_at) = (faults.calls(), acts.at.lock().unwrap().clone());
     stays(&world).await?;
-    let first_act = first_act.lock().unwrap().unwrap_or_default();
-    Ok(Told { world, calls, first_act })
+    Ok(Told { world, calls, acts_at })
 }
 
 /// What is still to be done.
-struct Acts {
+struct Acts<'a> {
     left: Mutex<VecDeque<(When, Act)>>,
     /// When something was done last.
     last: Mutex<Instant>,
+    /// How many calls went before each that was done.
+    at: Mutex<Vec<usize>>,
+    faults: Faults,
+    disturbance: &'a Disturbance,
 }
 
-impl Acts {
+impl Acts<'_> {
     /// The next act, if its time has come.
     fn due(&self, world: &World) -> Option<Act> {
         let since = self.since_last();
-        self.next_if(|when| match when {
+        self.next_if(world, |when| match when {
             When::Rest => false,
             When::Step(step) => world.is_at(*step),
             When::Is(holds) => holds(world),
@@ -159,11 +207,16 @@ impl Acts {
         })
     }
 
-    fn next_if(&self, is_time: impl Fn(&When) -> bool) -> Option<Act> {
+    fn next_if(&self, world: &World, is_time: impl Fn(&When) -> bool) -> Option<Act> {
         let mut left = self.left.lock().unwrap();
         let (_, act) = *left.front().filter(|(when, _)| is_time(when))?;
         left.pop_front();
         *self.last.lock().unwrap() = Instant::now();
+        let mut at = self.at.lock().unwrap();
+        if self.disturbance.from == Some(at.len()) {
+            self.disturbance.begin(world, &self.faults);
+        }
+        at.push(self.faults.calls().len());
         Some(act)
     }
 
@@ -177,7 +230,7 @@ impl Acts {
 }
 
 /// Waits until nothing happens any more, after all that somebody does.
-async fn at_rest(world: &World, acts: &Acts) -> Result<(), String> {
+async fn at_rest(world: &World, acts: &Acts<'_>) -> Result<(), String> {
     let began = Instant::now();
     let (mut writes, mut since) = (0, began);
     // What happens is known that much later.
@@ -199,14 +252,17 @@ async fn at_rest(world: &World, acts: &Acts) -> Result<(), String> {
         }
         let status = world.status();
         if status.upgrade.is_none() && status.operation.is_none() {
-            match acts.next_if(|when| matches!(when, When::Rest)) {
+            match acts.next_if(world, |when| matches!(when, When::Rest)) {
                 Some(act) => act(world.clone()).await,
                 None if acts.are_done() => return Ok(()),
                 None => {}
             }
         }
         if began.elapsed() > PATIENCE {
-            return Err(format!("it is not over after {PATIENCE:?}: {status:#?}"));
+            let (left, savepoints) = (acts.left.lock().unwrap().len(), world.savepoints());
+            return Err(format!(
+                "it is not over after {PATIENCE:?}, {left} acts are left: {status:#?}, {savepoints:#?}"
+            ));
         }
     }
 }
@@ -229,7 +285,7 @@ async fn stays(world: &World) -> Result<(), String> {
 }
 
 /// The end is the one that is expected, and no invariant was broken.
-fn compare(end: &End, world: &World) -> Result<(), String> {
+pub fn compare(end: &End, world: &World) -> Result<(), String> {
     let broken = world.invariants.broken().into_iter().chain(world.truth.broken()).next();
     broken.map_or(Ok(()), Err)?;
     world.truth.lost_or_redone()?;
@@ -347,11 +403,9 @@ fn image_of(pod: &serde_json::Value) -> String {
 }
 
 /// Tells a scenario undisturbed.
-pub fn check(scenario: fn() -> Scenario) {
-    let scenario = scenario();
+pub fn check(scenario: &Scenario) {
     run(async {
-        let told =
-            tell(&scenario, Faults::none(), Duration::ZERO, Duration::ZERO).await.unwrap_or_else(|e| panic!("{e}"));
+        let told = tell(scenario, Disturbance::default()).await.unwrap_or_else(|e| panic!("{e}"));
         let outcome = compare(&scenario.end, &told.world);
         assert!(outcome.is_ok(), "{}\ncalls: {:#?}", outcome.unwrap_err(), told.calls);
         if let Some((name, attempts)) = scenario.attempts {
@@ -364,15 +418,19 @@ pub fn check(scenario: fn() -> Scenario) {
 const LATE: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(5)];
 
 /// Tells a scenario with caches that are late: the same end, whatever was decided before what was written is known.
-pub fn late(scenario: fn() -> Scenario) {
-    let scenario = scenario();
+pub fn late(scenario: &Scenario) {
     for late in LATE {
         let outcome = run(async {
-            let told = tell(&scenario, Faults::none(), Duration::ZERO, late).await?;
+            let told = tell(scenario, Disturbance { late, ..Disturbance::default() }).await?;
             compare(&scenario.end, &told.world)
         });
         assert!(outcome.is_ok(), "late by {late:?}: {}", outcome.unwrap_err());
     }
+}
+
+/// Whether all faults strike, for somebody who asks for that.
+pub fn all_strike() -> bool {
+    std::env::var_os(ALL).is_some()
 }
 
 /// What strikes: a call, how it goes wrong, and for how many seconds the operator is down then.
@@ -384,7 +442,7 @@ fn strikes<'a>(name: &str, calls: &'a [String], from: usize) -> Vec<Strike<'a>> 
     let calls = calls.iter().enumerate().skip(from).map(|(at, call)| (at, call.as_str()));
     let all = calls.flat_map(|(at, call)| faults_at(at, call).into_iter().map(move |(f, down)| (at, call, f, down)));
     let (reads, writes): (Vec<_>, Vec<_>) = all.partition(|(_, call, ..)| is_read(call));
-    if std::env::var_os(ALL).is_some() {
+    if all_strike() {
         return writes.into_iter().chain(reads).collect();
     }
     let offset = name.bytes().fold(0, |sum: usize, byte| sum * 31 % 1009 + usize::from(byte));
@@ -396,15 +454,14 @@ fn strikes<'a>(name: &str, calls: &'a [String], from: usize) -> Vec<Strike<'a>> 
 }
 
 /// Tells a scenario with each of its faults.
-pub fn sweep(name: &str, scenario: fn() -> Scenario) {
+pub fn sweep(name: &str, scenario: &Scenario) {
     let began = std::time::Instant::now();
-    let scenario = scenario();
-    let told = run(tell(&scenario, Faults::none(), Duration::ZERO, Duration::ZERO)).unwrap_or_else(|e| panic!("{e}"));
-    let strikes = strikes(name, &told.calls, told.first_act);
+    let told = run(tell(scenario, Disturbance::default())).unwrap_or_else(|e| panic!("{e}"));
+    let strikes = strikes(name, &told.calls, told.acts_at.first().copied().unwrap_or_default());
     let mut broken = Vec::new();
     for (at, call, fault, down) in &strikes {
         let outcome = run(async {
-            let told = tell(&scenario, Faults::at(*at, *fault), Duration::from_secs(*down), Duration::ZERO).await?;
+            let told = tell(scenario, Disturbance::fault(*at, *fault, *down)).await?;
             compare(&scenario.end, &told.world)
         });
         let what = format!("{name}: {fault:?} at call {at}, {call}, down for {down} s");

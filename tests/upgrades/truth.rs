@@ -18,6 +18,7 @@ use object_store::memory::InMemory;
 use serde_json::Value;
 
 use crate::common::{BUCKET, NAMESPACE};
+use crate::snapshots::Snapshots;
 use crate::world::{NAME, SAVEPOINTS, UPGRADES};
 
 /// Looks on; what is wrong is kept, as it happens in the middle of a call.
@@ -27,6 +28,7 @@ pub struct Truth {
     workload: Workload,
     records: Records,
     storage: Arc<InMemory>,
+    snapshots: Snapshots,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -43,6 +45,8 @@ struct Seen {
     forks: BTreeSet<String>,
     /// The ids of the jobs that somebody else has on its clusters.
     foreign: BTreeSet<String>,
+    /// The ids of the jobs of other resources.
+    others: BTreeSet<String>,
     /// Those of them that somebody else has lost.
     lost: BTreeSet<String>,
     /// Its last status.
@@ -51,7 +55,8 @@ struct Seen {
 
 impl Truth {
     pub fn new(kube: ApiServer, workload: Workload, records: Records, storage: Arc<InMemory>) -> Self {
-        Self { kube, workload, records, storage, seen: Arc::default() }
+        let snapshots = Snapshots::new(storage.clone());
+        Self { kube, workload, records, storage, snapshots, seen: Arc::default() }
     }
 
     pub fn broken(&self) -> Vec<String> {
@@ -68,9 +73,21 @@ impl Truth {
     }
 
     fn must(&self, holds: bool, what: impl FnOnce() -> String) {
-        if !holds {
-            self.seen.lock().unwrap().broken.push(what());
-        }
+        self.note(if holds { Ok(()) } else { Err(what()) });
+    }
+
+    fn note(&self, told: Result<(), String>) {
+        self.seen.lock().unwrap().broken.extend(told.err());
+    }
+
+    /// No file of a snapshot is gone that is needed.
+    pub fn look_at_files(&self) {
+        self.note(self.snapshots.look(&self.alive()));
+    }
+
+    /// What became of snapshots.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
     }
 
     pub fn know_foreign(&self, job: &str) {
@@ -99,7 +116,8 @@ impl Truth {
 
     /// Whether a job is of a lineage of its own.
     fn is_apart(&self, job: &str) -> bool {
-        self.warms(job) || self.seen.lock().unwrap().foreign.contains(job)
+        let seen = self.seen.lock().unwrap();
+        [&seen.warm_ups, &seen.foreign, &seen.others].into_iter().any(|apart| apart.contains(job))
     }
 
     /// What the tasks of the job did, from its first start on.
@@ -135,6 +153,7 @@ impl Truth {
         if self.last_status().phase == Some(JobPhase::Suspended) {
             self.must(processing.is_empty(), || format!("suspended, and {processing:?} process"));
         }
+        self.look_at_files();
     }
 
     /// The job beside which another one may run until that is promoted, and then until it has ended.
@@ -187,6 +206,10 @@ impl Truth {
         let intent = progress.submission.clone().unwrap_or_default();
         self.must(intent.job_id == job, || format!("submitted, and not as recorded in {intent:?}: {body}"));
         let from = body["savepointPath"].as_str();
+        if let Some(from) = from {
+            let mode = body["claimMode"].as_str().unwrap_or_default();
+            self.note(self.snapshots.before_submit(job, from, mode));
+        }
         self.must(intent.restored_from.as_deref() == from, || format!("from elsewhere than {intent:?}: {body}"));
         if let Some(wish) = upgrade.spec.job.restore_from.as_ref().filter(|_| asked(progress)) {
             return self.as_asked(wish, from, job);
@@ -234,7 +257,15 @@ impl Truth {
         // A job that was stopped with a savepoint has left no checkpoint.
         let before = || self.submits().into_iter().rfind(|submit| submit.job != job);
         let latest = || self.newest_checkpoint(&before()?.job).or_else(|| self.newest_savepoint());
-        let expected = if wish.latest.is_some() { latest() } else { wish.path.clone() };
+        let expected = if wish.latest.is_some() {
+            latest()
+        } else if let Some(named) = &wish.savepoint_ref {
+            self.savepoint(&named.name).and_then(|savepoint| savepoint.status?.location)
+        } else if wish.from_job.is_some() {
+            self.newest_savepoint()
+        } else {
+            wish.path.clone()
+        };
         self.must(expected.as_deref() == from, || format!("{from:?} instead of {expected:?}, which {wish:?} is"));
     }
 
@@ -339,6 +370,7 @@ impl Truth {
 
     /// The savepoint of a stop is complete only once no JobManager starts its job again.
     pub fn savepoint_written(&self, change: &Change<'_>) {
+        self.note(self.snapshots.savepoint_written(change));
         let phase = |object: Option<&Value>| Some(object?.pointer("/status/phase")?.as_str()?.to_owned());
         let done = Some(SavepointPhase::Completed.as_str().to_owned());
         let Some(new) = change.new.filter(|_| phase(change.new) == done && phase(change.old) != done) else { return };
@@ -376,6 +408,10 @@ impl Truth {
         let Some(new) = change.new else { return };
         let upgrade: FlinkJobUpgrade = serde_json::from_value(new.clone()).unwrap();
         let status = upgrade.status.clone().unwrap_or_default();
+        if change.key.name != NAME {
+            let jobs = status.upgrade.into_iter().filter_map(|progress| Some(progress.submission?.job_id));
+            return self.seen.lock().unwrap().others.extend(jobs);
+        }
         let before = {
             let mut seen = self.seen.lock().unwrap();
             if let Some(progress) = &status.upgrade {
@@ -450,7 +486,10 @@ impl Truth {
             let forked = forks.contains(&submit.job)
                 && first.first < next
                 && submit.from.as_ref().and_then(|from| snapshots.get(from)) == Some(&first.first);
-            if first.first != next && !again && !begins_anew && !forked {
+            // The first start goes on where another resource's job had come to.
+            let inherited =
+                next == 0 && submit.from.as_ref().and_then(|from| snapshots.get(from)) == Some(&first.first);
+            if first.first != next && !again && !begins_anew && !forked && !inherited {
                 return Err(format!(
                     "job {} begins with record {} instead of {next}: {runs:?}",
                     submit.job, first.first

@@ -195,13 +195,18 @@ impl World {
         world
     }
 
-    /// A user applies a FlinkJobUpgrade.
+    /// A user applies the FlinkJobUpgrade.
     pub async fn apply(&self, tag: &str, more: Value) {
+        self.apply_as(NAME, tag, more).await;
+        self.truth.know_uid(self.upgrade().unwrap().metadata.uid.unwrap());
+    }
+
+    /// A user applies a FlinkJobUpgrade of this name.
+    pub async fn apply_as(&self, name: &str, tag: &str, more: Value) {
         let mut spec = spec(tag);
         merge(&mut spec, more);
-        let object = json!({"metadata": {"name": NAME}, "spec": spec});
+        let object = json!({"metadata": {"name": name}, "spec": spec});
         common::create(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE), object).await;
-        self.truth.know_uid(self.upgrade().unwrap().metadata.uid.unwrap());
     }
 
     /// A user changes its spec.
@@ -214,6 +219,14 @@ impl World {
     /// A user changes its image.
     pub async fn image(&self, tag: &str) {
         self.change(json!({"image": images::image(tag)})).await;
+    }
+
+    /// A user deletes a FlinkSavepoint, if it is there.
+    pub async fn delete_savepoint(&self, name: &str) {
+        let savepoints = objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE));
+        if self.names(SAVEPOINTS).iter().any(|one| one == name) {
+            savepoints.delete(name, &DeleteParams::default()).await.unwrap();
+        }
     }
 
     /// A user deletes it.
@@ -407,6 +420,7 @@ impl tower_service::Service<http::Request<kube::client::Body>> for Watched {
                 world.truth.before_delete(request.uri().path());
             }
             let answer = inner.call(request).await;
+            world.truth.look_at_files();
             // Others have their turn, as in a process of many.
             tokio::task::yield_now().await;
             answer
