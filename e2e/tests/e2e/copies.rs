@@ -92,7 +92,7 @@ async fn put_copy(sandbox: &Sandbox, name: &str, of: Value) -> Result<()> {
     sandbox.put::<FlinkSavepoint>(name, manifest).await.map(drop)
 }
 
-/// It is complete and whole, a Job made it, and that one is gone.
+/// It is complete and whole, a Job made it, and that one goes by itself.
 async fn copied(sandbox: &Sandbox, name: &str) -> Result<()> {
     let copy = wait::ready(&sandbox.savepoints(), name, story::UPGRADE).await?;
     let status = copy.status.clone().unwrap_or_default();
@@ -100,7 +100,10 @@ async fn copied(sandbox: &Sandbox, name: &str) -> Result<()> {
         (status.location.context("a copy without a location")?, status.copy.context("no progress")?);
     ensure!(progress.by_job && place == progress.to && sandbox.env.s3.has_metadata(&place).await?, "{progress:?}");
     let job = naming::copy_job_name(name, copy.metadata.uid.as_deref().unwrap_or_default());
-    wait::gone::<KubernetesJob>(&sandbox.api(), &job, story::SOON).await
+    let over = |job: &KubernetesJob| job.status.as_ref().and_then(|s| s.succeeded) == Some(1);
+    let job = wait::on(&sandbox.api::<KubernetesJob>(), &job, "succeeded", story::SOON, over).await?;
+    ensure!(job.spec.and_then(|spec| spec.ttl_seconds_after_finished).is_some(), "it stays for ever");
+    Ok(())
 }
 
 fn checkpoint(job: &FlinkJobUpgrade) -> Option<String> {

@@ -43,6 +43,8 @@ pub async fn by_https(sandbox: &Sandbox, version: Version) -> Result<()> {
     }
     // What was refused by the Secret goes on as that is mended.
     for name in ["missing", "stranger"] {
+        // Until it is looked at again, it says that it is Stalled.
+        wait::on(&sandbox.savepoints(), name, "Ready", DEADLINE, |s| wait::holds(s, "Ready")).await?;
         foreign.completed(name).await?;
     }
 

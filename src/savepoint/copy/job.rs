@@ -20,8 +20,8 @@ pub const CONTAINER: &str = "copy";
 const RETRIES: i32 = 3;
 /// A chunk of 8 MiB is on its way for each of a few files.
 const MEMORY: &str = "192Mi";
-/// One that is over goes by itself, should nobody be there to delete it.
-const KEPT_SECONDS: i32 = 24 * 3600;
+/// One that is over stays so long for whoever wants to read its log; then Kubernetes deletes it.
+const KEPT_SECONDS: i32 = 3600;
 
 /// What is to be copied, by which image, with whose credentials.
 #[derive(Debug, Clone, PartialEq)]
