@@ -86,12 +86,11 @@ impl RealFlink {
         format!("{name}-{}", self.names.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The keys below a directory, relative to it, without those of directories.
+    /// The keys of the files below a directory, relative to it.
     async fn below(&self, directory: &str) -> Result<Vec<String>> {
         let prefix = format!("{}/", self.s3.key(directory)?);
         let keys = self.s3.list(&prefix).await?;
-        let relative = keys.iter().filter_map(|key| key.strip_prefix(&prefix));
-        Ok(relative.filter(|key| !key.is_empty() && !key.ends_with('/')).map(str::to_owned).collect())
+        Ok(keys.iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_owned).collect())
     }
 }
 

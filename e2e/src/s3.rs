@@ -29,7 +29,7 @@ pub struct S3 {
 const REGION: &str = "us-east-1";
 
 impl S3 {
-    /// The keys of all objects below a prefix.
+    /// The keys of all files below a prefix. Markers of directories, which Flink leaves with this server, are none.
     ///
     /// # Errors
     /// The server cannot be reached or refuses.
@@ -37,7 +37,7 @@ impl S3 {
         Ok(self.sizes(prefix).await?.into_keys().collect())
     }
 
-    /// The keys of all objects below a prefix, each with its size in bytes.
+    /// The keys of all files below a prefix, each with its size in bytes.
     ///
     /// # Errors
     /// See [`S3::list`].
@@ -51,7 +51,9 @@ impl S3 {
             }
             let page = String::from_utf8(self.request(Method::GET, "", &query, Vec::new()).await?)?;
             for (key, size) in texts(&page, "Key").into_iter().zip(texts(&page, "Size")) {
-                sizes.insert(key, size.parse()?);
+                if !key.ends_with('/') {
+                    sizes.insert(key, size.parse()?);
+                }
             }
             from = texts(&page, "NextContinuationToken").pop();
             if from.is_none() {

@@ -468,7 +468,10 @@ pub struct SavepointSource {
     /// Image of the job: its digest, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Snapshot that the job itself had been restored from.
+    /// ID of the Flink job that it was taken of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Snapshot that the job itself had been restored from; of a copy, what was copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
     /// That snapshot, what the job of that one had been restored from, and so on; at most 16.

@@ -23,7 +23,8 @@ fn copying(copying: Copying) -> Observed {
 }
 
 fn found() -> Copying {
-    Copying::Found(Box::new(CopyProgress { from: FROM.to_owned(), to: TO.to_owned(), ..CopyProgress::default() }))
+    let copy = CopyProgress { from: FROM.to_owned(), to: TO.to_owned(), ..CopyProgress::default() };
+    Copying::Found(Box::new(Found { copy, flink_version: Some("2.3.0".to_owned()), ..Found::default() }))
 }
 
 /// The pass after: with the status that was written.
@@ -117,8 +118,9 @@ fn by_name() -> SnapshotRef {
 #[case::it_goes_by_its_place(SnapshotRef { name: None, path: Some(format!("{FROM}/_metadata")) }, json!({"phase": "Disposing", "location": FROM}), Err("Waits"))]
 #[case::there_is_none(SnapshotRef { name: Some("weekly".to_owned()), path: None }, json!({"phase": "Completed", "location": FROM}), Err("Waits"))]
 fn what_is_copied(#[case] of: SnapshotRef, #[case] status: Value, #[case] expected: Result<&str, &str>) {
-    let found = source(&[record(&status)], &of);
-    let found = found.as_ref().map(String::as_str).map_err(|other| match other {
+    let all = [record(&status)];
+    let found = source(&all, &of);
+    let found = found.as_ref().map(|(from, _)| from.as_str()).map_err(|other| match other {
         Copying::Waits(..) => "Waits",
         Copying::Never(..) => "Never",
         _ => "-",

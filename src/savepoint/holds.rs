@@ -57,40 +57,55 @@ impl World<'_> {
     /// Whether no newer one of its job can be used in its place.
     fn is_newest(&self, savepoint: &FlinkSavepoint) -> bool {
         let Some(own) = usable(savepoint) else { return false };
-        let of_the_job = |other: &&Arc<FlinkSavepoint>| {
-            let (a, b) = (&other.spec, &savepoint.spec);
-            other.namespace() == savepoint.namespace()
-                && (&a.job_ref, &a.flink_cluster) == (&b.job_ref, &b.flink_cluster)
-        };
-        let taken = savepoint.spec.job_ref.is_some() || savepoint.spec.flink_cluster.is_some();
+        let of_the_job =
+            |other: &&Arc<FlinkSavepoint>| other.namespace() == savepoint.namespace() && of_one_job(other, savepoint);
         // One that is being deleted is held itself as long as it is the newest.
         let counts =
             |other: &&Arc<FlinkSavepoint>| stays(other) || other.spec.deletion_policy() == DeletionPolicy::Delete;
         let others = self.savepoints.iter().filter(of_the_job).filter(counts);
-        taken && others.filter_map(|other| usable(other)).all(|other| other <= own)
+        of_one_job(savepoint, savepoint) && others.filter_map(|other| usable(other)).all(|other| other <= own)
     }
 }
 
-/// The others of a savepoint's job of which their status does not say as it is whether they are its newest.
+/// The other savepoints of which the status does not say as it is whether this one holds them, or whether they are the newest
+/// of its job.
 pub fn outdated(savepoint: &FlinkSavepoint, known: Vec<Arc<FlinkSavepoint>>) -> Vec<Arc<FlinkSavepoint>> {
-    let Some(job) = &savepoint.spec.job_ref else { return Vec::new() };
-    let of_the_job = |other: &Arc<FlinkSavepoint>| {
-        other.namespace() == savepoint.namespace()
-            && other.spec.job_ref.as_ref() == Some(job)
-            && other.uid() != savepoint.uid()
+    let is_other = |other: &Arc<FlinkSavepoint>| {
+        let there = other.status.as_ref().is_some_and(|s| s.location.is_some());
+        there && other.namespace() == savepoint.namespace() && other.uid() != savepoint.uid()
     };
+    let others: Vec<_> = known.into_iter().filter(is_other).collect();
     let own = Arc::new(savepoint.clone());
-    let all: Vec<_> = known.into_iter().filter(of_the_job).chain([own]).collect();
+    let all: Vec<_> = others.iter().filter(|other| of_one_job(other, savepoint)).cloned().chain([own]).collect();
     let world = World { jobs: &[], savepoints: &all, service_lives: false };
-    let told = |other: &FlinkSavepoint| {
-        other.status.as_ref().is_some_and(|s| s.holds.iter().any(|hold| hold.reason == NEWEST))
-    };
     let newest = all.iter().find(|other| world.is_newest(other)).and_then(|newest| newest.uid());
-    let wrong = |other: &&Arc<FlinkSavepoint>| {
-        let is_newest = other.uid() == newest;
-        told(other) != is_newest && other.uid() != savepoint.uid() && usable(other).is_some()
+    let wrong = |other: &Arc<FlinkSavepoint>| {
+        let told = told(other).iter().any(|hold| hold.reason == NEWEST);
+        let of_the_job = of_one_job(other, savepoint);
+        (of_the_job && told != (other.uid() == newest)) || !agrees(savepoint, other)
     };
-    all.iter().filter(wrong).cloned().collect()
+    others.into_iter().filter(wrong).collect()
+}
+
+/// Both were taken of one job.
+fn of_one_job(a: &FlinkSavepoint, b: &FlinkSavepoint) -> bool {
+    let (a, b) = (&a.spec, &b.spec);
+    let taken = a.job_ref.is_some() || a.flink_cluster.is_some();
+    taken && (&a.job_ref, &a.flink_cluster) == (&b.job_ref, &b.flink_cluster)
+}
+
+/// Whether a snapshot's status says of another resource what that one itself says.
+fn agrees(other: &FlinkSavepoint, savepoint: &FlinkSavepoint) -> bool {
+    let name = other.name_any();
+    let told = told(savepoint).iter().find(|hold| hold.kind == "FlinkSavepoint" && hold.name == name);
+    // Its last event does not show that it is the last.
+    let may_be_gone = told.is_some() && !stays(other);
+    !may_be_gone && told.map(|hold| hold.reason.as_str()) == of_other(other, savepoint)
+}
+
+/// What a snapshot's status says of its holds.
+fn told(savepoint: &FlinkSavepoint) -> &[Hold] {
+    savepoint.status.as_ref().map(|s| s.holds.as_slice()).unwrap_or_default()
 }
 
 /// Why a job holds a snapshot. `newest`: no newer one of its job can be used.
@@ -106,8 +121,7 @@ fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, newest: bool) -> im
 #[must_use]
 pub fn agree(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> bool {
     let name = job.name_any();
-    let told = savepoint.status.as_ref().map(|s| s.holds.as_slice()).unwrap_or_default();
-    let of_it = told.iter().filter(|hold| hold.kind == "FlinkJobUpgrade" && hold.name == name);
+    let of_it = told(savepoint).iter().filter(|hold| hold.kind == "FlinkJobUpgrade" && hold.name == name);
     // Its last event does not show that it is the last.
     if job.meta().deletion_timestamp.is_some() && of_it.clone().next().is_some() {
         return false;
@@ -146,9 +160,8 @@ fn stays(savepoint: &FlinkSavepoint) -> bool {
 
 /// One that was there before keeps its time.
 pub(super) fn hold((kind, name, reason): (&str, String, String), of: &FlinkSavepoint, now: DateTime<Utc>) -> Hold {
-    let before = of.status.as_ref().map(|s| s.holds.as_slice()).unwrap_or_default();
     let same = |hold: &&Hold| hold.kind == kind && hold.name == name && hold.reason == reason;
-    let since = before.iter().find(same).and_then(|hold| hold.since.clone());
+    let since = told(of).iter().find(same).and_then(|hold| hold.since.clone());
     Hold { kind: kind.to_owned(), name, reason, since: since.or_else(|| Some(time::to_k8s(now))) }
 }
 

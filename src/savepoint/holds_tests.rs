@@ -178,3 +178,38 @@ fn who_is_not_the_newest_any_more_is_looked_at() {
     gone.status.as_mut().unwrap().phase = Some(SavepointPhase::Disposing);
     assert!(names(&gone, &[&older, &gone]).is_empty(), "it is the newest again, and says so");
 }
+
+#[test]
+fn what_a_copy_or_another_record_has_held_is_told_when_that_changes() {
+    let mut original = savepoint("original", 1, &of_orders());
+    let copy_of = json!({"copyOf": {"name": "original"}, "targetDirectory": "s3://archive"});
+    let mut copy = savepoint("copy", 2, &copy_of);
+    copy.status = None;
+    let names = |changed: &FlinkSavepoint, original: &FlinkSavepoint| -> Vec<String> {
+        outdated(changed, vec![Arc::new(original.clone())]).iter().map(|s| s.name_any()).collect()
+    };
+    assert_eq!(names(&copy, &original), ["original"], "nobody has said that it is being copied");
+    let known = [Arc::new(original.clone()), Arc::new(copy.clone())];
+    original.status.as_mut().unwrap().holds =
+        World { jobs: &[], savepoints: &known, service_lives: false }.holds(&original, now());
+    assert!(names(&copy, &original).is_empty());
+    let mut going = copy.clone();
+    going.metadata.deletion_timestamp = Some(time::to_k8s(now()));
+    assert_eq!(names(&going, &original), ["original"], "it may be its last event");
+    let complete = savepoint("copy", 2, &copy_of);
+    assert_eq!(names(&complete, &original), ["original"]);
+    let mut elsewhere = complete;
+    elsewhere.metadata.namespace = Some("other".to_owned());
+    assert!(names(&elsewhere, &original).is_empty());
+}
+
+#[test]
+fn those_of_a_foreign_job_are_told_too() {
+    let (older, newer) = (savepoint("older", 1, &of_clicks()), savepoint("newer", 2, &of_clicks()));
+    let mut told = older.clone();
+    let alone = [Arc::new(older)];
+    told.status.as_mut().unwrap().holds =
+        World { jobs: &[], savepoints: &alone, service_lives: true }.holds(&told, now());
+    let outdated = outdated(&newer, vec![Arc::new(told)]);
+    assert_eq!(outdated.iter().map(|s| s.name_any()).collect::<Vec<_>>(), ["older"]);
+}

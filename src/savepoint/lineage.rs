@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointPhase, SavepointSource, labels};
+use crate::flink::id::JobId;
 use crate::flink::location;
 use crate::naming;
 
@@ -22,6 +23,7 @@ pub fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, known: &[Arc<Fl
         flink_cluster: job.spec.flink_cluster.clone(),
         upgrade: savepoint.labels().get(naming::LABEL_OPERATION).cloned(),
         image: active.submission.image_digest.clone().or_else(|| job.spec.image.clone()),
+        job_id: Some(active.submission.job_id.clone()),
         parent: ancestors.first().cloned(),
         ancestors,
     }
@@ -29,9 +31,20 @@ pub fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, known: &[Arc<Fl
 
 /// What is known of a foreign cluster's job: what it was restored from, by Flink's word.
 #[must_use]
-pub fn of_foreign(restored_from: Option<String>, known: &[Arc<FlinkSavepoint>]) -> SavepointSource {
+pub fn of_foreign(job: &JobId, restored_from: Option<String>, known: &[Arc<FlinkSavepoint>]) -> SavepointSource {
     let ancestors = continued(restored_from.into_iter().collect(), known);
-    SavepointSource { parent: ancestors.first().cloned(), ancestors, ..SavepointSource::default() }
+    let parent = ancestors.first().cloned();
+    SavepointSource { job_id: Some(job.to_string()), parent, ancestors, ..SavepointSource::default() }
+}
+
+/// A copy comes from where its original comes from, and descends from that itself. `record`: of the original, if it has one.
+#[must_use]
+pub fn of_copy(original: &str, record: Option<&FlinkSavepoint>) -> SavepointSource {
+    let mut source = record.and_then(|s| s.status.as_ref()?.source.clone()).unwrap_or_default();
+    source.parent = Some(original.to_owned());
+    source.ancestors.insert(0, original.to_owned());
+    source.ancestors.truncate(ANCESTORS);
+    source
 }
 
 /// What the job was restored from, what that one's job was restored from, and so on, as far as the history and records go.

@@ -22,6 +22,10 @@ fn record(location: &str, ancestors: &[&str]) -> Arc<FlinkSavepoint> {
     Arc::new(savepoint.unwrap())
 }
 
+fn id() -> JobId {
+    JobId::new(&"1".repeat(32)).unwrap()
+}
+
 fn runs_from(place: Option<&str>, history: &[&str]) -> FlinkJobUpgrade {
     let past: Vec<Value> =
         history.iter().map(|from| json!({"id": "1", "to": 1, "result": "Succeeded", "restoredFrom": from})).collect();
@@ -34,6 +38,7 @@ fn a_savepoint_tells_of_its_job() {
     let source = of_job(&runs_from(Some("s3://sp/2"), &[]), &record("s3://sp/3", &[]), &[]);
     assert_eq!((source.revision, source.upgrade.as_deref()), (Some(3), Some("3-a")));
     assert_eq!((source.image.as_deref(), source.parent.as_deref()), (Some("sha256:1"), Some("s3://sp/2")));
+    assert_eq!(source.job_id.as_deref(), Some("1"));
 }
 
 #[test]
@@ -47,9 +52,9 @@ fn ancestors_are_those_of_the_history_and_of_the_records() {
 #[test]
 fn the_record_in_the_middle_is_not_needed() {
     let middle = record("s3://sp/2", &["s3://sp/1"]);
-    let child = of_foreign(Some("s3://sp/2".to_owned()), &[middle]);
+    let child = of_foreign(&id(), Some("s3://sp/2".to_owned()), &[middle]);
     assert_eq!(child.ancestors, ["s3://sp/2", "s3://sp/1"]);
-    let of_child = of_foreign(Some("s3://sp/3".to_owned()), &[record("s3://sp/3", &["s3://sp/2", "s3://sp/1"])]);
+    let of_child = of_foreign(&id(), Some("s3://sp/3".to_owned()), &[record("s3://sp/3", &["s3://sp/2", "s3://sp/1"])]);
     assert_eq!(of_child.ancestors, ["s3://sp/3", "s3://sp/2", "s3://sp/1"]);
 }
 
@@ -63,7 +68,19 @@ fn one_that_began_with_nothing_has_none() {
 fn no_more_than_some_are_named() {
     let many: Vec<String> = (0..40).map(|n| format!("s3://sp/{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    assert_eq!(of_foreign(Some("s3://sp/x".to_owned()), &[record("s3://sp/x", &many)]).ancestors.len(), ANCESTORS);
+    assert_eq!(
+        of_foreign(&id(), Some("s3://sp/x".to_owned()), &[record("s3://sp/x", &many)]).ancestors.len(),
+        ANCESTORS
+    );
+}
+
+#[test]
+fn a_copy_comes_from_where_its_original_comes_from() {
+    let original = record("s3://sp/2", &["s3://sp/1"]);
+    let copy = of_copy("s3://sp/2", Some(&original));
+    assert_eq!((copy.revision, copy.parent.as_deref()), (Some(2), Some("s3://sp/2")));
+    assert_eq!(copy.ancestors, ["s3://sp/2", "s3://sp/1"]);
+    assert_eq!(of_copy("s3://sp/9", None).ancestors, ["s3://sp/9"]);
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub fn concerned_by<S: AsRef<FlinkSavepoint>>(
     named_by(job).into_iter().chain(restored.map(|savepoint| ObjectRef::from_obj(savepoint.as_ref()))).collect()
 }
 
-/// The other savepoints of a changed one's job that may be its newest now, or may be that no more.
+/// The other savepoints that may be held now because one has changed, or may be held no more.
 #[must_use]
 pub fn siblings(savepoint: &FlinkSavepoint, known: Vec<Arc<FlinkSavepoint>>) -> Vec<ObjectRef<FlinkSavepoint>> {
     holds::outdated(savepoint, known).iter().map(|other| ObjectRef::from_obj(&**other)).collect()

@@ -73,7 +73,7 @@ impl<'a> Foreign<'a> {
         let left = wait::until(&what, DEADLINE, async || {
             let left = self.sandbox.env.s3.list(self.sandbox.env.s3.key(&own)?).await?;
             let kept = self.sandbox.env.s3.key(&location)?;
-            let others: Vec<_> = left.iter().filter(|key| !key.starts_with(kept) && !key.ends_with('/')).collect();
+            let others: Vec<_> = left.iter().filter(|key| !key.starts_with(kept)).collect();
             Ok(if others.is_empty() { wait::Seen::Yes(left) } else { wait::Seen::NotYet(format!("{others:?}")) })
         });
         let left = left.await?;

@@ -162,11 +162,9 @@ async fn config_maps(sandbox: &Sandbox, cluster: Option<&str>) -> Result<Vec<Str
     Ok(api.list_metadata(&theirs).await?.items.into_iter().filter_map(|map| map.metadata.name).collect())
 }
 
-/// The objects that high availability stores for the job, below the job's own prefix; directories are none.
+/// The files that high availability stores for the job, below the job's own prefix.
 async fn stored(sandbox: &Sandbox, below: &str) -> Result<Vec<String>> {
-    let mut keys = sandbox.env.s3.list(&format!("{STORAGE}/{}/orders/{below}", sandbox.namespace)).await?;
-    keys.retain(|key| !key.ends_with('/'));
-    Ok(keys)
+    sandbox.env.s3.list(&format!("{STORAGE}/{}/orders/{below}", sandbox.namespace)).await
 }
 
 async fn nothing_left(sandbox: &Sandbox, cluster: Option<&str>, below: &str) -> Result<()> {

@@ -13,7 +13,7 @@ use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::settle::since;
 use super::{status, verify};
 use crate::api::condition::Reason;
-use crate::api::{CopyProgress, FlinkSavepointStatus, SavepointPhase};
+use crate::api::{CopyProgress, FlinkSavepointStatus, SavepointPhase, SavepointSource};
 use crate::reconcile::{Next, SETTLED};
 use crate::store::check::{Again, Failure};
 use crate::time;
@@ -29,6 +29,17 @@ const REMOVED: Duration = Duration::from_secs(60);
 /// While that goes on.
 const REMOVING: Duration = Duration::from_secs(1);
 
+/// What is to be copied.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    /// From where, where to, and how much it is.
+    pub copy: CopyProgress,
+    /// Where it comes from.
+    pub source: SavepointSource,
+    /// Flink's version that has written it, if its record says so.
+    pub flink_version: Option<String>,
+}
+
 /// How it stands with a copy.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Copying {
@@ -41,7 +52,7 @@ pub enum Copying {
     /// There will be nothing to copy.
     Never(Reason, String),
     /// It is known what is to be copied, and where to.
-    Found(Box<CopyProgress>),
+    Found(Box<Found>),
     /// Its Job is not there.
     NoJob(Box<job::Copy>),
     /// It goes on: so many files and bytes are there.
@@ -85,9 +96,11 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
         Copying::Never(reason, message) => fail(o, draft, *reason, message),
         // What is under way is stopped and removed before the resource goes.
         Copying::Found(_) if !has_finalizer(o) => (Some(Effect::AddFinalizer), Next::Again),
-        Copying::Found(copy) => {
-            let message = format!("{} is copied to {}", copy.from, copy.to);
-            draft.copy = Some(CopyProgress { time: Some(time::to_k8s(o.now)), ..(**copy).clone() });
+        Copying::Found(found) => {
+            let message = format!("{} is copied to {}", found.copy.from, found.copy.to);
+            draft.copy = Some(CopyProgress { time: Some(time::to_k8s(o.now)), ..found.copy.clone() });
+            draft.source = Some(found.source.clone());
+            draft.flink_version.clone_from(&found.flink_version);
             draft.start_time.get_or_insert_with(|| time::to_k8s(o.now));
             draft.phase = Some(SavepointPhase::InProgress);
             status::under_way(o, draft, Reason::InProgress, &message);

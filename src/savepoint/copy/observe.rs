@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::Copying;
+use super::super::lineage;
 use super::job::{CONTAINER, Copy, labels_of};
+use super::{Copying, Found};
 use crate::api::condition::Reason;
 use crate::api::{
     CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
@@ -71,8 +72,8 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     let namespace = savepoint.namespace().unwrap_or_default();
     let all: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &namespace);
     let all = within("list FlinkSavepoints", all.list(&ListParams::default())).await?.items;
-    let from = match source(&all, of) {
-        Ok(from) => from,
+    let (from, record) = match source(&all, of) {
+        Ok(found) => found,
         Err(other) => return Ok(other),
     };
     let by = By { namespace: &namespace, named: None };
@@ -105,18 +106,23 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     };
     let local = [&from, &to].into_iter().any(|place| location::normalise(place).starts_with("file:"));
     let small = checked.size_bytes <= SMALL_BYTES && checked.file_count <= SMALL_FILES;
-    Ok(Copying::Found(Box::new(CopyProgress {
+    let copy = CopyProgress {
         from: checked.directory.clone(),
         to,
         by_job: !(local || small),
         total_files: Some(checked.file_count),
         total_bytes: Some(checked.size_bytes),
         ..CopyProgress::default()
-    })))
+    };
+    let flink_version = record.and_then(|record| record.status.as_ref()?.flink_version.clone());
+    Ok(Copying::Found(Box::new(Found { source: lineage::of_copy(&copy.from, record), copy, flink_version })))
 }
 
-/// The place of what is to be copied.
-pub(super) fn source(all: &[FlinkSavepoint], of: &SnapshotRef) -> Result<String, Copying> {
+/// The place of what is to be copied, and its record, if it has one.
+pub(super) fn source<'a>(
+    all: &'a [FlinkSavepoint],
+    of: &SnapshotRef,
+) -> Result<(String, Option<&'a FlinkSavepoint>), Copying> {
     let record = match (&of.name, &of.path) {
         (Some(name), _) => {
             let Some(record) = all.iter().find(|s| s.name_any() == *name) else {
@@ -135,11 +141,11 @@ pub(super) fn source(all: &[FlinkSavepoint], of: &SnapshotRef) -> Result<String,
         }
         (None, None) => None,
     };
-    let Some(record) = record else { return of.path.clone().ok_or(Copying::NotAsked) };
+    let Some(record) = record else { return of.path.clone().map(|path| (path, None)).ok_or(Copying::NotAsked) };
     let name = record.name_any();
     let status = record.status.clone().unwrap_or_default();
     match (status.phase, status.location) {
-        (Some(SavepointPhase::Completed | SavepointPhase::Superseded), Some(location)) => Ok(location),
+        (Some(SavepointPhase::Completed | SavepointPhase::Superseded), Some(location)) => Ok((location, Some(record))),
         // It gives way, or goes.
         (Some(SavepointPhase::Disposing), _) => {
             Err(Copying::Waits(Reason::Disposing, format!("spec.copyOf: FlinkSavepoint {name} is being deleted")))

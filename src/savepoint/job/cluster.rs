@@ -186,7 +186,7 @@ pub async fn job(
     let restored_from = checkpoints.and_then(|checkpoints| checkpoints.latest.restored?.external_path);
     let submitted = Submitted {
         turn: queue(ctx, savepoint, cluster, &job.id).await?,
-        source: lineage::of_foreign(restored_from, &ctx.known.savepoints().unwrap_or_default()),
+        source: lineage::of_foreign(&job.id, restored_from, &ctx.known.savepoints().unwrap_or_default()),
         job_id: job.id.clone(),
         savepoint_directory,
         flink_version: overview.flink_version,
