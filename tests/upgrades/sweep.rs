@@ -470,5 +470,6 @@ pub fn sweep(name: &str, scenario: &Scenario) {
     let (calls, told) = (told.calls.len(), strikes.len());
     println!("{name}: {calls} calls, told {told} times in {:?}, {} broken", began.elapsed(), broken.len());
     assert!(broken.is_empty(), "{} broken, the first: {}", broken.len(), broken[0]);
-    assert!(told >= WRITES, "a scenario without calls");
+    // There are some in which nothing is written.
+    assert!(told >= READS, "a scenario without calls");
 }

@@ -228,6 +228,12 @@ impl Cluster {
         self.current().jobs.iter().filter(|job| !job.state.is_terminal()).map(|job| job.id.clone()).collect()
     }
 
+    /// The ids of the jobs of which it says that all their tasks run.
+    #[must_use]
+    pub fn running_jobs(&self) -> Vec<String> {
+        self.current().jobs.iter().filter(|job| job.runs()).map(|job| job.id.clone()).collect()
+    }
+
     /// When something happens next.
     #[must_use]
     pub fn next_event(&self) -> Option<Instant> {
