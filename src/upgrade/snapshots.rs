@@ -319,8 +319,8 @@ async fn look(ctx: &Context, by: By<'_>, o: &Observed, field: &str, location: St
     });
     if let Some(owner) = claimed(ctx, by.namespace, &location, &records).await? {
         let message = format!(
-            "{field}: {location} is Flink's own, which may delete it at any time: {owner}; name another snapshot, or copy \
-             the directory of this one elsewhere and name the copy"
+            "{field}: {location} is Flink's own, which may delete it at any time: {owner}; name another snapshot, or a \
+             copy of this one, which a FlinkSavepoint with copyOf makes"
         );
         return Ok(Restore::Refused(Reason::SnapshotOwnedByFlink, message));
     }
