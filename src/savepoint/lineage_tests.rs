@@ -23,7 +23,7 @@ fn record(location: &str, ancestors: &[&str]) -> Arc<FlinkSavepoint> {
 }
 
 fn id() -> JobId {
-    JobId::new(&"1".repeat(32)).unwrap()
+    JobId::new("1".repeat(32)).unwrap()
 }
 
 fn runs_from(place: Option<&str>, history: &[&str]) -> FlinkJobUpgrade {
