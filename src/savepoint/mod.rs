@@ -4,6 +4,7 @@ mod act;
 mod annotations;
 mod attempt;
 pub mod copy;
+pub mod current;
 mod deletion;
 mod dispose;
 mod follow;

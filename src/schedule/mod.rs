@@ -18,6 +18,7 @@ use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, annota
 use crate::naming;
 use crate::reconcile::{Error, Next, Reconciler, within, write_status};
 use crate::runtime::{Context, failpoint};
+use crate::savepoint::current;
 
 /// The controller.
 #[derive(Debug, Clone, Copy)]
@@ -64,8 +65,9 @@ async fn observe(ctx: &Context, schedule: FlinkSavepointSchedule) -> Result<Obse
     let spec = serde_json::to_value(&schedule.spec).unwrap_or_default();
     let unknown = coverage::unknown("FlinkSavepointSchedule", &spec);
     let made = ListParams::default().labels(&format!("{}={}", labels::SCHEDULE, schedule.name_any()));
-    let savepoints: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &namespace);
-    let savepoints = within("list FlinkSavepoints", savepoints.list(&made)).await?.items;
+    let is_its = |savepoint: &FlinkSavepoint| savepoint.labels().get(labels::SCHEDULE) == Some(&schedule.name_any());
+    let active = schedule.status.iter().flat_map(|s| &s.active).map(|child| child.name.clone());
+    let savepoints = current::savepoints(ctx, &namespace, &made, active, is_its).await?;
     let job = match &schedule.spec.savepoint_template.spec.job_ref {
         Some(job) => {
             let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
@@ -104,7 +106,11 @@ async fn act(ctx: &Context, o: &Observed, key: &str, effect: Effect) -> Result<(
         Effect::Forget(name, uid) => {
             let preconditions = Some(Preconditions { uid, resource_version: None });
             let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
-            within("delete FlinkSavepoint", savepoints.delete(&name, &parameters)).await.map(drop)?;
+            match within("delete FlinkSavepoint", savepoints.delete(&name, &parameters)).await {
+                // What is known of it is a moment old.
+                Err(error) if error.is_not_found() => {}
+                deleted => drop(deleted?),
+            }
         }
     }
     Ok(())

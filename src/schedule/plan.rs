@@ -16,7 +16,11 @@ use crate::api::{
 use crate::cron::{self, Schedule};
 use crate::naming;
 use crate::reconcile::{Next, SETTLED, unknown_values};
+use crate::savepoint::current::is_settled;
 use crate::time;
+
+/// Between two savepoints that are deleted.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 
 /// What was seen of a schedule and its savepoints.
 #[derive(Debug, Clone)]
@@ -88,7 +92,9 @@ pub fn plan(o: &Observed) -> Plan {
     run_now(o, &mut plan.status);
     if let Some(effect) = intended(o, &plan.status).or_else(|| too_many_failures(o)).or(expired) {
         told(o, &mut plan.status, None);
-        return Plan { effect: Some(effect), next: Next::Again, ..plan };
+        // That one goes is known a moment later.
+        let next = if matches!(effect, Effect::Forget(..)) { Next::After(FORGOTTEN) } else { Next::Again };
+        return Plan { effect: Some(effect), next, ..plan };
     }
     if let Some(harmful) = harmful(o) {
         plan.status.next_schedule_time = None;
@@ -274,10 +280,6 @@ fn savepoint(o: &Observed, name: &str) -> FlinkSavepoint {
 
 fn phase(savepoint: &FlinkSavepoint) -> Option<SavepointPhase> {
     savepoint.status.as_ref().and_then(|status| status.phase)
-}
-
-fn is_settled(savepoint: &FlinkSavepoint) -> bool {
-    phase(savepoint).is_some_and(SavepointPhase::is_terminal)
 }
 
 fn policy(o: &Observed) -> ConcurrencyPolicy {

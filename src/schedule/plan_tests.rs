@@ -70,7 +70,7 @@ fn settled(mut o: Observed) -> (Observed, Vec<String>) {
     for _ in 0..20 {
         let plan = plan(&o);
         told.extend(plan.told.iter().map(|(reason, _)| reason.as_str().to_owned()));
-        let waits = plan.next != Next::Again;
+        let waits = plan.effect.is_none() && plan.next != Next::Again;
         let now = o.now.to_rfc3339();
         o = after(o, plan, &now);
         if waits {

@@ -13,6 +13,8 @@
     reason = "a test that fails says where"
 )]
 
+#[path = "../common/cache.rs"]
+mod cache;
 #[path = "../common/mod.rs"]
 mod common;
 mod scenarios;

@@ -12,6 +12,7 @@ use futures::future::{BoxFuture, join_all};
 use kube::ResourceExt;
 use tokio::time::{Instant, sleep_until};
 
+use crate::cache::Cache;
 use crate::common::faults::{faults_at, run};
 use crate::world::{JOB, Wish, World};
 
@@ -92,6 +93,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
     let begin = Instant::now();
     let mut acts = scenario.acts.clone();
     let (mut operator, mut mortal) = (world.operator(&faults), faults.clone());
+    let mut cache = Cache::of(&operator);
     let mut back = begin;
     let mut failed = BTreeSet::new();
     let (mut due, mut seen) = (BTreeMap::<String, Instant>::new(), BTreeMap::<String, Seen>::new());
@@ -146,6 +148,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
             // The cache has none of them yet.
             due.retain(|name, _| !names.contains(name));
         }
+        cache.set(all.iter().filter_map(|s| world.cached(&s.name_any(), late)));
         let before: BTreeMap<_, _> = names.iter().map(|name| (name.clone(), world.versions_beside(name))).collect();
         let ctx = &operator;
         let each = now.iter().map(|s| async move { (s.name_any(), passes::<Savepoints>(s, ctx).await) });
@@ -155,6 +158,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
             () = mortal.crash() => {
                 mortal = Faults::none();
                 operator = world.operator(&mortal);
+                cache = Cache::of(&operator);
                 back = Instant::now() + down;
                 seen.clear();
                 failed.clear();
@@ -238,6 +242,16 @@ async fn rest(world: &World, operator: &flink_savepoint_operator::runtime::Conte
         return Err(format!("at rest it writes: {:?}", &writes[before..]));
     }
     Ok(())
+}
+
+/// No two attempts went on at once: all scenarios have one job only.
+fn one_after_the_other(world: &World) -> Result<(), String> {
+    let all = world.all_savepoints();
+    let attempts = all.iter().flat_map(|s| s.status.iter().flat_map(|status| &status.attempts));
+    let mut spans: Vec<_> = attempts.map(|a| (a.start_time.clone(), a.completion_time.clone())).collect();
+    spans.sort();
+    let together = spans.windows(2).find(|two| two[0].1 > two[1].0);
+    together.map_or(Ok(()), |two| Err(format!("two at once: {two:?}")))
 }
 
 /// The reasons that will do: `A or B`.
@@ -335,6 +349,7 @@ pub fn late(scenario: fn() -> Scenario) {
     for late in LATE {
         let outcome = run(async {
             let told = tell(&scenario, Faults::none(), Duration::ZERO, late).await?;
+            one_after_the_other(&told.world)?;
             compare(&scenario, &told).await
         });
         assert!(outcome.is_ok(), "late by {late:?}: {}", outcome.unwrap_err());

@@ -9,6 +9,8 @@
     reason = "a test that fails says where"
 )]
 
+#[path = "../common/cache.rs"]
+mod cache;
 #[allow(dead_code, reason = "a savepoint's own course is another suite's")]
 #[path = "../common/mod.rs"]
 mod common;
@@ -24,7 +26,7 @@ use chrono::DateTime;
 use fakes::clock::Clock;
 use fakes::faults::Faults;
 use fakes::kube::ApiServer;
-use flink_savepoint_operator::api::{FlinkSavepointSchedule, FlinkSavepointScheduleStatus};
+use flink_savepoint_operator::api::{FlinkSavepoint, FlinkSavepointSchedule, FlinkSavepointScheduleStatus};
 use flink_savepoint_operator::flink::Transport;
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::reconcile::passes;
@@ -36,6 +38,7 @@ use object_store::memory::InMemory;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use cache::Cache;
 use common::faults::{faults_at, run};
 use common::{NAMESPACE, OPERATOR, create, kinds, objects};
 
@@ -112,6 +115,10 @@ impl World {
         serde_json::from_value(self.kube.object(SCHEDULES, NAMESPACE, "nightly").unwrap()).unwrap()
     }
 
+    fn savepoints(&self) -> Vec<FlinkSavepoint> {
+        self.kube.objects(SAVEPOINTS).into_iter().map(|object| serde_json::from_value(object).unwrap()).collect()
+    }
+
     fn operator(&self, faults: &Faults) -> Context {
         let client = Client::new(self.kube.service(faults.clone()).named(OPERATOR), NAMESPACE);
         common::context(client, Arc::new(Nobody), &Arc::new(InMemory::new()), faults, &self.clock)
@@ -131,11 +138,14 @@ impl World {
     }
 }
 
-/// Tells the four hours. `down`: so long the operator is away after a crash.
-async fn tell(faults: Faults, down: Duration) -> (World, Vec<String>) {
+/// Tells the four hours. `down`: so long the operator is away after a crash. `late`: its cache has what was there when it
+/// looked the time before.
+async fn tell(faults: Faults, down: Duration, late: bool) -> (World, Vec<String>) {
     let world = World::new().await;
+    let mut before = Vec::new();
     let end = Instant::now() + LASTS;
     let (mut operator, mut mortal) = (world.operator(&faults), faults.clone());
+    let mut cache = Cache::of(&operator);
     let mut due = Instant::now();
     while Instant::now() < end {
         world.savepoints_go_on().await;
@@ -144,12 +154,15 @@ async fn tell(faults: Faults, down: Duration) -> (World, Vec<String>) {
             continue;
         }
         let live = world.schedule();
+        let now = world.savepoints();
+        cache.set(if late { std::mem::replace(&mut before, now) } else { now });
         let wait = tokio::select! {
             biased;
             wait = passes::<Schedules>(&live, &operator) => wait.unwrap_or(AFTER_ERROR),
             () = mortal.crash() => {
                 mortal = Faults::none();
                 operator = world.operator(&mortal);
+                cache = Cache::of(&operator);
                 down
             }
         };
@@ -179,8 +192,22 @@ mod undisturbed {
     #[test]
     fn four_hours() {
         run(async {
-            let (world, _) = tell(Faults::none(), Duration::ZERO).await;
+            let (world, _) = tell(Faults::none(), Duration::ZERO, false).await;
             compare(&world).await;
+        });
+    }
+}
+
+mod with_stale_reads {
+    use super::*;
+
+    #[test]
+    fn four_hours() {
+        run(async {
+            let (world, calls) = tell(Faults::none(), Duration::ZERO, true).await;
+            compare(&world).await;
+            let asked = calls.iter().filter(|call| call.starts_with("POST flinksavepoints")).count();
+            assert_eq!(asked, SLOTS.len(), "of what it has just created it knows: {calls:#?}");
         });
     }
 }
@@ -190,13 +217,13 @@ mod with_every_fault {
 
     #[test]
     fn four_hours() {
-        let (_, calls) = run(tell(Faults::none(), Duration::ZERO));
+        let (_, calls) = run(tell(Faults::none(), Duration::ZERO, false));
         let mut told = 0;
         for (at, call) in calls.iter().enumerate() {
             for (fault, down) in faults_at(at, call) {
                 eprintln!("{fault:?} at call {at}, {call}, down for {down} s");
                 run(async {
-                    let (world, _) = tell(Faults::at(at, fault), Duration::from_secs(down)).await;
+                    let (world, _) = tell(Faults::at(at, fault), Duration::from_secs(down), false).await;
                     compare(&world).await;
                 });
                 told += 1;

@@ -24,6 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
+use crate::cache::Cache;
 use crate::common::faults::run;
 use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, delivered, kinds};
 use crate::way;
@@ -179,6 +180,7 @@ fn job(n: usize) -> String {
 /// Both controllers, until all savepoints are complete.
 async fn tell(world: &World) {
     let (began, mut due) = (Instant::now(), Due::new());
+    let mut cache = Cache::of(&world.operator);
     while !world.is_over() {
         assert!(began.elapsed() < PATIENCE, "{} are complete", world.seen.lock().unwrap().completed.len());
         let changed = std::mem::take(&mut world.seen.lock().unwrap().changed);
@@ -188,6 +190,7 @@ async fn tell(world: &World) {
         due = later;
         let of =
             |resource| now.keys().filter(|(of, _)| *of == resource).map(|(_, name)| name.clone()).collect::<Vec<_>>();
+        cache.set(world.all(SAVEPOINTS));
         world.passes::<Schedules>(SCHEDULES, &of(SCHEDULES), &mut due).await;
         world.passes::<Savepoints>(SAVEPOINTS, &of(SAVEPOINTS), &mut due).await;
     }

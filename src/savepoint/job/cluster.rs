@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
@@ -11,13 +12,12 @@ use kube::{Api, ResourceExt};
 use super::endpoint::{self, Means};
 use super::{JobManager, not_ready, reasons_against};
 use crate::api::condition::{self, Reason, types};
-use crate::api::{
-    FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, SavepointPhase, SessionClusterRef, Then, labels,
-};
+use crate::api::{FlinkClusterRef, FlinkJobUpgrade, FlinkSavepoint, SavepointAttempt, SessionClusterRef, Then, labels};
 use crate::flink::{self, JobId, JobOverview, config};
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
+use crate::savepoint::current;
 use crate::savepoint::format::Setting;
 use crate::savepoint::lineage;
 use crate::savepoint::observed::{Job, JobNow, Submitted, Turn};
@@ -200,6 +200,13 @@ pub async fn job(
 
 /// The FlinkJobUpgrade that runs a job on a session cluster.
 async fn managed_by(ctx: &Context, namespace: &str, job: &JobId) -> Result<Option<String>, Error> {
+    let on_session = |upgrade: &Arc<FlinkJobUpgrade>| {
+        upgrade.spec.flink_cluster.is_some() && upgrade.metadata.namespace.as_deref() == Some(namespace)
+    };
+    // One that is not known yet has not submitted anything.
+    if ctx.known.jobs().is_some_and(|known| !known.iter().any(on_session)) {
+        return Ok(None);
+    }
     let api: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), namespace);
     let all = within("list FlinkJobUpgrades", api.list(&ListParams::default())).await?.items;
     let runs = |upgrade: &&FlinkJobUpgrade| {
@@ -245,20 +252,19 @@ fn choose<'a>(jobs: &'a [JobOverview], cluster: &FlinkClusterRef) -> Result<&'a 
 /// Who else wants a savepoint of this job. Nothing in a foreign cluster could hold a lock, so the FlinkSavepoints
 /// themselves are looked at, live, and one after the other ([`crate::runtime::turns`]).
 async fn queue(ctx: &Context, mine: &FlinkSavepoint, cluster: &FlinkClusterRef, job: &JobId) -> Result<Turn, Error> {
-    let api: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), &mine.namespace().unwrap_or_default());
-    let all = within("list FlinkSavepoints", api.list(&ListParams::default())).await?.items;
-    let same = |other: &&FlinkSavepoint| {
-        let theirs = other.spec.flink_cluster.as_ref();
-        theirs.is_some_and(|c| c.service == cluster.service) && other.metadata.uid != mine.metadata.uid
+    let may_be_of_it = |other: &FlinkSavepoint| {
+        let theirs = other.spec.flink_cluster.as_ref().filter(|theirs| theirs.service == cluster.service);
+        theirs.is_some_and(|theirs| theirs.job_id.as_ref().is_none_or(|id| id == job.as_str()))
+            && other.metadata.uid != mine.metadata.uid
+            && !current::is_settled(other)
     };
+    let namespace = mine.namespace().unwrap_or_default();
+    let others = current::savepoints(ctx, &namespace, &ListParams::default(), [], may_be_of_it).await?;
     let (mut busy, mut before) = (None, 0);
     let age = |s: &FlinkSavepoint| (s.creation_timestamp(), s.uid());
-    for other in all.iter().filter(same) {
-        let status = other.status.clone().unwrap_or_default();
-        if status.phase.is_some_and(SavepointPhase::is_terminal) {
-            continue;
-        }
-        if status.attempts.last().is_some_and(|a| a.job_id == job.as_str() && holds(other, a)) {
+    for other in &others {
+        let attempt = other.status.as_ref().and_then(|s| s.attempts.last());
+        if attempt.is_some_and(|a| a.job_id == job.as_str() && holds(other, a)) {
             busy = Some(other.name_any());
         } else if age(other) < age(mine) {
             before += 1;
