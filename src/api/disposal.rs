@@ -12,7 +12,7 @@ use super::savepoint::SavepointPhase;
 pub struct Hold {
     /// Kind of the object that holds it.
     pub kind: String,
-    /// Name of that object.
+    /// Name of that object, as `<namespace>/<name>` if it is in another namespace.
     pub name: String,
     /// Why it holds it.
     pub reason: String,

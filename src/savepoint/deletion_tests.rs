@@ -5,6 +5,8 @@ use super::super::observed::{Answer, Found, JobNow};
 use super::super::plan::plan;
 use super::super::testing::{forgotten, job, lives, now, observed, savepoint, triggered, whole};
 use super::*;
+use crate::api::{DeletionPolicy, Hold};
+use crate::store::check::Check;
 use crate::time;
 
 /// Deleted so many seconds ago, while its request is under way or after it: what the pass does, and the phase.
@@ -37,10 +39,44 @@ fn nothing_is_begun_any_more() {
     assert_eq!((plan.effect, plan.status.attempts.len()), (Some(Effect::RemoveFinalizer), 0));
 }
 
+/// Taken, and only its files are still to be looked at.
+#[rstest]
+#[case::they_stay(None, false, 1, "remove-finalizer")]
+#[case::they_go(Some(DeletionPolicy::Delete), false, 59, "-")]
+#[case::they_can_t_be_looked_at(Some(DeletionPolicy::Delete), false, 60, "remove-finalizer")]
+#[case::it_is_needed(None, true, 599, "-")]
+#[case::it_is_needed_for_long(None, true, 600, "remove-finalizer")]
+fn one_whose_files_are_to_be_looked_at(
+    #[case] policy: Option<DeletionPolicy>,
+    #[case] needed: bool,
+    #[case] deleted: i64,
+    #[case] effect: &str,
+) {
+    let mut it = triggered(savepoint(None), 300);
+    it.spec.deletion_policy = policy;
+    it.metadata.deletion_timestamp = Some(time::to_k8s(now() - TimeDelta::seconds(deleted)));
+    let status = it.status.as_mut().unwrap();
+    status.phase = Some(SavepointPhase::Verifying);
+    status.location = Some("s3://bucket/savepoints/savepoint-1".to_owned());
+    status.attempts.last_mut().unwrap().result = Some("Completed".to_owned());
+    let mut o = observed(it, job(), Answer::NotAsked);
+    o.check = Check::Running(None);
+    let hold = Hold { kind: "FlinkJobUpgrade".to_owned(), name: "orders".to_owned(), ..Hold::default() };
+    o.holds = Some(if needed { vec![hold] } else { Vec::new() });
+    let plan = plan(&o);
+    assert_eq!(plan.effect.as_ref().map_or("-", Effect::name), effect);
+    let waits = plan.status.message.unwrap_or_default().contains("FlinkJobUpgrade orders");
+    assert_eq!(waits, needed && effect == "-");
+    let left = left_behind(&o.savepoint);
+    assert_eq!(left.is_some(), policy.is_some());
+    assert!(left.is_none_or(|left| left.contains("savepoints/savepoint-1")));
+}
+
 #[test]
 fn what_is_left_behind_is_named() {
-    let it = triggered(savepoint(None), 1);
-    let left = left_behind(it.status.as_ref().unwrap()).unwrap();
+    let mut it = triggered(savepoint(None), 1);
+    let left = left_behind(&it).unwrap();
     assert!(left.contains(super::super::testing::DIRECTORY), "{left}");
-    assert_eq!(left_behind(&FlinkSavepointStatus::default()), None);
+    it.status = None;
+    assert_eq!(left_behind(&it), None);
 }

@@ -20,6 +20,7 @@ use crate::api::{
 use crate::reconcile::{Next, SETTLED};
 use crate::snapshot::store::{Amount, Contents};
 use crate::time;
+use crate::upgrade::references::Need;
 
 /// How often one that is held is looked at without any event.
 const HELD: Duration = Duration::from_secs(20);
@@ -51,7 +52,7 @@ pub fn goes_with_files(savepoint: &FlinkSavepoint) -> bool {
 }
 
 /// Files have begun to go: there is no way back.
-fn begun(savepoint: &FlinkSavepoint) -> bool {
+pub fn begun(savepoint: &FlinkSavepoint) -> bool {
     savepoint.status.as_ref().and_then(|s| s.disposal.as_ref()).is_some_and(|disposal| disposal.begun)
 }
 
@@ -95,7 +96,8 @@ fn make_certain(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Dispos
         place => return trouble(o, draft, &disposal, &why_not(place)),
     };
     let number = |of: fn(Amount) -> u64| amount.and_then(|amount| i64::try_from(of(amount)).ok());
-    draft.disposal = Some(Disposal { begun: true, files: number(|a| a.files), bytes: number(|a| a.bytes), ..disposal });
+    let (files, bytes) = (number(|a| a.files), number(|a| a.bytes));
+    draft.disposal = Some(Disposal { begun: true, files, bytes, in_vain_since: None, ..disposal });
     disposing(o, draft, "its files are being deleted");
     (None, Next::Again)
 }
@@ -103,7 +105,7 @@ fn make_certain(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: Dispos
 /// Files go, until none is left.
 fn go_on(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: &Disposal) -> Decision {
     match &o.place {
-        Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done) => {
+        Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done | ByFlink::Gone) => {
             (Some(Effect::RemoveFinalizer), Next::Again)
         }
         Place::Contents(_) if in_vain(o, disposal) => let_go(),
@@ -118,9 +120,13 @@ fn go_on(o: &Observed, draft: &mut FlinkSavepointStatus, disposal: &Disposal) ->
     }
 }
 
-/// Others need it, and no person has said that it shall go nevertheless.
+/// Others need it, and no person has said that it shall go nevertheless. What is about to be Flink's no person can give.
 fn is_held(o: &Observed, draft: &FlinkSavepointStatus) -> bool {
-    !draft.holds.is_empty() && !is_forced(&o.savepoint)
+    !draft.holds.is_empty() && (!is_forced(&o.savepoint) || is_being_claimed(draft))
+}
+
+fn is_being_claimed(draft: &FlinkSavepointStatus) -> bool {
+    draft.holds.iter().any(|hold| hold.reason == Need::Claimed.words())
 }
 
 /// The resource can't go now, because of others.
@@ -128,12 +134,12 @@ fn wait(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
     if o.namespace_terminating && deleted_for(o) >= DEADLINE_OF_NAMESPACE {
         return let_go();
     }
-    draft.message = Some(format!(
-        "deletion waits for who needs the snapshot: {}; or set the annotation {}={}",
-        listed(&draft.holds),
-        annotations::FORCE_DELETE,
-        o.savepoint.name_any()
-    ));
+    let cure = if is_being_claimed(draft) {
+        String::new()
+    } else {
+        format!("; or set the annotation {}={}", annotations::FORCE_DELETE, o.savepoint.name_any())
+    };
+    draft.message = Some(format!("deletion waits for who needs the snapshot: {}{cure}", listed(&draft.holds)));
     (None, Next::After(HELD))
 }
 
@@ -178,7 +184,9 @@ fn why_not(place: &Place) -> String {
     match place {
         Place::Trouble(why) | Place::ByFlink(ByFlink::Failed(why)) => why.clone(),
         Place::Contents(Contents::Unfinished(_)) => {
-            "its directory has files and no _metadata: what they are can't be told".to_owned()
+            "its directory has files and no _metadata, so what they are can't be told; remove them, or leave them with \
+             spec.deletionPolicy: Retain"
+                .to_owned()
         }
         Place::Contents(_) | Place::ByFlink(_) | Place::NotRead => String::new(),
     }
@@ -194,6 +202,15 @@ fn disposing(o: &Observed, draft: &mut FlinkSavepointStatus, message: &str) {
 
 fn deleted_for(o: &Observed) -> Duration {
     o.savepoint.metadata.deletion_timestamp.as_ref().map_or(Duration::ZERO, |at| since(o, at))
+}
+
+/// The status once files were removed that could not be before; `None`: it says so.
+#[must_use]
+pub fn removed(o: &Observed) -> Option<FlinkSavepointStatus> {
+    let mut draft = o.savepoint.status.clone()?;
+    draft.disposal.as_mut()?.in_vain_since.take()?;
+    disposing(o, &mut draft, "its files are being deleted");
+    Some(draft)
 }
 
 /// The status once a JobManager was asked: its answer is looked for by this id.
@@ -234,10 +251,15 @@ pub fn outcome(o: &Observed) -> Option<(bool, String)> {
         return Some((false, format!("{location} stays: it is Flink's since a restore with CLAIM")));
     }
     let disposal = status.disposal.as_ref().filter(|disposal| disposal.begun);
-    let gone = matches!(o.place, Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done));
+    let gone = matches!(o.place, Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done | ByFlink::Gone));
     Some(match disposal {
         Some(Disposal { files: Some(files), bytes: Some(bytes), .. }) if gone => {
             (true, format!("{location} is deleted: {files} files, {bytes} bytes"))
+        }
+        Some(_) if o.place == Place::ByFlink(ByFlink::Gone) => {
+            let note =
+                "is deleted by its JobManager, whose answer was lost: files that its _metadata named may be left";
+            (false, format!("{location} {note}"))
         }
         Some(_) if gone => (true, format!("{location} is deleted by its JobManager")),
         Some(_) => {

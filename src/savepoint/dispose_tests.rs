@@ -109,6 +109,20 @@ fn a_person_can_force_it() {
     assert_eq!(step(&o), ("Disposing", "-"));
 }
 
+/// Flink has not confirmed it yet: it may own the files by now.
+#[test]
+fn nobody_can_force_what_is_being_claimed() {
+    let mut o = complete();
+    let mut holds = needed();
+    holds[0].reason = Need::Claimed.words().to_owned();
+    o.holds = Some(holds);
+    let all = o.savepoint.metadata.annotations.get_or_insert_default();
+    all.insert(annotations::FORCE_DELETE.to_owned(), "daily".to_owned());
+    assert_eq!(step(&o), ("Completed", "-"));
+    let message = plan(&o).status.message.unwrap();
+    assert!(!message.contains("force"), "{message}");
+}
+
 #[test]
 fn what_is_flink_s_is_never_deleted_by_force_either() {
     let mut o = complete();
@@ -149,6 +163,37 @@ fn what_can_t_be_removed_after_it_has_begun_is_tried_for_a_while() {
     o.now = now() + TimeDelta::seconds(601);
     assert_eq!(step(&o), ("Disposing", "remove-finalizer"));
     assert!(outcome(&o).unwrap().1.contains("AccessDenied"));
+}
+
+/// A store that was away for an hour, came back, and is away again.
+#[test]
+fn the_time_begins_anew_once_files_went() {
+    let o = after(&complete(), files(3));
+    let mut o = after(&o, files(3));
+    assert_eq!(removed(&o), None, "nothing was wrong");
+    o.savepoint.status = Some(failed(&o, "AccessDenied").0);
+    o.savepoint.status = Some(removed(&o).unwrap());
+    o.now = now() + TimeDelta::seconds(601);
+    let (status, _) = failed(&o, "AccessDenied");
+    o.savepoint.status = Some(status);
+    assert_eq!(step(&o), ("Disposing", "dispose"));
+    // The same before any went.
+    let o = after(&complete(), Place::Trouble("away".to_owned()));
+    let o = after(&o, Place::Trouble("away".to_owned()));
+    let mut o = after(&o, files(3));
+    assert!(o.savepoint.status.as_ref().unwrap().disposal.as_ref().unwrap().in_vain_since.is_some());
+    o = after(&o, files(3));
+    assert_eq!(o.savepoint.status.unwrap().disposal.unwrap().in_vain_since, None);
+}
+
+#[test]
+fn what_a_forgotten_request_has_left_is_said() {
+    let o = after(&complete(), Place::ByFlink(ByFlink::NotAsked));
+    let o = after(&o, Place::ByFlink(ByFlink::NotAsked));
+    let o = after(&o, Place::ByFlink(ByFlink::Gone));
+    assert_eq!(step(&o), ("Disposing", "remove-finalizer"));
+    let (as_asked, note) = outcome(&o).unwrap();
+    assert!(!as_asked && note.contains("may be left"), "{note}");
 }
 
 #[test]

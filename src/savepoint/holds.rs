@@ -26,7 +26,7 @@ const PERSON: &str = "Annotation";
 pub struct World<'a> {
     /// FlinkJobUpgrades.
     pub jobs: &'a [Arc<FlinkJobUpgrade>],
-    /// FlinkSavepoints of the same namespace, itself among them.
+    /// FlinkSavepoints, itself among them.
     pub savepoints: &'a [Arc<FlinkSavepoint>],
     /// Of a savepoint of a foreign cluster's job: the cluster's Service is there.
     pub service_lives: bool,
@@ -37,34 +37,43 @@ impl World<'_> {
     #[must_use]
     pub fn holds(&self, savepoint: &FlinkSavepoint, now: DateTime<Utc>) -> Vec<Hold> {
         let mut found: Vec<(&str, String, String)> = Vec::new();
-        let newest = self.is_newest(savepoint);
+        let newest = is_newest(savepoint, self.savepoints);
         for job in self.jobs {
             let reasons = of_job(job, savepoint, newest);
-            found.extend(reasons.map(|reason| ("FlinkJobUpgrade", job.name_any(), reason.to_owned())));
+            found.extend(reasons.map(|reason| ("FlinkJobUpgrade", seen_from(savepoint, &**job), reason.to_owned())));
         }
         if let Some(cluster) = savepoint.spec.flink_cluster.as_ref().filter(|_| newest && self.service_lives) {
             found.push(("Service", cluster.service.clone(), NEWEST.to_owned()));
         }
         for other in self.savepoints.iter().filter(|other| other.uid() != savepoint.uid()) {
-            found.extend(of_other(other, savepoint).map(|why| ("FlinkSavepoint", other.name_any(), why.to_owned())));
+            let reason = of_other(other, savepoint);
+            found.extend(reason.map(|why| ("FlinkSavepoint", seen_from(savepoint, &**other), why.to_owned())));
         }
         if let Some(words) = savepoint.annotations().get(annotations::PIN) {
             found.push((PERSON, annotations::PIN.to_owned(), words.clone()));
         }
         found.into_iter().map(|found| hold(found, savepoint, now)).collect()
     }
+}
 
-    /// Whether no newer one of its job can be used in its place.
-    fn is_newest(&self, savepoint: &FlinkSavepoint) -> bool {
-        let Some(own) = usable(savepoint) else { return false };
-        let of_the_job =
-            |other: &&Arc<FlinkSavepoint>| other.namespace() == savepoint.namespace() && of_one_job(other, savepoint);
-        // One that is being deleted is held itself as long as it is the newest.
-        let counts =
-            |other: &&Arc<FlinkSavepoint>| stays(other) || other.spec.deletion_policy() == DeletionPolicy::Delete;
-        let others = self.savepoints.iter().filter(of_the_job).filter(counts);
-        of_one_job(savepoint, savepoint) && others.filter_map(|other| usable(other)).all(|other| other <= own)
+/// The name of a resource, with its namespace where that is not the savepoint's.
+pub fn seen_from(savepoint: &FlinkSavepoint, other: &impl ResourceExt) -> String {
+    match other.namespace().filter(|theirs| Some(theirs) != savepoint.namespace().as_ref()) {
+        Some(theirs) => format!("{theirs}/{}", other.name_any()),
+        None => other.name_any(),
     }
+}
+
+/// Whether no newer one of its job can be used in its place. One that was not verified takes no verified one's place.
+fn is_newest(savepoint: &FlinkSavepoint, all: &[Arc<FlinkSavepoint>]) -> bool {
+    let Some(own) = usable(savepoint) else { return false };
+    // One that is being deleted is held itself as long as it is the newest.
+    let counts = |other: &&Arc<FlinkSavepoint>| {
+        of_one_job(other, savepoint) && (stays(other) || other.spec.deletion_policy() == DeletionPolicy::Delete)
+    };
+    let others = all.iter().filter(counts).filter_map(|other| usable(other));
+    of_one_job(savepoint, savepoint)
+        && others.filter(|other| other.verified || !own.verified).all(|other| other.complete <= own.complete)
 }
 
 /// The other savepoints of which the status does not say as it is whether this one holds them, or whether they are the newest
@@ -72,31 +81,29 @@ impl World<'_> {
 pub fn outdated(savepoint: &FlinkSavepoint, known: Vec<Arc<FlinkSavepoint>>) -> Vec<Arc<FlinkSavepoint>> {
     let is_other = |other: &Arc<FlinkSavepoint>| {
         let there = other.status.as_ref().is_some_and(|s| s.location.is_some());
-        there && other.namespace() == savepoint.namespace() && other.uid() != savepoint.uid()
+        there && other.uid() != savepoint.uid()
     };
     let others: Vec<_> = known.into_iter().filter(is_other).collect();
     let own = Arc::new(savepoint.clone());
-    let all: Vec<_> = others.iter().filter(|other| of_one_job(other, savepoint)).cloned().chain([own]).collect();
-    let world = World { jobs: &[], savepoints: &all, service_lives: false };
-    let newest = all.iter().find(|other| world.is_newest(other)).and_then(|newest| newest.uid());
+    let of_the_job: Vec<_> = others.iter().filter(|other| of_one_job(other, savepoint)).cloned().chain([own]).collect();
     let wrong = |other: &Arc<FlinkSavepoint>| {
         let told = told(other).iter().any(|hold| hold.reason == NEWEST);
-        let of_the_job = of_one_job(other, savepoint);
-        (of_the_job && told != (other.uid() == newest)) || !agrees(savepoint, other)
+        (of_one_job(other, savepoint) && told != is_newest(other, &of_the_job)) || !agrees(savepoint, other)
     };
     others.into_iter().filter(wrong).collect()
 }
 
 /// Both were taken of one job.
 fn of_one_job(a: &FlinkSavepoint, b: &FlinkSavepoint) -> bool {
-    let (a, b) = (&a.spec, &b.spec);
-    let taken = a.job_ref.is_some() || a.flink_cluster.is_some();
-    taken && (&a.job_ref, &a.flink_cluster) == (&b.job_ref, &b.flink_cluster)
+    let (spec, other) = (&a.spec, &b.spec);
+    let taken = spec.job_ref.is_some() || spec.flink_cluster.is_some();
+    let same = (&spec.job_ref, &spec.flink_cluster) == (&other.job_ref, &other.flink_cluster);
+    taken && same && a.metadata.namespace == b.metadata.namespace
 }
 
 /// Whether a snapshot's status says of another resource what that one itself says.
 fn agrees(other: &FlinkSavepoint, savepoint: &FlinkSavepoint) -> bool {
-    let name = other.name_any();
+    let name = seen_from(savepoint, other);
     let told = told(savepoint).iter().find(|hold| hold.kind == "FlinkSavepoint" && hold.name == name);
     // Its last event does not show that it is the last.
     let may_be_gone = told.is_some() && !stays(other);
@@ -120,7 +127,7 @@ fn of_job(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint, newest: bool) -> im
 /// snapshot is its newest.
 #[must_use]
 pub fn agree(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> bool {
-    let name = job.name_any();
+    let name = seen_from(savepoint, job);
     let of_it = told(savepoint).iter().filter(|hold| hold.kind == "FlinkJobUpgrade" && hold.name == name);
     // Its last event does not show that it is the last.
     if job.meta().deletion_timestamp.is_some() && of_it.clone().next().is_some() {
@@ -134,23 +141,35 @@ pub fn agree(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> bool {
 fn of_other(other: &FlinkSavepoint, savepoint: &FlinkSavepoint) -> Option<&'static str> {
     let location = savepoint.status.as_ref()?.location.as_deref()?;
     let phase = other.status.as_ref().and_then(|s| s.phase);
-    if let Some(source) = &other.spec.copy_of {
-        let named = source.name.is_some() && source.name == savepoint.metadata.name;
+    if let Some(source) = other.spec.copy_of.as_ref().filter(|_| !phase.is_some_and(SavepointPhase::is_terminal)) {
+        let neighbours = other.metadata.namespace == savepoint.metadata.namespace;
+        let named = neighbours && source.name.is_some() && source.name == savepoint.metadata.name;
         let there = source.path.as_ref().is_some_and(|path| location::same(path, location));
-        return ((named || there) && !phase.is_some_and(SavepointPhase::is_terminal)).then_some(COPIED);
+        if named || there {
+            return Some(COPIED);
+        }
     }
     let place = other.status.as_ref().and_then(|s| s.location.as_ref()).or(other.spec.path.as_ref())?;
     (stays(other) && location::same(place, location)).then_some(SAME_PLACE)
 }
 
-/// When it was complete, and its name: of two of the same second the name decides. `None`: nobody should start from it.
-fn usable(savepoint: &FlinkSavepoint) -> Option<(DateTime<Utc>, String)> {
+/// A snapshot that a job can be started from.
+struct Usable {
+    /// Its files were looked at, and are whole.
+    verified: bool,
+    /// When it was complete, and its name: of two of the same second the name decides.
+    complete: (DateTime<Utc>, String),
+}
+
+/// `None`: nobody should start from it.
+fn usable(savepoint: &FlinkSavepoint) -> Option<Usable> {
     let status = savepoint.status.as_ref()?;
-    let damaged = condition::find(&status.conditions, types::VERIFIED).is_some_and(|c| c.status == "False");
+    let verified = condition::find(&status.conditions, types::VERIFIED).map(|c| c.status.as_str());
     let there = matches!(status.phase, Some(SavepointPhase::Completed | SavepointPhase::Superseded))
-        && !damaged
+        && verified != Some("False")
         && status.ownership != Some(Ownership::Flink);
-    there.then(|| (status.completion_time.as_ref().map(time::from_k8s).unwrap_or_default(), savepoint.name_any()))
+    let complete = status.completion_time.as_ref().map(time::from_k8s).unwrap_or_default();
+    there.then(|| Usable { verified: verified == Some("True"), complete: (complete, savepoint.name_any()) })
 }
 
 /// Nobody has asked for its end.

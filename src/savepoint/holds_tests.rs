@@ -100,6 +100,7 @@ fn one_that_was_registered_is_nobody_s_newest() {
 #[case::elsewhere(json!({"path": "s3://flink/sp/older-2"}), json!(null), false)]
 #[case::copied_by_name(json!({"copyOf": {"name": "older"}, "targetDirectory": "s3://b/c"}), json!({"phase": "InProgress"}), true)]
 #[case::copied_by_place(json!({"copyOf": {"path": "s3a://flink/sp/older"}, "targetDirectory": "s3://b/c"}), json!(null), true)]
+#[case::a_copy_elsewhere_of_its_name(json!({"copyOf": {"name": "older"}, "targetDirectory": "s3://b/c"}), json!({"phase": "Completed", "location": "s3://flink/sp/older"}), true)]
 #[case::the_copy_is_there(json!({"copyOf": {"name": "older"}, "targetDirectory": "s3://b/c"}), json!({"phase": "Completed", "location": "s3://b/c/older"}), false)]
 fn other_savepoints_hold_it(#[case] spec: Value, #[case] status: Value, #[case] held: bool) {
     let own = savepoint("older", 1, &of_orders());
@@ -198,9 +199,59 @@ fn what_a_copy_or_another_record_has_held_is_told_when_that_changes() {
     assert_eq!(names(&going, &original), ["original"], "it may be its last event");
     let complete = savepoint("copy", 2, &copy_of);
     assert_eq!(names(&complete, &original), ["original"]);
-    let mut elsewhere = complete;
+    let mut elsewhere = copy;
     elsewhere.metadata.namespace = Some("other".to_owned());
+    original.status.as_mut().unwrap().holds.clear();
     assert!(names(&elsewhere, &original).is_empty());
+}
+
+/// A place is the same whichever namespace names it; a name is not.
+#[test]
+fn other_namespaces_hold_it_by_its_place() {
+    let own = savepoint("older", 1, &json!({"path": "s3://flink/sp/older"}));
+    let in_archive = |name: &str, spec: &Value| {
+        let mut other = savepoint(name, 2, spec);
+        other.metadata.namespace = Some("archive".to_owned());
+        other.status = None;
+        other
+    };
+    let holds = |other: FlinkSavepoint| holders(&[], &[own.clone(), other], false);
+    assert_eq!(holds(in_archive("x", &json!({"path": "s3://flink/sp/older"}))), ["FlinkSavepoint archive/x"]);
+    let by_place = json!({"copyOf": {"path": "s3://flink/sp/older"}, "targetDirectory": "s3://b"});
+    assert_eq!(holds(in_archive("x", &by_place)), ["FlinkSavepoint archive/x"]);
+    assert!(holds(in_archive("x", &json!({"copyOf": {"name": "older"}, "targetDirectory": "s3://b"}))).is_empty());
+    let restored = json!({"active": {"revision": 1, "submission": {
+        "jobId": "1", "revision": 1, "restoredFrom": "s3://flink/sp/older", "restoreMode": "NO_CLAIM",
+    }}});
+    let mut job = orders(&restored);
+    job.metadata.namespace = Some("archive".to_owned());
+    assert_eq!(holders(&[job.clone()], &[own.clone()], false), ["FlinkJobUpgrade archive/orders"]);
+    assert!(!agree(&job, &own));
+    let mut told = own.clone();
+    let (jobs, all) = ([Arc::new(job.clone())], [Arc::new(own)]);
+    let world = World { jobs: &jobs, savepoints: &all, service_lives: false };
+    told.status.as_mut().unwrap().holds = world.holds(&told, now());
+    assert!(agree(&job, &told));
+}
+
+/// One of which nobody could tell whether it is whole does not stand in for one that is.
+#[test]
+fn the_newest_verified_one_is_held_beside_a_newer_one_that_was_not() {
+    let verified = |mut it: FlinkSavepoint, status: &str| {
+        let told = json!([{"type": "Verified", "status": status, "reason": "x", "message": "", "lastTransitionTime": "2026-01-01T00:09:00Z"}]);
+        it.status.as_mut().unwrap().conditions = serde_json::from_value(told).unwrap();
+        it
+    };
+    let whole = verified(savepoint("whole", 1, &of_orders()), "True");
+    let unknown = verified(savepoint("unknown", 2, &of_orders()), "Unknown");
+    let older = verified(savepoint("older", 0, &of_orders()), "Unknown");
+    let job = [orders(&json!(null))];
+    let held = |own: &FlinkSavepoint, others: [&FlinkSavepoint; 2]| {
+        !holders(&job, &[own.clone(), others[0].clone(), others[1].clone()], false).is_empty()
+    };
+    assert!(held(&whole, [&unknown, &older]));
+    assert!(held(&unknown, [&whole, &older]));
+    assert!(!held(&older, [&whole, &unknown]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod deletion;
 mod dispose;
 mod follow;
 mod format;
-mod holds;
+pub mod holds;
 pub mod job;
 mod lineage;
 mod observe;
@@ -34,6 +34,7 @@ use kube::{Api, Resource, ResourceExt};
 use self::act::Outcome;
 use self::observed::Observed;
 use self::plan::Effect;
+pub use self::world::service_lives;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, SavepointPhase};
 use crate::reconcile::{Error, Next, Reconciler, SETTLED, within, write_status};
 use crate::runtime::Context;
@@ -96,8 +97,7 @@ pub fn concerned_by<S: AsRef<FlinkSavepoint>>(
 ) -> Vec<ObjectRef<FlinkSavepoint>> {
     let changes = |savepoint: &FlinkSavepoint| {
         let status = savepoint.status.as_ref();
-        savepoint.namespace() == job.namespace()
-            && status.is_some_and(|s| s.phase == Some(SavepointPhase::Completed))
+        status.is_some_and(|s| s.phase == Some(SavepointPhase::Completed))
             && (ownership::of(savepoint, [job]) != status.and_then(|s| s.ownership) || !holds::agree(job, savepoint))
     };
     let restored = known.into_iter().filter(|savepoint| changes(savepoint.as_ref()));
@@ -156,7 +156,10 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
     failpoint::hit(after, &key);
     let before = observed.savepoint.status.as_ref().and_then(|s| s.phase);
     let (status, next) = match outcome {
-        Outcome::Done => return Ok(plan.next),
+        Outcome::Done => match dispose::removed(&observed) {
+            Some(status) => (status, plan.next),
+            None => return Ok(plan.next),
+        },
         Outcome::Refused(cause) => (plan::refused(&observed, &cause), plan.next),
         Outcome::Asked(request) => (dispose::asked(&observed, request), plan.next),
         Outcome::InVain(why) => dispose::failed(&observed, &why),
@@ -170,7 +173,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
 fn tell_end(ctx: &Context, o: &Observed) {
     let about = || o.savepoint.object_ref(&());
     let name = o.savepoint.name_any();
-    if let Some(left) = o.savepoint.status.as_ref().and_then(deletion::left_behind) {
+    if let Some(left) = deletion::left_behind(&o.savepoint) {
         ctx.events.warning(about(), "LeftBehind", "Savepoint", &left);
     }
     match dispose::outcome(o).filter(|_| o.savepoint.metadata.deletion_timestamp.is_some()) {

@@ -8,11 +8,13 @@ use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use super::room;
 use super::world::{self, End};
+use crate::api::condition::Reason;
 use crate::api::{FlinkSavepoint, Hold, SavepointAttempt, SavepointPhase, Then, Verification, coverage};
 use crate::flink::JobId;
 use crate::reconcile::Error;
 use crate::runtime::Context;
-use crate::store::check::{self, Check, Serving};
+use crate::store::check::{self, Again, Check, Failure, Serving};
+use crate::upgrade::claims::Everybody;
 
 /// Files of failed attempts that one pass removes.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -142,7 +144,14 @@ async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
         let files = savepoint.spec.verification != Some(Verification::Metadata);
         let key = savepoint.uid().unwrap_or_default();
         seen.check = check::check(ctx, super::by(savepoint), &key, &place, files).await?;
-        if !matches!(seen.check, Check::NotAsked | Check::Running(_)) {
+        let read = !matches!(seen.check, Check::NotAsked | Check::Running(_));
+        if read
+            && spec.path.is_some()
+            && let Some(record) = Everybody::read(ctx).await?.disposing(&place)
+        {
+            let message = format!("spec.path: {place} is being deleted with FlinkSavepoint {record}");
+            seen.check = Check::Failed(Failure { reason: Reason::Disposing, message, again: Again::Soon });
+        } else if read || savepoint.metadata.deletion_timestamp.is_some() {
             seen.holds = Some(world::holds_once_complete(ctx, savepoint, place).await?);
         }
     }

@@ -67,8 +67,10 @@ pub enum ByFlink {
     NotAsked,
     /// It goes on.
     UnderWay,
-    /// The savepoint is gone.
+    /// It has deleted the savepoint.
     Done,
+    /// There is no `_metadata` any more. Whether what it named is gone, too, Flink can't tell.
+    Gone,
     /// It failed.
     Failed(String),
 }

@@ -114,7 +114,11 @@ pub fn plan(o: &Observed) -> Plan {
             draft.ownership = o.ownership;
             settled(o, draft)
         }
-        _ if !o.unknown.is_empty() && draft.attempts.is_empty() => {
+        // One that goes needs none of it.
+        _ if !o.unknown.is_empty()
+            && draft.attempts.is_empty()
+            && o.savepoint.metadata.deletion_timestamp.is_none() =>
+        {
             status::stalled(o, draft, Reason::NotImplemented, &unknown_values(&o.unknown));
             (None, Next::After(SETTLED))
         }

@@ -20,25 +20,41 @@ const USED: &str = "its _metadata names files of it";
 /// What holds a snapshot: kind, name, reason.
 pub type Found = (&'static str, String, String);
 
-/// Those of a snapshot's namespace whose `_metadata` names files in its directory. One that can't be read counts.
+/// Whether anybody uses a snapshot's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// No known `_metadata` names one.
+    Nobody,
+    /// One does.
+    One(Found),
+    /// None that could be read does, and one could not be read: why.
+    Unknown(String),
+}
+
+/// Looks for a user of a snapshot's files among what the resources of its namespace tell of; the first one will do.
 ///
 /// # Errors
 /// If Kubernetes can't be asked.
-pub async fn users(
+pub async fn user(
     ctx: &Context,
     savepoint: &FlinkSavepoint,
     jobs: &[Arc<FlinkJobUpgrade>],
     savepoints: &[Arc<FlinkSavepoint>],
-) -> Result<Vec<Found>, Error> {
-    let Some(directory) = savepoint.status.as_ref().and_then(|s| s.location.as_deref()) else { return Ok(Vec::new()) };
+) -> Result<User, Error> {
+    let Some(directory) = savepoint.status.as_ref().and_then(|s| s.location.as_deref()) else {
+        return Ok(User::Nobody);
+    };
     let namespace = savepoint.namespace().unwrap_or_default();
     let opened = open::of_namespace(ctx, &namespace, None).await?;
-    let mut found = Vec::new();
+    let mut unknown = None;
     for (place, who) in known(savepoint, jobs, savepoints) {
-        let reason = reason(opened.stores(), &place, directory, who.goes_on).await;
-        found.extend(reason.map(|reason| (who.kind, who.name, reason)));
+        match uses(opened.stores(), &place, directory, who.goes_on).await {
+            Ok(false) => {}
+            Ok(true) => return Ok(User::One((who.kind, who.name, USED.to_owned()))),
+            Err(why) => unknown = unknown.or(Some(why)),
+        }
     }
-    Ok(found)
+    Ok(unknown.map_or(User::Nobody, User::Unknown))
 }
 
 /// Who tells of a snapshot.
@@ -73,16 +89,29 @@ fn known(
     all.filter(|(place, _)| !location::same(place, own)).collect()
 }
 
-/// Why the snapshot at `place` needs that in `directory`.
-async fn reason(stores: &Stores, place: &str, directory: &str, goes_on: bool) -> Option<String> {
-    match store::load(stores, place, &store::quietly).await {
-        Ok(snapshot) => {
-            let theirs = |path: &str| location::is_below(path, directory);
-            snapshot.facts.files.iter().any(|file| !file.relative && theirs(&file.path)).then(|| USED.to_owned())
+/// Whether the snapshot at `place` names files in `directory`; of a job that goes on, where that one is gone, the newest of
+/// its checkpoints: what an earlier one did not name no later one names.
+async fn uses(stores: &Stores, place: &str, directory: &str, goes_on: bool) -> Result<bool, String> {
+    let why = |error: &dyn std::fmt::Display| format!("whether {place} names files of it can't be told: {error}");
+    match names_files(stores, place, directory).await {
+        Err(LoadError::NotFound { .. } | LoadError::NoMetadata { .. }) if !goes_on => Ok(false),
+        Err(LoadError::NotFound { .. } | LoadError::NoMetadata { .. }) => {
+            let Some((of_job, _)) = place.rsplit_once('/') else { return Ok(false) };
+            let Some(store) = stores.of(of_job) else { return Ok(false) };
+            match store.newest_checkpoint(of_job).await {
+                Ok(Some((_, newest))) => names_files(stores, &newest, directory).await.map_err(|error| why(&error)),
+                // It has finished, and Flink has removed them.
+                Ok(None) => Ok(false),
+                Err(error) => Err(why(&error)),
+            }
         }
-        Err(LoadError::NotFound { .. } | LoadError::NoMetadata { .. }) if !goes_on => None,
-        Err(error) => Some(format!("whether its _metadata names files of it can't be told: {error}")),
+        answer => answer.map_err(|error| why(&error)),
     }
+}
+
+async fn names_files(stores: &Stores, place: &str, directory: &str) -> Result<bool, LoadError> {
+    let snapshot = store::load(stores, place, &store::quietly).await?;
+    Ok(snapshot.facts.files.iter().any(|file| !file.relative && location::is_below(&file.path, directory)))
 }
 
 #[cfg(test)]

@@ -34,25 +34,36 @@ async fn elsewhere(stores: &Stores) -> String {
 async fn whose_metadata_names_its_files_needs_it() {
     let stores = stores(&[("chk-7/_metadata", METADATA)]).await;
     let directory = elsewhere(&stores).await;
-    assert_eq!(reason(&stores, "s3://flink/chk-7", &directory, false).await.as_deref(), Some(USED));
-    assert_eq!(reason(&stores, "s3://flink/chk-7", "s3://flink/savepoint-1", false).await, None);
+    assert_eq!(uses(&stores, "s3://flink/chk-7", &directory, false).await, Ok(true));
+    assert_eq!(uses(&stores, "s3://flink/chk-7", "s3://flink/savepoint-1", false).await, Ok(false));
 }
 
 #[rstest]
-#[case::it_is_gone("s3://flink/chk-8", false, None)]
-#[case::a_newer_one_may(
-    "s3://flink/chk-8",
-    true,
-    Some("whether its _metadata names files of it can't be told: s3://flink/chk-8 does not exist")
-)]
-#[case::it_is_broken("s3://flink/broken", false, Some("whether its _metadata names files of it can't be told: "))]
-#[case::nobody_can_look("s3://other/chk-7", false, Some("whether its _metadata names files of it can't be told: "))]
+#[case::it_is_gone("s3://flink/chk-8", false, Some(false))]
+#[case::it_is_broken("s3://flink/broken", false, None)]
+#[case::nobody_can_look("s3://other/chk-7", false, None)]
+#[case::nobody_can_look_at_a_job_s("s3://other/chk-7", true, None)]
 #[tokio::test]
-async fn what_can_not_be_told_counts(#[case] place: &str, #[case] goes_on: bool, #[case] expected: Option<&str>) {
+async fn what_can_not_be_told_is_said(#[case] place: &str, #[case] goes_on: bool, #[case] expected: Option<bool>) {
     let stores = stores(&[("broken/_metadata", b"no metadata")]).await;
-    let found = reason(&stores, place, "s3://flink/savepoint-1", goes_on).await;
-    assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
-    assert!(found.unwrap_or_default().starts_with(expected.unwrap_or_default()));
+    let found = uses(&stores, place, "s3://flink/savepoint-1", goes_on).await;
+    match expected {
+        Some(expected) => assert_eq!(found, Ok(expected)),
+        None => {
+            let why = found.unwrap_err();
+            assert!(why.starts_with(&format!("whether {place} names files of it can't be told: ")), "{why}");
+        }
+    }
+}
+
+/// Of a running job's checkpoints the one that was recorded is gone within moments.
+#[tokio::test]
+async fn of_a_job_that_goes_on_its_newest_checkpoint_is_read() {
+    let stores = stores(&[("ck/a/chk-9/_metadata", METADATA), ("chk-7/_metadata", METADATA)]).await;
+    let directory = elsewhere(&stores).await;
+    assert_eq!(uses(&stores, "s3://flink/ck/a/chk-8", &directory, true).await, Ok(true));
+    assert_eq!(uses(&stores, "s3://flink/ck/a/chk-8", "s3://flink/savepoint-1", true).await, Ok(false));
+    assert_eq!(uses(&stores, "s3://flink/ck/finished/chk-8", &directory, true).await, Ok(false));
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
-use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::dispose;
@@ -11,13 +10,14 @@ use super::holds::{self, World};
 use super::job::{JobManager, upgrade};
 use super::observe::{Located, job_manager};
 use super::observed::{ByFlink, Place};
-use super::shared;
+use super::shared::{self, User};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Hold, Ownership, SavepointPhase};
 use crate::flink::{self, DisposalOperation};
 use crate::reconcile::{Error, namespace_terminating, within};
 use crate::runtime::Context;
 use crate::store::check::{self, Serving};
 use crate::time;
+use crate::upgrade::claims::Everybody;
 use crate::upgrade::ownership;
 
 /// What the end of a snapshot depends on.
@@ -59,7 +59,7 @@ pub async fn end(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<End, Error
         return Ok(end);
     }
     let goes = savepoint.metadata.deletion_timestamp.is_some() && dispose::is_wanted(savepoint);
-    let (jobs, savepoints) = if goes { live(ctx, savepoint).await? } else { known(ctx, savepoint).await? };
+    let (jobs, savepoints) = if goes { live(ctx).await? } else { known(ctx).await? };
     // What is Flink's stays so.
     if end.ownership != Some(Ownership::Flink) {
         end.ownership = ownership::of(savepoint, jobs.iter().map(AsRef::as_ref));
@@ -69,14 +69,19 @@ pub async fn end(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<End, Error
     let world = World { jobs: &jobs, savepoints: &savepoints, service_lives };
     let now = ctx.clock.now();
     let mut holds = world.holds(savepoint, now);
-    if goes && end.ownership == Some(Ownership::Unclear) {
-        let users = Box::pin(shared::users(ctx, savepoint, &jobs, &savepoints)).await?;
-        holds.extend(users.into_iter().map(|found| holds::hold(found, savepoint, now)));
+    let mut unreadable = None;
+    if goes && end.ownership == Some(Ownership::Unclear) && holds.is_empty() && !dispose::begun(savepoint) {
+        match Box::pin(shared::user(ctx, savepoint, &jobs, &savepoints)).await? {
+            User::Nobody => {}
+            User::One(found) => holds.push(holds::hold(found, savepoint, now)),
+            User::Unknown(why) => unreadable = Some(Place::Trouble(why)),
+        }
     }
     end.holds = Some(holds);
     if goes {
         end.namespace_terminating = namespace_terminating(ctx, &savepoint.namespace().unwrap_or_default()).await?;
         (end.place, end.job_manager) = Box::pin(place(ctx, savepoint)).await?;
+        end.place = unreadable.unwrap_or(end.place);
     }
     Ok(end)
 }
@@ -92,38 +97,31 @@ pub async fn holds_once_complete(ctx: &Context, savepoint: &FlinkSavepoint, plac
     status.phase = Some(SavepointPhase::Completed);
     status.completion_time = Some(time::to_k8s(now));
     status.location = Some(place);
-    let (jobs, savepoints) = known(ctx, savepoint).await?;
+    let (jobs, savepoints) = known(ctx).await?;
     Ok(World { jobs: &jobs, savepoints: &savepoints, service_lives: false }.holds(&complete, now))
 }
 
 type Lists = (Vec<Arc<FlinkJobUpgrade>>, Vec<Arc<FlinkSavepoint>>);
 
-/// The resources of its namespace, as the process knows them: enough to tell who needs it.
-async fn known(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Lists, Error> {
-    let namespace = savepoint.namespace();
-    if let (Some(jobs), Some(savepoints)) = (ctx.known.jobs(), ctx.known.savepoints()) {
-        let jobs = jobs.into_iter().filter(|job| job.namespace() == namespace).collect();
-        return Ok((jobs, savepoints.into_iter().filter(|other| other.namespace() == namespace).collect()));
+/// The resources, as the process knows them: enough to tell who needs it.
+async fn known(ctx: &Context) -> Result<Lists, Error> {
+    match (ctx.known.jobs(), ctx.known.savepoints()) {
+        (Some(jobs), Some(savepoints)) => Ok((jobs, savepoints)),
+        _ => live(ctx).await,
     }
-    live(ctx, savepoint).await
 }
 
-/// The same as the API server knows them now, and the jobs of all namespaces: one may start from the place by its path.
-async fn live(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Lists, Error> {
-    let savepoints: Api<FlinkSavepoint> =
-        Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
-    let jobs = ctx.watched::<FlinkJobUpgrade>();
-    let all = ListParams::default();
-    let (jobs, savepoints) = tokio::try_join!(
-        within("list FlinkJobUpgrades", jobs.list(&all)),
-        within("list FlinkSavepoints", savepoints.list(&all)),
-    )?;
-    let jobs = jobs.items.into_iter().map(Arc::new).collect();
-    Ok((jobs, savepoints.items.into_iter().map(Arc::new).collect()))
+/// The same as the API server knows them now, of all namespaces: a place is the same whichever names it.
+async fn live(ctx: &Context) -> Result<Lists, Error> {
+    let everybody = Everybody::read(ctx).await?;
+    Ok((everybody.jobs, everybody.savepoints))
 }
 
-/// A foreign cluster that is gone needs no snapshot.
-async fn service_lives(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<bool, Error> {
+/// Whether the cluster of a foreign job is there: one that is gone needs no snapshot.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn service_lives(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<bool, Error> {
     let Some(cluster) = &savepoint.spec.flink_cluster else { return Ok(false) };
     let services: Api<Service> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
     Ok(within("get Service", services.get_metadata_opt(&cluster.service)).await?.is_some())
@@ -139,7 +137,11 @@ async fn place(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Place, Opti
     };
     let why = match check::store_of(ctx, super::by(savepoint), location).await? {
         Serving::By(store) if !store.may_remove() => {
-            return Ok((Place::Trouble(format!("the store of {location} is readOnly")), None));
+            let why = format!(
+                "the FlinkSnapshotStore of {location} is readOnly; set spec.readOnly to false, or leave the files with \
+                 spec.deletionPolicy: Retain"
+            );
+            return Ok((Place::Trouble(why), None));
         }
         Serving::By(store) => {
             let place = store.contents(location).await;
@@ -160,8 +162,8 @@ async fn place(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<(Place, Opti
         Some(request) => match found.client(ctx).disposal_status(request).await {
             Ok(DisposalOperation::InProgress) => ByFlink::UnderWay,
             Ok(DisposalOperation::Completed) => ByFlink::Done,
-            // Another request, whose answer was lost, has done it.
-            Ok(DisposalOperation::Failed(cause)) if cause.is_no_such_savepoint() => ByFlink::Done,
+            // Another request, whose answer was lost, has deleted the _metadata at least.
+            Ok(DisposalOperation::Failed(cause)) if cause.is_no_such_savepoint() => ByFlink::Gone,
             Ok(DisposalOperation::Failed(cause)) => ByFlink::Failed(cause.to_string()),
             // Another process, or one that has restarted.
             Err(flink::Error::UnknownTrigger { .. }) => ByFlink::NotAsked,

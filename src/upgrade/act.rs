@@ -10,6 +10,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::claims::{self, Contest};
 use super::jar::Fetching;
 use super::observed::Observed;
 use super::plan::{Effect, FAST};
@@ -143,8 +144,10 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
 
 async fn submit(ctx: &Context, o: &Observed, number: i64, request: &RunRequest) -> Result<Outcome, Error> {
     if let Some(path) = &request.savepoint_path {
-        if let Some(name) = snapshots::disposing(ctx, o, path).await? {
-            return Ok(Outcome::Disposing(name));
+        match claims::contested(ctx, o, path).await? {
+            Some(Contest::Disposing(name)) => return Ok(Outcome::Disposing(name)),
+            Some(Contest::Lost(why)) => return Ok(Outcome::Refused(why)),
+            None => {}
         }
         if let Some(why) = snapshots::gone(ctx, o, path).await? {
             return Ok(Outcome::Refused(why));

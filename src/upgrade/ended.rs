@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
+use super::claims::Everybody;
 use super::observed::Observed;
 use super::plan::{Decision, Effect, SLOW};
 use super::{references, scope};
-use crate::api::{CheckpointSweep, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, RestoreMode};
+use crate::api::{CheckpointSweep, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint};
 use crate::flink::location;
 use crate::naming;
-use crate::reconcile::{Error, Next, within};
+use crate::reconcile::{Error, Next};
 use crate::runtime::Context;
 use crate::store::check::{self, By, Serving};
 use crate::time;
@@ -43,13 +43,8 @@ pub enum Left {
 pub fn matters(upgrade: &FlinkJobUpgrade) -> bool {
     let Some(status) = &upgrade.status else { return false };
     let Some(active) = status.active.as_ref().filter(|_| scope::children_matter(upgrade)) else { return false };
-    let submission = &active.submission;
-    let own_state = match submission.restore_mode {
-        None | Some(RestoreMode::NoClaim) => submission.checkpointed || submission.restored_from.is_none(),
-        // Its checkpoints may refer to what it claimed, for as long as it lives.
-        Some(RestoreMode::Claim | RestoreMode::Legacy | RestoreMode::Unknown) => false,
-    };
-    own_state && (status.sweep.is_some() || status.swept_submission < status.last_submission)
+    references::is_independent(&active.submission)
+        && (status.sweep.is_some() || status.swept_submission < status.last_submission)
 }
 
 /// Looks for it.
@@ -73,13 +68,8 @@ pub async fn look(ctx: &Context, by: By<'_>, o: &Observed) -> Result<Left, Error
         return Ok(Left::Directories(found));
     }
     // Live: one of the next calls can't be undone.
-    let (jobs, savepoints): (Api<FlinkJobUpgrade>, Api<FlinkSavepoint>) = (ctx.watched(), ctx.watched());
-    let all = ListParams::default();
-    let (jobs, savepoints) = tokio::try_join!(
-        within("list FlinkJobUpgrades", jobs.list(&all)),
-        within("list FlinkSavepoints", savepoints.list(&all)),
-    )?;
-    found.retain(|directory| !is_needed(directory, &jobs.items, &savepoints.items));
+    let everybody = Everybody::read(ctx).await?;
+    found.retain(|directory| !is_needed(directory, &everybody));
     found.truncate(AT_ONCE);
     Ok(Left::Directories(found))
 }
@@ -103,14 +93,15 @@ fn ended(upgrade: &FlinkJobUpgrade, names: Vec<String>) -> impl Iterator<Item = 
 }
 
 /// Whether anybody's status or spec names a place in there.
-fn is_needed(directory: &str, jobs: &[FlinkJobUpgrade], savepoints: &[FlinkSavepoint]) -> bool {
+fn is_needed(directory: &str, everybody: &Everybody) -> bool {
     let below = |place: &str| location::is_below(place, directory) || location::same(place, directory);
     let records = |s: &FlinkSavepoint| {
         let copied = s.spec.copy_of.as_ref().and_then(|source| source.path.as_deref());
         let place = s.status.as_ref().and_then(|s| s.location.as_deref());
         [copied, place, s.spec.path.as_deref()].into_iter().flatten().any(below)
     };
-    jobs.iter().any(|job| references::places(job).any(below)) || savepoints.iter().any(records)
+    everybody.jobs.iter().any(|job| references::places(job).any(below))
+        || everybody.savepoints.iter().any(|savepoint| records(savepoint))
 }
 
 /// What follows at rest; `None`: nothing.
@@ -162,12 +153,12 @@ pub async fn remove(ctx: &Context, o: &Observed, directories: &[String]) -> Resu
 
 /// The FlinkJobUpgrade that is about to remove checkpoints among which a place is.
 #[must_use]
-pub fn sweeper(place: &str, jobs: &[FlinkJobUpgrade]) -> Option<String> {
+pub fn sweeper<'a>(place: &str, jobs: impl IntoIterator<Item = &'a FlinkJobUpgrade>) -> Option<String> {
     let sweeps = |job: &&FlinkJobUpgrade| {
         let sweep = job.status.as_ref().and_then(|s| s.sweep.as_ref());
         sweep.is_some_and(|sweep| sweep.directories.iter().any(|directory| location::is_below(place, directory)))
     };
-    jobs.iter().find(sweeps).map(ResourceExt::name_any)
+    jobs.into_iter().find(sweeps).map(ResourceExt::name_any)
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -67,10 +69,13 @@ fn only_directories_of_its_own_submissions_that_have_ended() {
 #[case::it_was_restored_from_it(json!({}), status(&json!({"restoredFrom": "s3://c/a/chk-7", "checkpointed": false})), true)]
 #[case::and_has_checkpoints_of_its_own(json!({}), status(&json!({"restoredFrom": "s3://c/a/chk-7"})), false)]
 #[case::it_has_claimed_it(json!({}), status(&json!({"restoredFrom": "s3://c/a/chk-7", "restoreMode": "CLAIM"})), true)]
-#[case::it_had_claimed_it(json!({}), json!({"history": [{"id": "1", "to": 1, "result": "Succeeded", "restoredFrom": "s3://c/a/chk-7", "restoreMode": "CLAIM"}]}), true)]
+#[case::it_had_claimed_it(json!({}), json!({"takenOver": ["s3://c/a/chk-7"]}), true)]
 #[case::a_neighbour(json!({}), json!({"suspension": {"revision": 1, "jobId": "1", "source": "Checkpoint", "snapshot": "s3://c/ab/chk-7"}}), false)]
 fn what_a_job_needs_stays(#[case] spec: Value, #[case] status: Value, #[case] needed: bool) {
-    assert_eq!(is_needed("s3://c/a", &[job(&spec, &status)], &[]), needed);
+    assert_eq!(
+        is_needed("s3://c/a", &Everybody { jobs: vec![Arc::new(job(&spec, &status))], savepoints: Vec::new() }),
+        needed
+    );
 }
 
 #[rstest]
@@ -81,12 +86,15 @@ fn what_a_record_names_stays(#[case] spec: Value, #[case] needed: bool) {
     let savepoint = serde_json::from_value(json!({
         "apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSavepoint", "metadata": {"name": "x"}, "spec": spec,
     }));
-    assert_eq!(is_needed("s3://c/a", &[], &[savepoint.unwrap()]), needed);
+    assert_eq!(
+        is_needed("s3://c/a", &Everybody { jobs: Vec::new(), savepoints: vec![Arc::new(savepoint.unwrap())] }),
+        needed
+    );
 }
 
 #[test]
 fn who_starts_sees_what_is_about_to_go() {
     let sweeps = job(&json!({}), &json!({"sweep": {"directories": ["s3://c/a"]}}));
-    assert_eq!(sweeper("s3://c/a/chk-7", std::slice::from_ref(&sweeps)).as_deref(), Some("orders"));
-    assert_eq!(sweeper("s3://c/ab/chk-7", &[sweeps]), None);
+    assert_eq!(sweeper("s3://c/a/chk-7", [&sweeps]).as_deref(), Some("orders"));
+    assert_eq!(sweeper("s3://c/ab/chk-7", [&sweeps]), None);
 }

@@ -5,6 +5,7 @@ mod act;
 pub mod changes;
 mod child;
 mod children;
+pub mod claims;
 mod deletion;
 mod drift;
 mod effect;

@@ -57,13 +57,6 @@ pub fn at_first(taken: bool, kind: Option<SnapshotKind>) -> Option<Ownership> {
     (taken || kind == Some(SnapshotKind::Savepoint)).then_some(Ownership::User)
 }
 
-/// The name of a job that was submitted with a claim on a snapshot: nobody else is to start from it, whether Flink has
-/// confirmed that or not.
-#[must_use]
-pub fn claimant(location: &str, jobs: &[FlinkJobUpgrade]) -> Option<String> {
-    jobs.iter().find(|job| has_restored(job, location, RestoreMode::Claim)).and_then(|job| job.metadata.name.clone())
-}
-
 #[cfg(test)]
 #[path = "ownership_tests.rs"]
 mod tests;

@@ -73,9 +73,6 @@ fn the_upgrade_under_way_and_the_history_count_as_well() {
     let entry = json!({"id": "2-a", "to": 2, "result": "Succeeded", "restoredFrom": PLACE, "restoreMode": "LEGACY"});
     let past = job(json!({"history": [entry]}));
     assert_eq!(of(&savepoint(None), &[past]), Some(Ownership::Unclear));
-    // Nobody else starts from it while that is not decided.
-    assert_eq!(claimant(PLACE, &[under_way("CLAIM", false)]).as_deref(), Some("orders"));
-    assert_eq!(claimant(PLACE, &[under_way("LEGACY", true)]), None);
 }
 
 #[rstest]

@@ -69,6 +69,20 @@ fn upgrade(more: &Value) -> Value {
     json!({"phase": "Running", "active": {"revision": 1, "submission": {"jobId": "1", "revision": 1}, "lastCheckpoint": {"id": 7, "path": PLACE}}}),
     &[]
 )]
+#[case::a_checkpoint_of_one_that_runs(
+    json!({"phase": "Running", "active": {"revision": 1, "submission": {"jobId": "1", "revision": 1, "checkpointDirectory": "s3a://flink/sp/"}}}),
+    &[Need::Checkpoint]
+)]
+#[case::a_checkpoint_of_the_next_one(
+    upgrade(&json!({"submission": {"jobId": "2", "revision": 2, "checkpointDirectory": "s3://flink/sp"}})), &[Need::Checkpoint]
+)]
+#[case::it_is_being_claimed(
+    upgrade(&json!({"submission": {"jobId": "2", "revision": 2, "restoredFrom": PLACE, "restoreMode": "CLAIM"}})),
+    &[Need::Claimed, Need::Upgrade]
+)]
+#[case::it_was_claimed(
+    active(&json!({"restoredFrom": PLACE, "restoreMode": "CLAIM", "restoreConfirmed": true, "checkpointed": true})), &[]
+)]
 fn what_a_status_needs(#[case] status: Value, #[case] expected: &[Need]) {
     assert_eq!(to(&job(&json!({}), &status), &savepoint()), expected);
 }

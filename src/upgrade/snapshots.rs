@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
+use super::claims::{self, Everybody};
 use super::fork::{self, Fork};
 use super::observed::{Existing, Observed, Restore, Retained};
-use super::{ended, ownership, preflight, scope};
+use super::{ended, preflight, scope};
 use crate::api::condition::Reason;
 use crate::api::{
-    FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, SavepointPhase, StateSource, Submission, labels,
+    FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, RestoreMode, SavepointPhase, StateSource, Submission,
+    labels,
 };
 use crate::flink::config::CHECKPOINT_DIRECTORY;
 use crate::flink::location;
@@ -179,38 +181,6 @@ async fn recorded(
     Ok(all.into_iter().filter(|s| of_another(&s)).filter_map(place).max())
 }
 
-/// What is being deleted of that which a job is about to start from: a FlinkSavepoint, or checkpoints of a job. That it is about to is in
-/// its status by now: who begins to delete from here on sees that (decision 0024).
-///
-/// # Errors
-/// If Kubernetes can't be asked.
-pub async fn disposing(ctx: &Context, o: &Observed, path: &str) -> Result<Option<String>, Error> {
-    let source = o.upgrade.status.as_ref().and_then(|s| s.upgrade.as_ref()?.source);
-    if source == Some(StateSource::Savepoint) {
-        // The upgrade's own was needed from before it was taken.
-        return Ok(None);
-    }
-    // Of another namespace only what a person names by its path.
-    let savepoints: Api<FlinkSavepoint> = match source {
-        Some(StateSource::RestoreFrom) => ctx.watched(),
-        _ => Api::namespaced(ctx.client.clone(), &o.upgrade.namespace().unwrap_or_default()),
-    };
-    let all = within("list FlinkSavepoints", savepoints.list(&ListParams::default())).await?.items;
-    let goes = |s: &&FlinkSavepoint| {
-        let status = s.status.as_ref().filter(|status| status.phase == Some(SavepointPhase::Disposing));
-        status.and_then(|status| status.location.as_deref()).is_some_and(|place| location::same(place, path))
-    };
-    if let Some(found) = all.iter().find(goes) {
-        return Ok(Some(format!("FlinkSavepoint {}", found.name_any())));
-    }
-    let jobs: Api<FlinkJobUpgrade> = match source {
-        Some(StateSource::RestoreFrom) => ctx.watched(),
-        _ => return Ok(None),
-    };
-    let jobs = within("list FlinkJobUpgrades", jobs.list(&ListParams::default())).await?.items;
-    Ok(ended::sweeper(path, &jobs).map(|name| format!("a checkpoint of FlinkJobUpgrade {name}")))
-}
-
 /// Why a job can't start from a snapshot any more: it was deleted before the status said that the job was about to. Who
 /// deletes removes the `_metadata` first, and the FlinkSavepoint only when nothing is left. Where no store can tell, Flink
 /// itself finds out.
@@ -288,22 +258,6 @@ async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> 
     }
 }
 
-/// Who says that a snapshot is Flink's own: a job that was restored from it with CLAIM, or one of its records.
-async fn claimed(
-    ctx: &Context,
-    namespace: &str,
-    location: &str,
-    records: &[FlinkSavepoint],
-) -> Result<Option<String>, Error> {
-    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), namespace);
-    let jobs = within("list FlinkJobUpgrades", jobs.list(&ListParams::default())).await?.items;
-    if let Some(job) = ownership::claimant(location, &jobs) {
-        return Ok(Some(format!("FlinkJobUpgrade {job} was restored from it with CLAIM")));
-    }
-    let record = records.iter().find(|s| owned_by_flink(s));
-    Ok(record.map(|s| format!("FlinkSavepoint {} says that a job was restored from it with CLAIM", s.name_any())))
-}
-
 /// Whether a snapshot's files are Flink's to delete.
 #[must_use]
 pub fn owned_by_flink(savepoint: &FlinkSavepoint) -> bool {
@@ -312,22 +266,19 @@ pub fn owned_by_flink(savepoint: &FlinkSavepoint) -> bool {
 
 /// Whether a snapshot that somebody names can be started from. Where no store serves it, Flink itself will find out.
 async fn look(ctx: &Context, by: By<'_>, o: &Observed, field: &str, location: String) -> Result<Restore, Error> {
-    let records: Api<FlinkSavepoint> = Api::namespaced(ctx.client.clone(), by.namespace);
-    let mut records = within("list FlinkSavepoints", records.list(&ListParams::default())).await?.items;
-    records.retain(|s| {
-        s.status.as_ref().and_then(|s| s.location.as_deref()).is_some_and(|at| location::same(at, &location))
-    });
-    if let Some(owner) = claimed(ctx, by.namespace, &location, &records).await? {
-        let message = format!(
-            "{field}: {location} is Flink's own, which may delete it at any time: {owner}; name another snapshot, or a \
-             copy of this one, which a FlinkSavepoint with copyOf makes"
-        );
+    let everybody = Everybody::read(ctx).await?;
+    if let Some(owner) = everybody.owner(&location) {
+        let message = format!("{field}: {}", claims::owned(&location, &owner));
         return Ok(Restore::Refused(Reason::SnapshotOwnedByFlink, message));
     }
-    let goes = |s: &&FlinkSavepoint| s.status.as_ref().and_then(|s| s.phase) == Some(SavepointPhase::Disposing);
-    if let Some(record) = records.iter().find(goes) {
-        let name = record.name_any();
-        return Ok(Restore::Wait(format!("{field}: {location} is being deleted with FlinkSavepoint {name}")));
+    if o.upgrade.spec.job.restore_mode() == RestoreMode::Claim {
+        let holds = everybody.holds_of_others(ctx, &o.upgrade, &location).await?;
+        if !holds.is_empty() {
+            return Ok(Restore::Refused(Reason::Held, claims::needed(&location, &holds)));
+        }
+    }
+    if let Some(record) = everybody.disposing(&location) {
+        return Ok(Restore::Wait(format!("{field}: {location} is being deleted with FlinkSavepoint {record}")));
     }
     let key = format!("{}/{location}", o.upgrade.uid().unwrap_or_default());
     Ok(match check::check(ctx, by, &key, &location, true).await? {

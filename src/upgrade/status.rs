@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::observed::{Cluster, Observed};
-use super::{recoverable, suspend};
+use super::{recoverable, references, suspend};
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
     ActiveRevision, CheckpointRef, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase,
@@ -187,6 +187,9 @@ fn note_checkpoint(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &Act
     let Some(noted) = &mut draft.active else { return };
     // Flink counts those since the restore only, and no savepoints.
     noted.submission.checkpointed |= noted.submission.restored_from.is_some();
+    if references::is_independent(&noted.submission) {
+        draft.taken_over.clear();
+    }
     // As Flink writes it: a job's code may have set one of its own.
     if let Some((directory, _)) = path.rsplit_once('/')
         && !noted.submission.checkpoint_directory.as_deref().is_some_and(|d| location::same(d, directory))

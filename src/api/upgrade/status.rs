@@ -171,6 +171,10 @@ pub struct FlinkJobUpgradeStatus {
     /// Checkpoints that are about to be removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<CheckpointSweep>,
+    /// Snapshots of `job.restoreFrom` that the job took over with CLAIM or LEGACY: its checkpoints may name their files, until
+    /// it was restored with NO_CLAIM and has completed a checkpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_over: Vec<String>,
     /// The `job.restoreFrom.id` that was acted on last; it is not acted on again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_from_id: Option<String>,

@@ -2,6 +2,7 @@
 
 use futures::{StreamExt as _, TryStreamExt as _, pin_mut};
 use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 
 use super::error::StoreError;
 use super::open::Store;
@@ -50,7 +51,8 @@ impl Store {
         Ok(if listed.common_prefixes.is_empty() && own { Left::Nothing } else { Left::Unfinished })
     }
 
-    /// The files below a directory, without those of one snapshot in it that is kept; at most `limit`.
+    /// The files below a directory, without those of one snapshot in it that is kept; at most `limit`, and every
+    /// `_metadata` before any other file: what is removed in this order leaves no snapshot that looks whole.
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be asked.
@@ -65,16 +67,20 @@ impl Store {
         let kept = kept.as_deref().map(Self::key).transpose()?;
         let listed = self.list(&directory)?;
         pin_mut!(listed);
-        let mut files = Vec::new();
+        let (mut files, mut others) = (Vec::new(), Vec::new());
         while let Some(file) = listed.try_next().await? {
             let keep = file.location == own || kept.as_ref().is_some_and(|kept| file.location.prefix_matches(kept));
-            if !keep {
-                files.push(file.location.to_string());
+            let first = file.location.filename() == Some(METADATA);
+            if keep || !first && others.len() >= limit {
+                continue;
             }
+            if first { &mut files } else { &mut others }.push(file.location.to_string());
             if files.len() >= limit {
                 break;
             }
         }
+        files.extend(others);
+        files.truncate(limit);
         Ok(files)
     }
 
@@ -84,19 +90,24 @@ impl Store {
         self.access() == Access::ReadWrite
     }
 
-    /// Removes files, as [`Store::files_but`] names them. One that is gone already is no error.
+    /// Removes files, as [`Store::files_but`] names them, and every `_metadata` before any other. One that is gone already
+    /// is no error.
     ///
     /// # Errors
     /// [`StoreError`], of the first that can't be removed; others may have been.
     pub async fn remove(&self, files: &[String]) -> Result<(), StoreError> {
-        let each = futures::stream::iter(files.to_vec()).map(|file| async move {
-            let key = object_store::path::Path::from(file.as_str());
-            match self.within(&file, self.objects().delete(&key)).await {
-                Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-                Err(e) => Err(e),
-            }
-        });
-        each.buffer_unordered(AT_ONCE).try_collect().await
+        let is_metadata = |file: &String| Path::from(file.as_str()).filename() == Some(METADATA);
+        let (metadata, others): (Vec<_>, Vec<_>) = files.iter().cloned().partition(is_metadata);
+        for files in [metadata, others] {
+            let each = futures::stream::iter(files).map(|file| async move {
+                match self.within(&file, self.objects().delete(&Path::from(file.as_str()))).await {
+                    Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+                    Err(e) => Err(e),
+                }
+            });
+            each.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        }
+        Ok(())
     }
 }
 

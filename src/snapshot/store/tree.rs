@@ -1,7 +1,6 @@
 //! Directories with all that is in them.
 
 use object_store::ObjectStoreExt as _;
-use object_store::path::Path;
 
 use super::attempts::METADATA;
 use super::error::StoreError;
@@ -46,12 +45,8 @@ impl Store {
     /// [`StoreError`], of the first that can't be removed; others may have been.
     pub async fn remove_tree(&self, directory: &str) -> Result<bool, StoreError> {
         let files = self.files_but(directory, None, BATCH).await?;
-        let is_metadata = |file: &String| Path::from(file.as_str()).filename() == Some(METADATA);
-        let (metadata, others): (Vec<_>, Vec<_>) = files.into_iter().partition(is_metadata);
-        let any = !metadata.is_empty() || !others.is_empty();
-        self.remove(&metadata).await?;
-        self.remove(&others).await?;
-        Ok(any)
+        self.remove(&files).await?;
+        Ok(!files.is_empty())
     }
 }
 

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
+use object_store::path::Path;
 
 use super::*;
 
@@ -21,4 +22,17 @@ async fn a_directory_goes_with_all_that_is_in_it_and_its_neighbour_stays() {
     assert_eq!(store.directories("s3a://flink/ck/").await.unwrap(), ["ab"]);
     assert!(!store.remove_tree("s3://flink/ck/a").await.unwrap(), "nothing was there");
     assert!(store.directories("s3://flink/none").await.unwrap().is_empty());
+}
+
+/// A whole snapshot must never be seen of which files are gone, however many others come first in the list.
+#[tokio::test]
+async fn what_makes_a_snapshot_goes_before_all_else() {
+    let many: Vec<String> = (0..BATCH).map(|n| format!("ck/a/chk-1/0-{n}")).collect();
+    let mut files: Vec<&str> = many.iter().map(String::as_str).collect();
+    files.extend(["ck/a/chk-1/_metadata", "ck/a/chk-2/_metadata"]);
+    let store = store(&files).await;
+    assert!(store.remove_tree("s3://flink/ck/a").await.unwrap());
+    let left = store.files_but("s3://flink/ck/a", None, 2 * BATCH).await.unwrap();
+    assert_eq!(left.len(), 2, "no more than a thousand at once");
+    assert!(!left.iter().any(|file| file.ends_with("_metadata")), "{left:?}");
 }

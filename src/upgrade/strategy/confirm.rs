@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::prewarm::{STARTING, failed, set_message, step, step_since};
 use super::{blue_green, recovery};
 use crate::api::condition::Reason;
-use crate::api::{FlinkJobUpgradeStatus, RestoreMode, Submission, UpgradeProgress, UpgradeStep};
+use crate::api::{FlinkJobUpgradeStatus, RestoreMode, StateSource, Submission, UpgradeProgress, UpgradeStep};
 use crate::flink;
 use crate::reconcile::Next;
 use crate::time;
@@ -83,6 +83,13 @@ pub fn confirmed(draft: &mut FlinkJobUpgradeStatus, submission: &Submission) -> 
     let restore_confirmed = submission.restored_from.is_some();
     if let Some(noted) = draft.upgrade.as_mut().and_then(|u| u.submission.as_mut()) {
         noted.restore_confirmed = restore_confirmed;
+    }
+    let named = draft.upgrade.as_ref().and_then(|u| u.source) == Some(StateSource::RestoreFrom);
+    let shares = matches!(submission.restore_mode, Some(RestoreMode::Claim | RestoreMode::Legacy));
+    if let Some(place) = submission.restored_from.as_ref().filter(|_| named && shares)
+        && !draft.taken_over.contains(place)
+    {
+        draft.taken_over.push(place.clone());
     }
     Submission { restore_confirmed, ..submission.clone() }
 }
