@@ -2,6 +2,8 @@
 //! one sees it. A job that has claimed the snapshot starts, and the files go once it has a checkpoint of its own; one that
 //! comes too late is refused. Never is a job started from what is not there, and never does a deletion wait for ever.
 //!
+//! Or two jobs start from it, and one claims it: never do both.
+//!
 //! What is deleted is the last savepoint of a FlinkJobUpgrade that is gone, so that nobody else needs it; what starts is
 //! another one, whose `job.restoreFrom` finds it in each way that there is.
 
@@ -25,6 +27,9 @@ use crate::world::{UPGRADES, World};
 
 /// The job that the savepoint is of.
 const FORMER: &str = "former";
+
+/// Another one that starts from it.
+const RIVAL: &str = "rival";
 
 /// That job runs.
 const RAN: When = When::Is(|w| {
@@ -213,6 +218,27 @@ fn either(told: &Told) -> Result<(), String> {
     compare(&End { history: failed, over, ..refused(reason) }, world)
 }
 
+/// Another job starts from the savepoint, and leaves it to its owner.
+fn rival(world: World) -> BoxFuture<'static, ()> {
+    let wish = json!({"path": savepoint(&world).1, "id": "rival"});
+    async move { world.apply_as(RIVAL, "v1", json!({"job": {"restoreFrom": wish}})).await }.boxed()
+}
+
+/// What one claims the other one does not start from, unless it needs it no more; and who has not started says why.
+fn never_both(told: &Told) -> Result<(), String> {
+    let world = &told.world;
+    world.truth.snapshots().shared().into_iter().next().map_or(Ok(()), Err)?;
+    let rival = world.object::<FlinkJobUpgrade>(UPGRADES, RIVAL).and_then(|job| job.status).unwrap_or_default();
+    for status in [world.status(), rival].iter().filter(|status| status.active.is_none()) {
+        let told = condition::find(&status.conditions, types::READY).map(|ready| ready.message.clone());
+        let told = told.unwrap_or_default();
+        if !told.contains("which a FlinkSavepoint with copyOf makes") {
+            return Err(format!("it does not say what helps: {told}"));
+        }
+    }
+    Ok(())
+}
+
 /// What is told again and again with something else in its way; all that is broken is told.
 fn told<'a>(name: &str, all: impl Iterator<Item = (String, Result<(), String>)> + 'a) {
     let began = std::time::Instant::now();
@@ -229,11 +255,14 @@ fn told<'a>(name: &str, all: impl Iterator<Item = (String, Result<(), String>)> 
 /// Tells a race in which somebody does something right before each call from the race's beginning to its end, which is the
 /// scenario's last act.
 fn at_every_call(name: &str, scenario: &Scenario, act: Act) {
-    with_a_slow_call(name, scenario, act, None);
+    before_every_call(name, scenario, act, None, either);
 }
 
+/// What must be true in the end.
+type Judge = fn(&Told) -> Result<(), String>;
+
 /// The same, and the first call of a name waits for something.
-fn with_a_slow_call(name: &str, scenario: &Scenario, act: Act, before: Option<(&'static str, Act)>) {
+fn before_every_call(name: &str, scenario: &Scenario, act: Act, before: Option<(&'static str, Act)>, judge: Judge) {
     let undisturbed = run(tell(scenario, Disturbance::default())).unwrap_or_else(|e| panic!("{e}"));
     let [_, _, begin, end] = undisturbed.acts_at[..] else { panic!("{:?}", undisturbed.acts_at) };
     let mut disturbed = scenario.clone();
@@ -250,7 +279,7 @@ fn with_a_slow_call(name: &str, scenario: &Scenario, act: Act, before: Option<(&
                 let told = tell(&disturbed, Disturbance { meanwhile, before, from, ..Disturbance::default() }).await?;
                 // What is read on another thread may be there sooner, and the last calls are not made then.
                 let made = told.calls.len() - told.acts_at[BEFORE.len()];
-                if made > at - begin { either(&told) } else { Ok(()) }
+                if made > at - begin { judge(&told) } else { Ok(()) }
             });
             (format!("before call {at}, {}", undisturbed.calls[at]), outcome)
         }),
@@ -303,6 +332,23 @@ macro_rules! each_way {
     };
 }
 
+/// A job claims the savepoint.
+fn claim(world: World) -> BoxFuture<'static, ()> {
+    let wish = json!({"path": savepoint(&world).1, "id": "fork"});
+    let claims = json!({"job": {"restoreFrom": wish, "restoreMode": "CLAIM"}});
+    async move { world.apply("v1", claims).await }.boxed()
+}
+
+mod two_of_which_one_claims {
+    use super::*;
+
+    #[test]
+    fn the_second_at_every_call_of_the_first() {
+        let scenario = starts(vec![(DELETABLE, claim), (STABILIZES, nothing)]);
+        before_every_call("claimed, and started from", &scenario, rival, None, never_both);
+    }
+}
+
 /// Undisturbed and with caches that are late.
 fn undisturbed(scenario: &Scenario) {
     sweep::check(scenario);
@@ -330,7 +376,7 @@ each_way! {
     deleted_slowly_while_a_call_waits: |name, way: Way| {
         let scenario = starts(vec![(DELETABLE, way.fork), (STABILIZES, nothing)]);
         let slow = Some(("store DELETE _metadata", submitted as Act));
-        with_a_slow_call(name, &scenario, delete_savepoint_and_begin, slow);
+        before_every_call(name, &scenario, delete_savepoint_and_begin, slow, either);
     };
     forked_at_every_call: |name, way: Way| {
         at_every_call(name, &starts(vec![(DELETABLE, delete_savepoint as Act), (DELETED, nothing)]), way.fork);

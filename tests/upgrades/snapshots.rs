@@ -37,8 +37,10 @@ struct Seen {
     needs: BTreeMap<String, String>,
     /// The places of which a FlinkSavepoint has said that its snapshot is complete, and its name.
     recorded: BTreeMap<String, String>,
-    /// The places that were given to Flink with CLAIM.
-    flinks: BTreeSet<String>,
+    /// Submits from what another job needs or has claimed.
+    shared: Vec<String>,
+    /// The places that were given to Flink with CLAIM, each with the job that did first.
+    flinks: BTreeMap<String, String>,
 }
 
 /// What a write of a FlinkSavepoint says of its place: that its files go, or that they may.
@@ -71,11 +73,23 @@ impl Snapshots {
         if !lost.is_empty() {
             return Err(format!("job {job} is submitted from {place}, of which these are gone: {lost:?}"));
         }
-        if mode == RestoreMode::Claim.as_str() {
-            seen.flinks.insert(place.clone());
+        let claims = mode == RestoreMode::Claim.as_str();
+        let claimed = seen.flinks.get(&place).filter(|claimant| *claimant != job).cloned();
+        let needed = seen.needs.iter().find(|(other, from)| *other != job && **from == place);
+        if let Some(other) = claimed.or_else(|| needed.filter(|_| claims).map(|(other, _)| other.clone())) {
+            let submitted = format!("job {job} is submitted from {place} with {mode}");
+            seen.shared.push(format!("{submitted}, and job {other} needs it or has claimed it"));
+        }
+        if claims {
+            seen.flinks.entry(place.clone()).or_insert_with(|| job.to_owned());
         }
         seen.needs.insert(job.to_owned(), place);
         Ok(())
+    }
+
+    /// Submits from a place that another job has claimed, or that is claimed while another job needs it.
+    pub fn shared(&self) -> Vec<String> {
+        self.seen.lock().unwrap().shared.clone()
     }
 
     /// What has become of files since. `alive`: the jobs that process records, or will by themselves.
@@ -94,7 +108,7 @@ impl Snapshots {
             if let Some((job, _)) = needs.iter().find(|(_, from)| *from == place) {
                 return Err(format!("{lost} is gone, and job {job} has completed no checkpoint since it began there"));
             }
-            if recorded.contains_key(place) && !flinks.contains(place) && !going.contains(place) {
+            if recorded.contains_key(place) && !flinks.contains_key(place) && !going.contains(place) {
                 return Err(format!("{lost} is gone, and no FlinkSavepoint says so"));
             }
         }
