@@ -127,3 +127,41 @@ fn what_is_copied(#[case] of: SnapshotRef, #[case] status: Value, #[case] expect
     });
     assert_eq!(found, expected);
 }
+
+#[test]
+fn pods_that_can_not_start_are_told_with_what_kubernetes_says() {
+    let why = "container copy: ImagePullBackOff: no such image";
+    let o = then(&copying(found()), Copying::NoPod(why.to_owned()));
+    let plan = plan(&o);
+    assert_eq!(outcome(&plan), ("-", "InProgress", "PodsNotReady"));
+    let message = plan.status.message.unwrap();
+    assert!(message.contains(why) && message.contains("correct that"), "{message}");
+}
+
+#[rstest]
+#[case::its_job(Copying::Left { job: true, files: false }, true)]
+#[case::its_files(Copying::Left { job: false, files: true }, true)]
+#[case::nothing(Copying::Left { job: false, files: false }, false)]
+#[case::it_stays(Copying::NotAsked, false)]
+fn what_is_left_of_a_copy_is_named(#[case] left: Copying, #[case] told: bool) {
+    let o = then(&copying(found()), left);
+    let note = left_behind(&o);
+    assert_eq!(note.is_some(), told);
+    assert!(note.is_none_or(|note| note.contains(TO)));
+}
+
+#[rstest]
+#[case::there_is_none(json!([]), &["spec.copyOf.name", "daily", "create it"])]
+#[case::it_failed(json!({"phase": "Failed"}), &["spec.copyOf", "daily", "Failed", "create another"])]
+fn what_can_not_be_copied_is_told_with_the_cure(#[case] status: Value, #[case] words: &[&str]) {
+    let object = json!({
+        "apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSavepoint",
+        "metadata": {"name": "daily", "namespace": "shop"}, "spec": {}, "status": status,
+    });
+    let all: Vec<FlinkSavepoint> =
+        if status.is_array() { Vec::new() } else { vec![serde_json::from_value(object).unwrap()] };
+    let of = SnapshotRef { name: Some("daily".to_owned()), path: None };
+    let told = source(&all, &of).unwrap_err();
+    let (Copying::Waits(_, message) | Copying::Never(_, message)) = told else { panic!("{told:?}") };
+    assert!(words.iter().all(|word| message.contains(word)), "{message}");
+}

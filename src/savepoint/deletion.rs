@@ -46,6 +46,7 @@ pub fn bound(o: &Observed, draft: &mut FlinkSavepointStatus) -> Option<Decision>
 pub fn left_behind(savepoint: &FlinkSavepoint) -> Option<String> {
     let status = savepoint.status.as_ref()?;
     if status.phase == Some(SavepointPhase::Verifying)
+        && savepoint.spec.copy_of.is_none()
         && let Some(location) = status.location.as_ref().filter(|_| goes_with_files(savepoint))
     {
         let why = status.message.as_deref().unwrap_or_default();

@@ -173,7 +173,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
 fn tell_end(ctx: &Context, o: &Observed) {
     let about = || o.savepoint.object_ref(&());
     let name = o.savepoint.name_any();
-    if let Some(left) = deletion::left_behind(&o.savepoint) {
+    if let Some(left) = deletion::left_behind(&o.savepoint).or_else(|| copy::left_behind(o)) {
         ctx.events.warning(about(), "LeftBehind", "Savepoint", &left);
     }
     match dispose::outcome(o).filter(|_| o.savepoint.metadata.deletion_timestamp.is_some()) {

@@ -4,6 +4,7 @@ use kube::ResourceExt;
 
 use super::attempt::Asked;
 use super::copy::{self, Copying};
+use super::dispose;
 use super::job::{self, JobManager, cluster, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use super::room;
@@ -100,7 +101,9 @@ async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
     let place = match (&spec.path, status.and_then(|s| s.attempts.last())) {
         (Some(path), _) => Some(path.clone()),
         (None, None) if spec.copy_of.is_some() => {
-            if let (None, Some(of)) = (&location, &spec.copy_of) {
+            // Of one that was only to be looked at the files go, if they go with the resource.
+            let goes = savepoint.metadata.deletion_timestamp.is_some() && dispose::goes_with_files(savepoint);
+            if let Some(of) = spec.copy_of.as_ref().filter(|_| location.is_none() || goes) {
                 seen.copying = Box::pin(copy::observe::observe(ctx, savepoint, of)).await?;
             }
             location

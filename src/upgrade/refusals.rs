@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::events::v1::Event;
-use kube::ResourceExt as _;
 use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
 
 use super::act::api;
 use super::observed::Observed;
@@ -50,16 +50,27 @@ pub async fn add(ctx: &Context, o: &mut Observed) {
 
 /// Only Events tell of a StatefulSet's failures.
 async fn of_stateful_set(ctx: &Context, o: &Observed, name: &str) -> Result<Option<String>, Error> {
-    let found = within("get StatefulSet", api::<StatefulSet>(ctx, o).get_metadata_opt(name)).await?;
-    let Some(uid) = found.and_then(|set| set.uid()) else { return Ok(None) };
+    let Some(found) = within("get StatefulSet", api::<StatefulSet>(ctx, o).get_metadata_opt(name)).await? else {
+        return Ok(None);
+    };
+    told(ctx, &found).await.map(|told| told.map(|why| format!("StatefulSet {name}: {why}")))
+}
+
+/// What the Events of an object that makes pods say of those that it could not make.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn told(ctx: &Context, object: &impl kube::ResourceExt) -> Result<Option<String>, Error> {
+    let (Some(uid), Some(namespace)) = (object.uid(), object.namespace()) else { return Ok(None) };
     let failed = ListParams::default().match_any().fields(&format!("regarding.uid={uid},reason=FailedCreate"));
-    let events = within("list Events", api::<Event>(ctx, o).list(&failed)).await?.items;
-    let newest = events.into_iter().max_by_key(told);
-    Ok(newest.and_then(|event| event.note).map(|note| format!("StatefulSet {name}: FailedCreate: {note}")))
+    let events: Api<Event> = Api::namespaced(ctx.client.clone(), &namespace);
+    let events = within("list Events", events.list(&failed)).await?.items;
+    let newest = events.into_iter().max_by_key(when);
+    Ok(newest.and_then(|event| event.note).map(|note| format!("FailedCreate: {note}")))
 }
 
 /// When an Event was told last.
-fn told(event: &Event) -> Option<DateTime<Utc>> {
+fn when(event: &Event) -> Option<DateTime<Utc>> {
     let precise = event.series.as_ref().map(|series| &series.last_observed_time).or(event.event_time.as_ref());
     precise.map(time::from_k8s).or_else(|| event.deprecated_last_timestamp.as_ref().map(time::from_k8s))
 }

@@ -62,6 +62,8 @@ pub enum Copying {
         /// Bytes.
         bytes: u64,
     },
+    /// No pod of its Job can start: why, in Kubernetes' own words.
+    NoPod(String),
     /// It came to nothing.
     Failed(Failure),
     /// The same, of a Job, which is to go.
@@ -72,7 +74,7 @@ pub enum Copying {
     Left {
         /// The Job is there.
         job: bool,
-        /// Files are.
+        /// Files are, or nobody can look.
         files: bool,
     },
 }
@@ -111,9 +113,14 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
             running(o, draft, *files, *bytes);
             (None, Next::After(RUNNING))
         }
+        Copying::NoPod(why) => {
+            let message = format!("the Job that copies can't start: {why}; correct that, and it goes on");
+            status::stalled(o, draft, Reason::PodsNotReady, &message);
+            (None, Next::After(RUNNING))
+        }
         Copying::Failed(failure) => failed(o, draft, failure),
         Copying::JobFailed(why) => {
-            let message = format!("its Job has failed: {why}; another one follows");
+            let message = format!("its Job has failed: {why}; correct that; another one follows");
             status::stalled(o, draft, Reason::CopyFailed, &message);
             (Some(Effect::DeleteCopyJob), Next::After(HELP))
         }
@@ -155,6 +162,18 @@ fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u6
         copy.bytes = number(bytes);
         copy.time = Some(time::to_k8s(o.now));
     }
+}
+
+/// What is left of a copy whose resource goes, for the Event that says so.
+#[must_use]
+pub fn left_behind(o: &Observed) -> Option<String> {
+    let Copying::Left { job, files } = o.copying else { return None };
+    let copy = o.savepoint.status.as_ref()?.copy.as_ref().filter(|_| job || files)?;
+    Some(format!(
+        "what was copied to {} is left behind: it could not be removed within {} s",
+        copy.to,
+        REMOVED.as_secs()
+    ))
 }
 
 /// The resource is being deleted before its copy was complete: the Job goes, then what it has written.

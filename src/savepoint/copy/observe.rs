@@ -23,6 +23,7 @@ use crate::runtime::background::{Background, Looked};
 use crate::snapshot::store::{self, Contents, Store, Stores};
 use crate::store::check::{self, Again, By, Check, Failure, Serving};
 use crate::store::open::{self, serves};
+use crate::upgrade::{jobmanager, refusals};
 
 /// How long a pass looks on.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -85,13 +86,14 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     match check::store_of(ctx, by_target(savepoint), &to).await? {
         Serving::By(store) if store.may_remove() => {}
         Serving::By(_) => {
-            let message =
-                format!("spec.targetDirectory: the FlinkSnapshotStore of {target} is readOnly; name another place");
+            let message = format!(
+                "spec.targetDirectory: the FlinkSnapshotStore of {target} is readOnly; set its spec.readOnly to false, or \
+                 create another FlinkSavepoint with another targetDirectory"
+            );
             return Ok(Copying::Blocked(Reason::NoStore, message));
         }
         Serving::Nobody(why) => {
-            let message = format!("spec.targetDirectory: {why}; create one whose url it is below");
-            return Ok(Copying::Blocked(Reason::NoStore, message));
+            return Ok(Copying::Blocked(Reason::NoStore, no_target_store(&why)));
         }
         Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
     }
@@ -118,6 +120,10 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     Ok(Copying::Found(Box::new(Found { source: lineage::of_copy(&copy.from, record), copy, flink_version })))
 }
 
+fn no_target_store(why: &str) -> String {
+    format!("spec.targetDirectory: {why}; create one whose url it is below")
+}
+
 /// The place of what is to be copied, and its record, if it has one.
 pub(super) fn source<'a>(
     all: &'a [FlinkSavepoint],
@@ -126,7 +132,10 @@ pub(super) fn source<'a>(
     let record = match (&of.name, &of.path) {
         (Some(name), _) => {
             let Some(record) = all.iter().find(|s| s.name_any() == *name) else {
-                let message = format!("spec.copyOf.name: there is no FlinkSavepoint {name} in this namespace");
+                let message = format!(
+                    "spec.copyOf.name: there is no FlinkSavepoint {name} in this namespace; create it, or create another \
+                     FlinkSavepoint that copies one that is there"
+                );
                 return Err(Copying::Waits(Reason::SnapshotNotFound, message));
             };
             Some(record)
@@ -151,7 +160,10 @@ pub(super) fn source<'a>(
             Err(Copying::Waits(Reason::Disposing, format!("spec.copyOf: FlinkSavepoint {name} is being deleted")))
         }
         (Some(phase), _) if phase.is_terminal() => {
-            let message = format!("spec.copyOf: FlinkSavepoint {name} is {phase}, there is no snapshot; copy another");
+            let message = format!(
+                "spec.copyOf: FlinkSavepoint {name} is {phase}, there is no snapshot; create another FlinkSavepoint that \
+                 copies another one"
+            );
             Err(Copying::Never(Reason::SnapshotNotFound, message))
         }
         _ => Err(Copying::Waits(Reason::InProgress, format!("spec.copyOf: FlinkSavepoint {name} is not complete yet"))),
@@ -164,7 +176,7 @@ async fn by_operator(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgr
     let opened = open::of_namespace(ctx, &namespace, None).await?;
     let to = match check::store_of(ctx, by_target(savepoint), &copy.to).await? {
         Serving::By(store) => store,
-        Serving::Nobody(why) => return Ok(Copying::Blocked(Reason::NoStore, why)),
+        Serving::Nobody(why) => return Ok(Copying::Blocked(Reason::NoStore, no_target_store(&why))),
         Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
     };
     let (from, stores, target) = (copy.from.clone(), opened.stores().clone(), copy.to.clone());
@@ -223,7 +235,12 @@ async fn by_job(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) 
         return Ok(Copying::Done);
     }
     if is("Failed") {
-        return Ok(Copying::JobFailed(last_words(ctx, &namespace, &uid).await?));
+        return Ok(Copying::JobFailed(last_words(&pods(ctx, &namespace, &uid).await?)));
+    }
+    if found.status.as_ref().and_then(|s| s.ready).unwrap_or_default() == 0
+        && let Some(why) = no_pod(ctx, &found, &pods(ctx, &namespace, &uid).await?).await?
+    {
+        return Ok(Copying::NoPod(why));
     }
     let amount = contents.map(Contents::amount).unwrap_or_default();
     Ok(Copying::Running { files: amount.files, bytes: amount.bytes })
@@ -257,9 +274,13 @@ async fn wanted(
     };
     let named = savepoint.spec.store_ref.as_ref().and_then(|named| stores.iter().find(|s| s.name_any() == named.name));
     let target = named.map(|store| store.spec.clone()).or_else(|| serving(&copy.to));
-    let (Some(source), Some(target)) = (serving(&copy.from), target) else {
-        let message = format!("no FlinkSnapshotStore of this namespace serves both {} and {}", copy.from, copy.to);
+    let nobody = |place: &str| format!("no FlinkSnapshotStore of this namespace serves {place}");
+    let Some(source) = serving(&copy.from) else {
+        let message = format!("spec.copyOf: {}; create one whose url it is below", nobody(&copy.from));
         return Ok(Copying::Blocked(Reason::NoStore, message));
+    };
+    let Some(target) = target else {
+        return Ok(Copying::Blocked(Reason::NoStore, no_target_store(&nobody(&copy.to))));
     };
     Ok(Copying::NoJob(Box::new(Copy {
         namespace: namespace.to_owned(),
@@ -273,18 +294,30 @@ async fn wanted(
     })))
 }
 
-/// What the last pod of a Job that failed has said.
-async fn last_words(ctx: &Context, namespace: &str, uid: &str) -> Result<String, Error> {
+/// The pods of the Job.
+async fn pods(ctx: &Context, namespace: &str, uid: &str) -> Result<Vec<Pod>, Error> {
     let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
     let labels = labels_of(uid).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-    let pods = within("list Pods", pods.list(&ListParams::default().labels(&labels.join(",")))).await?.items;
+    Ok(within("list Pods", pods.list(&ListParams::default().labels(&labels.join(",")))).await?.items)
+}
+
+/// Why the newest pod does not start, or why there is none.
+async fn no_pod(ctx: &Context, job: &Job, pods: &[Pod]) -> Result<Option<String>, Error> {
+    match pods.iter().max_by_key(|pod| pod.creation_timestamp()) {
+        Some(newest) => Ok(jobmanager::trouble(newest)),
+        None => refusals::told(ctx, job).await,
+    }
+}
+
+/// What the last pod of a Job that failed has said.
+fn last_words(pods: &[Pod]) -> String {
     let said = |pod: &Pod| {
         let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
         let ended = containers.iter().find(|c| c.name == CONTAINER)?.state.as_ref()?.terminated.as_ref()?;
         Some((ended.finished_at.clone(), ended.message.clone()?.trim().to_owned()))
     };
     let last = pods.iter().filter_map(said).max();
-    Ok(last.map_or_else(|| "its pods have said nothing; see its Events".to_owned(), |(_, words)| words))
+    last.map_or_else(|| "its pods have said nothing; see its Events".to_owned(), |(_, words)| words)
 }
 
 /// What is left of a copy that was not complete.
@@ -296,5 +329,5 @@ async fn left(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) ->
     let name = naming::copy_job_name(&savepoint.name_any(), &uid);
     let job = copy.by_job && within("get Job", jobs.get_opt(&name)).await?.is_some();
     let there = contents(ctx, savepoint, &copy.to).await?;
-    Ok(Copying::Left { job, files: there.is_ok_and(|contents| contents != Contents::Nothing) })
+    Ok(Copying::Left { job, files: there != Ok(Contents::Nothing) })
 }
