@@ -91,6 +91,7 @@ async fn run(args: &Run) -> anyhow::Result<()> {
     let settings = Settings {
         namespace: args.watched_namespace(),
         local_stores: args.local_stores.clone(),
+        small_copy_bytes: args.small_copy_bytes,
         image: args.own_image(),
         pod: args.pod().map(|pod| (args.own_namespace(client.default_namespace()), pod)),
     };

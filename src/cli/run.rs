@@ -28,6 +28,9 @@ pub struct Run {
     /// commas; left out: none
     #[arg(long, env = "LOCAL_STORES", value_delimiter = ',', value_parser = directory)]
     pub local_stores: Vec<PathBuf>,
+    /// Snapshots of at most so many bytes the operator copies itself, if they have few files; larger ones a Job of its image
+    #[arg(long, env = "SMALL_COPY_BYTES", default_value_t = 8 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(..=64 * 1024 * 1024))]
+    pub small_copy_bytes: u64,
     /// Where /livez, /readyz and /metrics are served
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin_address: SocketAddr,

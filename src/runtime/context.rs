@@ -40,6 +40,8 @@ pub struct Settings {
     pub local_stores: Vec<PathBuf>,
     /// The operator's own image, by which pods fetch their job's jar; `None`: that of its own pod.
     pub image: Option<String>,
+    /// Snapshots of at most so many bytes are copied by the operator itself, so that its memory stays what it is.
+    pub small_copy_bytes: u64,
     /// The operator's own pod, namespace and name; `None`: it runs in none.
     pub pod: Option<(String, String)>,
 }

@@ -83,16 +83,32 @@ fn what_comes_to_nothing(#[case] again: Again, #[case] phase: &str, #[case] told
     assert!(is(&plan, told));
 }
 
+fn ends(seconds: i64) -> Worker {
+    Worker::Ends(time::to_k8s(now() - TimeDelta::seconds(seconds)))
+}
+
 #[rstest]
-#[case::first_its_job(Copying::Left { job: true, files: true }, "delete-copy-job")]
-#[case::then_what_it_has_written(Copying::Left { job: false, files: true }, "remove-copy")]
-#[case::then_the_resource(Copying::Left { job: false, files: false }, "remove-finalizer")]
-fn one_that_is_deleted_leaves_nothing(#[case] left: Copying, #[case] effect: &str) {
-    let mut o = then(&copying(found()), left);
-    o.savepoint.metadata.deletion_timestamp = Some(time::to_k8s(now()));
+#[case::first_its_job(Worker::There, true, None, "delete-copy-job")]
+#[case::whose_pods_end(ends(599), true, None, "delete-copy-job")]
+#[case::but_not_for_ever(ends(600), true, None, "remove-finalizer")]
+#[case::then_what_it_has_written(Worker::Gone, true, None, "remove-copy")]
+#[case::that_is_tried_again(Worker::Gone, true, Some(599), "remove-copy")]
+#[case::but_not_for_ever_either(Worker::Gone, true, Some(600), "remove-finalizer")]
+#[case::then_the_resource(Worker::Gone, false, None, "remove-finalizer")]
+fn one_that_is_deleted_leaves_nothing(
+    #[case] job: Worker,
+    #[case] files: bool,
+    #[case] in_vain: Option<i64>,
+    #[case] effect: &str,
+) {
+    let mut o = then(&copying(found()), Copying::Left { job, files });
+    // The operator was away.
+    o.savepoint.metadata.deletion_timestamp = Some(time::to_k8s(now() - TimeDelta::days(1)));
+    if let Some(seconds) = in_vain {
+        let then = Observed { now: now() - TimeDelta::seconds(seconds), ..o.clone() };
+        o.savepoint.status = Some(super::in_vain(&then, "AccessDenied").0);
+    }
     assert_eq!(plan(&o).effect.unwrap().name(), effect);
-    o.now = now() + TimeDelta::seconds(60);
-    assert_eq!(plan(&o).effect.unwrap().name(), "remove-finalizer", "nothing holds it for ever");
 }
 
 fn record(status: &Value) -> FlinkSavepoint {
@@ -139,9 +155,9 @@ fn pods_that_can_not_start_are_told_with_what_kubernetes_says() {
 }
 
 #[rstest]
-#[case::its_job(Copying::Left { job: true, files: false }, true)]
-#[case::its_files(Copying::Left { job: false, files: true }, true)]
-#[case::nothing(Copying::Left { job: false, files: false }, false)]
+#[case::its_job(Copying::Left { job: Worker::There, files: false }, true)]
+#[case::its_files(Copying::Left { job: Worker::Gone, files: true }, true)]
+#[case::nothing(Copying::Left { job: Worker::Gone, files: false }, false)]
 #[case::it_stays(Copying::NotAsked, false)]
 fn what_is_left_of_a_copy_is_named(#[case] left: Copying, #[case] told: bool) {
     let o = then(&copying(found()), left);

@@ -151,6 +151,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
     if effect == Effect::RemoveFinalizer {
         tell_end(ctx, &observed);
     }
+    let of_copy = effect == Effect::RemoveCopy;
     failpoint::hit(before, &key);
     let outcome = act::act(ctx, &observed, effect).await?;
     failpoint::hit(after, &key);
@@ -162,6 +163,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
         },
         Outcome::Refused(cause) => (plan::refused(&observed, &cause), plan.next),
         Outcome::Asked(request) => (dispose::asked(&observed, request), plan.next),
+        Outcome::InVain(why) if of_copy => copy::in_vain(&observed, &why),
         Outcome::InVain(why) => dispose::failed(&observed, &why),
     };
     let live = write_status(api, FlinkSavepoint { status: Some(status), ..observed.savepoint }).await?;

@@ -162,7 +162,11 @@ pub fn context(
         known: Arc::default(),
         room: Arc::default(),
         helper_jar: Arc::from([]),
-        settings: Arc::new(Settings { image: Some("example.com/operator:1".to_owned()), ..Settings::default() }),
+        settings: Arc::new(Settings {
+            image: Some("example.com/operator:1".to_owned()),
+            small_copy_bytes: 1 << 20,
+            ..Settings::default()
+        }),
     }
 }
 

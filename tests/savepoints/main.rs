@@ -17,6 +17,7 @@
 mod cache;
 #[path = "../common/mod.rs"]
 mod common;
+mod copies;
 mod scenarios;
 mod sweep;
 #[path = "../common/way.rs"]
@@ -58,8 +59,11 @@ scenarios! {
     a_stop,
     backpressure,
     by_https,
+    copied_by_a_job,
+    copied_by_the_operator,
     deleted_by_force,
     deleted_in_the_middle,
+    deleted_while_a_job_copies,
     deleted_with_its_files,
     deleted_with_its_files_by_flink,
     ha_savepoint_killed_in_the_middle,

@@ -10,7 +10,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use crate::sweep::{Act, End, Scenario, When};
+use crate::common::merge;
+use crate::sweep::{Act, COPIES, End, Scenario, When};
 use crate::world::{JOB, Wish, World};
 
 /// A job without checkpoints, which nothing here depends on unless a JobManager recovers it.
@@ -367,5 +368,46 @@ pub fn deleted_by_force() -> Scenario {
     ];
     it.ends = vec![End { name: "daily", status: None, attempts: None }];
     it.whole = Some(0);
+    it
+}
+
+/// A user copies a savepoint, once it is there.
+fn copied(world: World, more: serde_json::Value) -> BoxFuture<'static, ()> {
+    let mut spec = json!({
+        "flinkCluster": null, "copyOf": {"name": "daily"}, "targetDirectory": format!("s3://flink/{COPIES}"),
+    });
+    merge(&mut spec, more);
+    async move { world.savepoint("copy", spec).await }.boxed()
+}
+
+/// The operator copies it.
+pub fn copied_by_the_operator() -> Scenario {
+    let mut it = scenario(|w| taken(w, script(), json!({})), (Completed, "Completed"));
+    it.acts = vec![(When::Phase("daily", Completed), |w| copied(w, json!({})))];
+    it.ends.push(End { name: "copy", status: Some((Completed, "Completed")), attempts: None });
+    it
+}
+
+/// A Job does, and the first one fails.
+pub fn copied_by_a_job() -> Scenario {
+    let wish = Wish { large_copies: true, failing_jobs: 1, ..Wish::default() };
+    Scenario { wish, ..copied_by_the_operator() }
+}
+
+/// The copy is deleted while its Job is at work: neither the Job nor what it has copied is left.
+pub fn deleted_while_a_job_copies() -> Scenario {
+    let wish = Wish { large_copies: true, ..Wish::default() };
+    let mut it = Scenario { wish, ..copied_by_the_operator() };
+    it.acts = vec![
+        (When::Phase("daily", Completed), |w| copied(w, json!({"deletionPolicy": "Delete"}))),
+        (When::Phase("copy", InProgress), |w| {
+            async move {
+                w.copier.go_on(&w).await;
+                w.delete("copy").await;
+            }
+            .boxed()
+        }),
+    ];
+    it.ends[1].status = None;
     it
 }

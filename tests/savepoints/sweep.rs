@@ -63,6 +63,8 @@ pub struct Scenario {
     pub writes: Option<usize>,
 }
 
+/// Where scenarios copy to.
+pub const COPIES: &str = "archive";
 /// It must be over by then.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 /// Something is looked at at least so often, while it is not over.
@@ -114,6 +116,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
         if Instant::now() < back {
             // The world goes on without the operator.
             sleep_until(next_act.unwrap_or(back).min(back)).await;
+            world.copier.go_on(&world).await;
             continue;
         }
         let all = world.all_savepoints();
@@ -186,6 +189,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
             seen.insert(name, Seen { own: object.and_then(|o| o.resource_version()), others });
         }
         world.release_lock().await;
+        world.copier.go_on(&world).await;
         twins(&world).await?;
     }
     let calls = faults.calls();
@@ -295,11 +299,30 @@ async fn compare(scenario: &Scenario, told: &Told) -> Result<(), String> {
     if scenario.whole.is_some_and(|expected| expected != whole.len()) {
         return Err(format!("{} savepoints instead of {:?}: {whole:?}", whole.len(), scenario.whole));
     }
+    copies(world).await?;
     let job = world.job_state(JOB).await;
     if job.as_deref() != scenario.job && !(job.is_none() && scenario.may_be_unknown) {
         return Err(format!("the job is {job:?} instead of {:?}", scenario.job));
     }
     Ok(())
+}
+
+/// Where copies go there is nothing but what a FlinkSavepoint says that it has copied, whole, and no Job is left of one that
+/// is gone.
+async fn copies(world: &World) -> Result<(), String> {
+    let copied = |s: FlinkSavepoint| s.spec.copy_of.is_some().then(|| s.status?.location).flatten();
+    let known: Vec<String> = world.all_savepoints().into_iter().filter_map(copied).collect();
+    let places: Vec<&str> = known.iter().map(|place| place.trim_start_matches("s3://flink/")).collect();
+    let files = world.files(COPIES).await;
+    if let Some(other) = files.iter().find(|file| !places.iter().any(|place| file.starts_with(&format!("{place}/")))) {
+        return Err(format!("{other} is nobody's copy: {known:?}"));
+    }
+    if let Some(half) = places.iter().find(|place| !files.contains(&format!("{place}/_metadata"))) {
+        return Err(format!("{half} is not whole: {files:?}"));
+    }
+    let jobs = world.kube.objects("jobs.batch");
+    let left = known.is_empty() && !jobs.is_empty();
+    if left { Err(format!("Jobs are left: {jobs:#?}")) } else { Ok(()) }
 }
 
 /// Tells a scenario undisturbed.

@@ -12,7 +12,7 @@ use flink_savepoint_operator::api::annotations::FLINK_SERVICE;
 use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase};
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::flink::{Tls, Transport};
-use flink_savepoint_operator::runtime::Context;
+use flink_savepoint_operator::runtime::{Context, Settings as OperatorSettings};
 use k8s_openapi::ByteString;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use crate::common::invariants::Invariants;
 use crate::common::{self, BUCKET, NAMESPACE, OPERATOR, create, delivered, kinds, merge, objects};
+use crate::copies::Copier;
 use crate::way;
 
 pub const JOB: &str = "000000000000000000000000000000aa";
@@ -42,6 +43,10 @@ pub struct World {
     pub invariants: Invariants,
     /// What the FlinkSavepoints were.
     versions: Arc<Mutex<Vec<Kept>>>,
+    /// Whether what is copied is too large for the operator.
+    large_copies: bool,
+    /// The Jobs that copy.
+    pub copier: Arc<Copier>,
     /// The process of the JobManager and the ConfigMaps that Kubernetes shows.
     shown: Arc<Mutex<(u32, Vec<String>)>>,
 }
@@ -58,11 +63,22 @@ pub struct Wish {
     pub store: bool,
     /// Whether the operator may see which pod is behind a Service.
     pub pods_visible: bool,
+    /// Whether what is copied is too large for the operator.
+    pub large_copies: bool,
+    /// So many Jobs fail before one copies all.
+    pub failing_jobs: usize,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self { version: Version::V1_20, high_availability: false, store: true, pods_visible: true }
+        Self {
+            version: Version::V1_20,
+            high_availability: false,
+            store: true,
+            pods_visible: true,
+            large_copies: false,
+            failing_jobs: 0,
+        }
     }
 }
 
@@ -83,6 +99,8 @@ impl World {
             invariants: Invariants::default(),
             versions: Arc::default(),
             shown: Arc::default(),
+            large_copies: wish.large_copies,
+            copier: Arc::new(Copier::new(wish.failing_jobs)),
             clock,
         };
         world.furnish(wish).await;
@@ -258,7 +276,9 @@ impl World {
             NAMESPACE,
         );
         let network = Arc::new(Network { flink: self.flink.clone(), faults: faults.clone() });
-        common::context(client, network, &self.storage, faults, &self.clock)
+        let context = common::context(client, network, &self.storage, faults, &self.clock);
+        let small_copy_bytes = if self.large_copies { 0 } else { context.settings.small_copy_bytes };
+        Context { settings: Arc::new(OperatorSettings { small_copy_bytes, ..(*context.settings).clone() }), ..context }
     }
 }
 

@@ -105,6 +105,7 @@ impl Kind {
             Self::built_in("apps", "v1", "controllerrevisions", "ControllerRevision", &[UnconditionalUpdate]),
             Self::built_in("apps", "v1", "deployments", "Deployment", workload),
             Self::built_in("apps", "v1", "statefulsets", "StatefulSet", workload),
+            Self::built_in("batch", "v1", "jobs", "Job", workload),
             Self::built_in("coordination.k8s.io", "v1", "leases", "Lease", &[CreateOnUpdate]),
             Self::built_in("events.k8s.io", "v1", "events", "Event", &[CreateOnUpdate, UnconditionalUpdate]),
         ]

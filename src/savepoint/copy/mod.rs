@@ -12,6 +12,8 @@ use super::observed::Observed;
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::settle::since;
 use super::{status, verify};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use crate::api::condition::Reason;
 use crate::api::{CopyProgress, FlinkSavepointStatus, SavepointPhase, SavepointSource};
 use crate::reconcile::{Next, SETTLED};
@@ -25,7 +27,7 @@ const TOLD: Duration = Duration::from_secs(5);
 /// Until somebody has helped.
 const HELP: Duration = Duration::from_secs(30);
 /// For so long the end of the resource waits until what was copied is removed.
-const REMOVED: Duration = Duration::from_secs(60);
+const REMOVED: Duration = Duration::from_secs(600);
 /// While that goes on.
 const REMOVING: Duration = Duration::from_secs(1);
 
@@ -38,6 +40,17 @@ pub struct Found {
     pub source: SavepointSource,
     /// Flink's version that has written it, if its record says so.
     pub flink_version: Option<String>,
+}
+
+/// The Job of a copy whose resource is being deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Worker {
+    /// There is none, or no more.
+    Gone,
+    /// It is there.
+    There,
+    /// It is being deleted, since then.
+    Ends(Time),
 }
 
 /// How it stands with a copy.
@@ -72,8 +85,8 @@ pub enum Copying {
     Done,
     /// What is left of one whose resource is being deleted: its Job, or files.
     Left {
-        /// The Job is there.
-        job: bool,
+        /// The Job.
+        job: Worker,
         /// Files are, or nobody can look.
         files: bool,
     },
@@ -167,8 +180,8 @@ fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u6
 /// What is left of a copy whose resource goes, for the Event that says so.
 #[must_use]
 pub fn left_behind(o: &Observed) -> Option<String> {
-    let Copying::Left { job, files } = o.copying else { return None };
-    let copy = o.savepoint.status.as_ref()?.copy.as_ref().filter(|_| job || files)?;
+    let Copying::Left { job, files } = &o.copying else { return None };
+    let copy = o.savepoint.status.as_ref()?.copy.as_ref().filter(|_| *job != Worker::Gone || *files)?;
     Some(format!(
         "what was copied to {} is left behind: it could not be removed within {} s",
         copy.to,
@@ -178,13 +191,34 @@ pub fn left_behind(o: &Observed) -> Option<String> {
 
 /// The resource is being deleted before its copy was complete: the Job goes, then what it has written.
 pub fn end(o: &Observed) -> Decision {
-    let late = o.savepoint.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(o, at) >= REMOVED);
-    match o.copying {
-        _ if late || !has_finalizer(o) => (Some(Effect::RemoveFinalizer), Next::After(SETTLED)),
-        Copying::Left { job: true, .. } => (Some(Effect::DeleteCopyJob), Next::After(REMOVING)),
-        Copying::Left { files: true, .. } => (Some(Effect::RemoveCopy), Next::After(REMOVING)),
-        _ => (Some(Effect::RemoveFinalizer), Next::Again),
+    let let_go = (Some(Effect::RemoveFinalizer), Next::After(SETTLED));
+    let Copying::Left { job, files } = &o.copying else { return let_go };
+    let disposal = o.savepoint.status.as_ref().and_then(|s| s.disposal.as_ref());
+    // Counted from the first try: the operator may have been away.
+    let tried = match job {
+        Worker::There => None,
+        Worker::Ends(at) => Some(at),
+        Worker::Gone => disposal.and_then(|disposal| disposal.in_vain_since.as_ref()),
+    };
+    if !has_finalizer(o) || tried.is_some_and(|at| since(o, at) >= REMOVED) {
+        return let_go;
     }
+    match (job, files) {
+        (Worker::There | Worker::Ends(_), _) => (Some(Effect::DeleteCopyJob), Next::After(REMOVING)),
+        (Worker::Gone, true) => (Some(Effect::RemoveCopy), Next::After(REMOVING)),
+        (Worker::Gone, false) => let_go,
+    }
+}
+
+/// The status, and when to look again, once what was copied could not be removed.
+#[must_use]
+pub fn in_vain(o: &Observed, why: &str) -> (FlinkSavepointStatus, Next) {
+    let mut draft = o.savepoint.status.clone().unwrap_or_default();
+    draft.disposal.get_or_insert_default().in_vain_since.get_or_insert_with(|| time::to_k8s(o.now));
+    let limit = REMOVED.as_secs();
+    let message = format!("what was copied can't be removed: {why}; it is tried for {limit} s, then it stays");
+    status::under_way(o, &mut draft, Reason::Disposing, &message);
+    (draft, Next::After(HELP))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 
 use super::super::lineage;
 use super::job::{CONTAINER, Copy, labels_of};
-use super::{Copying, Found};
+use super::{Copying, Found, Worker};
 use crate::api::condition::Reason;
 use crate::api::{
     CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
@@ -29,9 +29,7 @@ use crate::upgrade::{jobmanager, refusals};
 const MOMENT: Duration = Duration::from_millis(300);
 /// Copies that the operator makes at once.
 const AT_ONCE: usize = 2;
-/// What the operator copies itself has at most so many bytes, so that its memory stays what it is.
-const SMALL_BYTES: i64 = 8 * 1024 * 1024;
-/// And so many files.
+/// What the operator copies itself has at most so many files.
 const SMALL_FILES: i64 = 200;
 
 /// Work of this kind.
@@ -53,7 +51,7 @@ pub async fn observe(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef
     if savepoint.metadata.deletion_timestamp.is_some() {
         return match copy {
             Some(copy) => left(ctx, savepoint, copy).await,
-            None => Ok(Copying::Left { job: false, files: false }),
+            None => Ok(Copying::Left { job: Worker::Gone, files: false }),
         };
     }
     match copy {
@@ -107,7 +105,8 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
         Check::Failed(failure) => return Ok(Copying::Failed(failure)),
     };
     let local = [&from, &to].into_iter().any(|place| location::normalise(place).starts_with("file:"));
-    let small = checked.size_bytes <= SMALL_BYTES && checked.file_count <= SMALL_FILES;
+    let small_bytes = i64::try_from(ctx.settings.small_copy_bytes).unwrap_or(i64::MAX);
+    let small = checked.size_bytes <= small_bytes && checked.file_count <= SMALL_FILES;
     let copy = CopyProgress {
         from: checked.directory.clone(),
         to,
@@ -327,7 +326,12 @@ async fn left(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) ->
     ctx.copies.give_up(&uid);
     let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
     let name = naming::copy_job_name(&savepoint.name_any(), &uid);
-    let job = copy.by_job && within("get Job", jobs.get_opt(&name)).await?.is_some();
+    let found = if copy.by_job { within("get Job", jobs.get_metadata_opt(&name)).await? } else { None };
+    let job = match found.map(|job| job.metadata.deletion_timestamp) {
+        None => Worker::Gone,
+        Some(None) => Worker::There,
+        Some(Some(since)) => Worker::Ends(since),
+    };
     let there = contents(ctx, savepoint, &copy.to).await?;
     Ok(Copying::Left { job, files: there != Ok(Contents::Nothing) })
 }
