@@ -61,6 +61,8 @@ scenarios! {
     by_https,
     copied_by_a_job,
     copied_by_the_operator,
+    deleted_after_a_claim,
+    deleted_after_legacy,
     deleted_by_force,
     deleted_in_the_middle,
     deleted_while_a_job_copies,

@@ -45,6 +45,7 @@ fn scenario(begin: Act, status: (SavepointPhase, &'static str)) -> Scenario {
         optional: false,
         settles: Duration::ZERO,
         writes: None,
+        events: &[],
     }
 }
 
@@ -344,6 +345,7 @@ pub fn deleted_with_its_files() -> Scenario {
         End { name: "hourly", status: Some((Completed, "Completed")), attempts: None },
     ];
     it.whole = Some(1);
+    it.events = &["Completed", "Disposed"];
     it
 }
 
@@ -367,7 +369,38 @@ pub fn deleted_by_force() -> Scenario {
         }),
     ];
     it.ends = vec![End { name: "daily", status: None, attempts: None }];
+    it.events = &["ForcedDeletion", "Disposed"];
     it.whole = Some(0);
+    it
+}
+
+/// A savepoint that is not the newest of its job, of which somebody else says that it was restored in this mode.
+fn restored_with(mode: fn(World) -> BoxFuture<'static, ()>) -> Scenario {
+    let mut it = deleted_with_its_files();
+    it.acts.insert(1, (When::Phase("daily", Completed), mode));
+    it
+}
+
+/// What a job has claimed stays where it is when its record goes.
+pub fn deleted_after_a_claim() -> Scenario {
+    let mut it = restored_with(|w| async move { w.restored("daily", "CLAIM").await }.boxed());
+    it.whole = Some(2);
+    it.events = &["LeftBehind"];
+    it
+}
+
+/// With LEGACY it is needed as long as that job is there; then nobody's `_metadata` names its files, and they go.
+pub fn deleted_after_legacy() -> Scenario {
+    let mut it = restored_with(|w| async move { w.restored("daily", "LEGACY").await }.boxed());
+    let goes: Act = |w| {
+        async move {
+            assert!(w.savepoint_now("daily").is_some(), "a job that was restored with LEGACY may use its files");
+            w.forget_restored().await;
+        }
+        .boxed()
+    };
+    it.acts.push((When::At(Duration::from_secs(1800)), goes));
+    it.events = &["Disposed"];
     it
 }
 

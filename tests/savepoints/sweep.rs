@@ -61,6 +61,8 @@ pub struct Scenario {
     pub settles: Duration,
     /// At most so often the operator writes to the resource and its job, where nothing goes wrong.
     pub writes: Option<usize>,
+    /// Events that tell of it, where nothing goes wrong.
+    pub events: &'static [&'static str],
 }
 
 /// Where scenarios copy to.
@@ -337,6 +339,10 @@ pub fn check(scenario: fn() -> Scenario) {
         let mut writes = told.world.invariants.writes();
         writes.retain(|write| !write.contains("\"Verifying\""));
         assert!(scenario.writes.is_none_or(|most| writes.len() <= most), "too many writes: {writes:#?}");
+        let events = told.world.events();
+        for event in scenario.events {
+            assert!(events.iter().any(|told| told == event), "no Event {event}: {events:?}");
+        }
     });
 }
 

@@ -12,6 +12,8 @@ use flink_savepoint_operator::api::annotations::FLINK_SERVICE;
 use flink_savepoint_operator::api::{FlinkSavepoint, SavepointPhase};
 use flink_savepoint_operator::flink::transport::Undelivered;
 use flink_savepoint_operator::flink::{Tls, Transport};
+use flink_savepoint_operator::runtime::events::Events;
+use flink_savepoint_operator::runtime::shutdown::Shutdown;
 use flink_savepoint_operator::runtime::{Context, Settings as OperatorSettings};
 use k8s_openapi::ByteString;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -162,6 +164,25 @@ impl World {
         self.show().await;
     }
 
+    /// Another FlinkJobUpgrade says that its job was restored from a savepoint, in this mode, and has checkpoints since.
+    pub async fn restored(&self, name: &str, mode: &str) {
+        let from = self.savepoint_now(name).unwrap().status.unwrap().location;
+        let spec = json!({"image": "flink", "job": {"jarURI": "local:///job.jar", "parallelism": 1}});
+        let job = json!({"metadata": {"name": "others"}, "spec": spec});
+        create(&self.kube, "savepoints.dev/v1alpha1", "FlinkJobUpgrade", Some(NAMESPACE), job).await;
+        let submission = json!({
+            "jobId": "b".repeat(32), "revision": 1, "restoredFrom": from, "restoreMode": mode, "restoreConfirmed": true,
+            "checkpointed": true,
+        });
+        let patch = json!({"status": {"phase": "Running", "active": {"revision": 1, "submission": submission}}});
+        self.jobs().patch_status("others", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    /// That FlinkJobUpgrade goes.
+    pub async fn forget_restored(&self) {
+        self.jobs().delete("others", &DeleteParams::default()).await.unwrap();
+    }
+
     /// The job's own controller: a savepoint that is settled holds no lock.
     pub async fn release_lock(&self) {
         let Some(job) = self.kube.object("flinkjobupgrades.savepoints.dev", NAMESPACE, "orders") else { return };
@@ -278,7 +299,18 @@ impl World {
         let network = Arc::new(Network { flink: self.flink.clone(), faults: faults.clone() });
         let context = common::context(client, network, &self.storage, faults, &self.clock);
         let small_copy_bytes = if self.large_copies { 0 } else { context.settings.small_copy_bytes };
-        Context { settings: Arc::new(OperatorSettings { small_copy_bytes, ..(*context.settings).clone() }), ..context }
+        // Apart from the calls that faults strike: nothing depends on them.
+        let recorder = Client::new(self.kube.service(Faults::none()).named("events"), NAMESPACE);
+        let (events, publisher) = Events::new(recorder, None);
+        tokio::spawn(publisher.run(Shutdown::new()));
+        let settings = Arc::new(OperatorSettings { small_copy_bytes, ..(*context.settings).clone() });
+        Context { settings, events, ..context }
+    }
+
+    /// The reasons of the Events that the operator has told, of the oldest first.
+    pub fn events(&self) -> Vec<String> {
+        let all = self.kube.objects("events.events.k8s.io");
+        all.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
 

@@ -8,12 +8,12 @@ pub mod observe;
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::observed::Observed;
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::settle::since;
 use super::{status, verify};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
 use crate::api::condition::Reason;
 use crate::api::{CopyProgress, FlinkSavepointStatus, SavepointPhase, SavepointSource};
 use crate::reconcile::{Next, SETTLED};
