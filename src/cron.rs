@@ -1,5 +1,7 @@
 //! Cron schedules as `CronJob` has them: five fields or a macro, in a time zone of their own.
 
+mod dialect;
+
 use std::str::FromStr as _;
 
 use chrono::{DateTime, Utc};
@@ -17,9 +19,12 @@ pub struct Schedule {
 /// Why a schedule can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The expression is none.
-    #[error("is no cron expression that ever comes true: {0}")]
+    /// The expression is none: why.
+    #[error("is no cron expression: {0}")]
     Expression(String),
+    /// It has no time at all.
+    #[error("never comes true")]
+    Never,
     /// The time zone is none.
     #[error("is no time zone of the IANA database")]
     TimeZone,
@@ -32,12 +37,10 @@ impl Schedule {
     /// [`Error`], also for an expression that never comes true, such as the 31st of February.
     pub fn parse(expression: &str, time_zone: Option<&str>) -> Result<Self, Error> {
         let zone = time_zone.map_or(Ok(Tz::UTC), Tz::from_str).map_err(|_| Error::TimeZone)?;
-        // A macro that this parser lacks.
-        let fields = if expression == "@midnight" { "@daily" } else { expression };
+        let fields = dialect::plain(expression).map_err(Error::Expression)?;
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let told = |error: croner::errors::CronError| Error::Expression(error.to_string());
-        let cron = parser.parse(fields).map_err(told)?;
-        cron.find_next_occurrence(&DateTime::UNIX_EPOCH.with_timezone(&zone), true).map_err(told)?;
+        let cron = parser.parse(&fields).map_err(|error| Error::Expression(error.to_string()))?;
+        cron.find_next_occurrence(&DateTime::UNIX_EPOCH.with_timezone(&zone), true).map_err(|_| Error::Never)?;
         Ok(Self { cron, zone })
     }
 

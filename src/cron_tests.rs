@@ -38,12 +38,43 @@ fn the_next_time(#[case] schedule: &str, #[case] zone: Option<&str>, #[case] now
 #[case::year("0 0 3 * * * 2027")]
 #[case::hour("0 24 * * *")]
 #[case::words("at three")]
-#[case::never("0 0 31 2 *")]
 #[case::reboot("@reboot")]
 #[case::zone_within("TZ=UTC 0 3 * * *")]
 fn what_is_no_schedule(#[case] schedule: &str) {
     let error = Schedule::parse(schedule, None).unwrap_err();
     assert!(matches!(error, Error::Expression(_)), "{error}");
+}
+
+#[rstest]
+#[case::february("0 0 31 2 *")]
+#[case::short_months("0 0 31 4,6,9,11 *")]
+fn what_never_comes(#[case] schedule: &str) {
+    assert_eq!(Schedule::parse(schedule, None).unwrap_err(), Error::Never);
+}
+
+/// Of lists, ranges and steps each hour of the clock is one of its own: what the change leaves out is left out, and what comes
+/// twice comes twice.
+#[rstest]
+#[case::in_the_gap("0 2,14 * * *", "2026-03-28T14:00:00Z", &["2026-03-29T12:00:00Z"])]
+#[case::twice("30 2,14 * * *", "2026-10-24T14:00:00Z", &["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T13:30:00Z"])]
+#[case::every_hour_in_the_gap("0 * * * *", "2026-03-29T00:00:00Z", &["2026-03-29T01:00:00Z", "2026-03-29T02:00:00Z"])]
+#[case::every_hour_twice("0 * * * *", "2026-10-25T00:00:00Z", &["2026-10-25T01:00:00Z", "2026-10-25T02:00:00Z"])]
+fn when_clocks_change_lists_follow_the_clock(#[case] schedule: &str, #[case] from: &str, #[case] expected: &[&str]) {
+    let schedule = Schedule::parse(schedule, Some("Europe/Berlin")).unwrap();
+    let mut now = at(from);
+    for next in expected {
+        now = schedule.after(now).unwrap();
+        assert_eq!(now, at(next));
+    }
+}
+
+/// Either day alone will do, unless one of the fields is every day.
+#[rstest]
+#[case::both("0 0 */10 * 1", "2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z")]
+#[case::both_by_the_month("0 0 */10 * 1", "2026-11-30T00:00:00Z", "2026-12-01T00:00:00Z")]
+#[case::every_day_of_the_month("0 0 */1 * 1", "2026-11-23T00:00:00Z", "2026-11-30T00:00:00Z")]
+fn days_of_month_and_of_week(#[case] schedule: &str, #[case] now: &str, #[case] next: &str) {
+    assert_eq!(Schedule::parse(schedule, None).unwrap().after(at(now)), Some(at(next)));
 }
 
 #[rstest]

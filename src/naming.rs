@@ -130,6 +130,12 @@ pub fn run_now_name(schedule: &str, id: &str) -> String {
     format!("{schedule}-run-{}", short_hash(&["run-now", schedule, id]))
 }
 
+/// Whether a schedule's savepoint was asked for by a person.
+#[must_use]
+pub fn is_run_now(schedule: &str, savepoint: &str) -> bool {
+    savepoint.strip_prefix(schedule).is_some_and(|rest| rest.starts_with("-run-"))
+}
+
 /// Name of the Job that copies a snapshot for a FlinkSavepoint. At most 63 characters, as it becomes a label of its pods.
 #[must_use]
 pub fn copy_job_name(savepoint: &str, uid: &str) -> String {

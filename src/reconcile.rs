@@ -114,6 +114,20 @@ impl Error {
         matches!(self, Self::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()))
     }
 
+    /// Why the request itself can't be done, so that to repeat it does not help before somebody has: in the API server's
+    /// words, which name the field, the quota or the policy.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::Api(s) if matches!(s.code, 400 | 403 | 404 | 422) => Some(s.message.clone()),
+                _ => None,
+            },
+            Self::Foreign { .. } => Some(self.to_string()),
+            _ => None,
+        }
+    }
+
     /// Somebody else wrote first: no error, the next pass sees what they wrote.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

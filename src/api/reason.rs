@@ -29,6 +29,8 @@ super::string_enum! {
         Scheduled = "Scheduled",
         /// A slot could not start in time.
         SlotMissed = "SlotMissed",
+        /// The newest slot of a schedule that was acted upon is still to come.
+        ClockWentBack = "ClockWentBack",
         /// The savepoint is under way.
         InProgress = "InProgress",
         /// The savepoint is complete.

@@ -78,6 +78,7 @@ fn is_newest(savepoint: &FlinkSavepoint, all: &[Arc<FlinkSavepoint>]) -> bool {
 
 /// The other savepoints of which the status does not say as it is whether this one holds them, or whether they are the newest
 /// of its job.
+#[must_use]
 pub fn outdated(savepoint: &FlinkSavepoint, known: Vec<Arc<FlinkSavepoint>>) -> Vec<Arc<FlinkSavepoint>> {
     let is_other = |other: &Arc<FlinkSavepoint>| {
         let there = other.status.as_ref().is_some_and(|s| s.location.is_some());

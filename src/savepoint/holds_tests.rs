@@ -225,7 +225,10 @@ fn other_namespaces_hold_it_by_its_place() {
     }}});
     let mut job = orders(&restored);
     job.metadata.namespace = Some("archive".to_owned());
-    assert_eq!(holders(&[job.clone()], &[own.clone()], false), ["FlinkJobUpgrade archive/orders"]);
+    assert_eq!(
+        holders(std::slice::from_ref(&job), std::slice::from_ref(&own), false),
+        ["FlinkJobUpgrade archive/orders"]
+    );
     assert!(!agree(&job, &own));
     let mut told = own.clone();
     let (jobs, all) = ([Arc::new(job.clone())], [Arc::new(own)]);

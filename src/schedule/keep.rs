@@ -1,12 +1,16 @@
 //! Which savepoints of a schedule go, as its retention says. Pure.
 
+use std::collections::BTreeMap;
+
 use chrono_tz::Tz;
 use kube::ResourceExt;
 
 use super::plan::{Effect, Observed};
 use super::retention::{self, Rule, Snapshot};
 use crate::api::condition::{self, types};
-use crate::api::{FlinkSavepoint, FlinkSavepointScheduleStatus, KeptSavepoint, SavepointPhase};
+use crate::api::{
+    FlinkClusterRef, FlinkSavepoint, FlinkSavepointScheduleStatus, JobRef, KeptSavepoint, Ownership, SavepointPhase,
+};
 use crate::time;
 
 /// A status names at most so many.
@@ -31,31 +35,58 @@ pub fn expired(o: &Observed, draft: &mut FlinkSavepointScheduleStatus) -> Option
         return None;
     };
     let zone = o.schedule.spec.time_zone.as_deref().and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
-    let mut all: Vec<Snapshot> = o.savepoints.iter().filter_map(snapshot).collect();
-    let kept = retention::kept(rules, zone, o.now, &all);
     let next = draft.next_schedule_time.as_ref().map(time::from_k8s);
-    let later = next.map(|next| {
-        all.push(Snapshot { name: String::new(), at: next, held: false });
-        retention::kept(rules, zone, next, &all)
-    });
+    let spec = &o.schedule.spec.savepoint_template.spec;
+    let (mut kept, mut later) = (BTreeMap::new(), next.map(|_| BTreeMap::new()));
+    // The savepoints of another job do not stand in for those of this one.
+    for ((job, cluster), mut all) in of_each_job(o) {
+        kept.extend(retention::kept(rules, zone, &all));
+        if let (Some(next), Some(later)) = (next, &mut later) {
+            if (job, cluster) == (spec.job_ref.as_ref(), spec.flink_cluster.as_ref()) {
+                all.push(Snapshot { name: String::new(), at: next, held: false });
+            }
+            later.extend(retention::kept(rules, zone, &all));
+        }
+    }
     let expiring = |name: &&String| later.as_ref().is_some_and(|later| !later.contains_key(*name));
     draft.expiring = kept.keys().filter(expiring).take(NAMED).cloned().collect();
     let words = |rules: &std::collections::BTreeSet<Rule>| rules.iter().map(|rule| rule.word().to_owned()).collect();
-    // Their names hold their slots: the newest are the last.
-    let newest = kept.iter().rev().take(NAMED);
-    draft.kept = newest.map(|(name, rules)| KeptSavepoint { name: name.clone(), rules: words(rules) }).collect();
+    let complete = |s: &FlinkSavepoint| s.status.as_ref().and_then(|s| s.completion_time.clone());
+    let mut newest: Vec<_> = o.savepoints.iter().filter(|s| kept.contains_key(&s.name_any())).collect();
+    newest.sort_by_key(|s| std::cmp::Reverse((complete(s), s.name_any())));
+    let told = newest.iter().take(NAMED).filter_map(|s| kept.get_key_value(&s.name_any()));
+    draft.kept = told.map(|(name, rules)| KeptSavepoint { name: name.clone(), rules: words(rules) }).collect();
     let goes = |s: &&FlinkSavepoint| {
-        let complete = matches!(phase(s), Some(SavepointPhase::Completed | SavepointPhase::Superseded));
-        complete && s.metadata.deletion_timestamp.is_none() && !is_held(s) && !kept.contains_key(&s.name_any())
+        let there = matches!(phase(s), Some(SavepointPhase::Completed | SavepointPhase::Superseded));
+        there && s.metadata.deletion_timestamp.is_none() && !is_held(s) && !kept.contains_key(&s.name_any())
     };
-    let oldest = o.savepoints.iter().filter(goes).min_by_key(|s| s.name_any())?;
+    let oldest = o.savepoints.iter().filter(goes).min_by_key(|s| (complete(s), s.name_any()))?;
     Some(Effect::Forget(oldest.name_any(), oldest.uid()))
+}
+
+/// What a savepoint is of.
+type Of<'a> = (Option<&'a JobRef>, Option<&'a FlinkClusterRef>);
+
+/// Those that count, by what they are of.
+fn of_each_job(o: &Observed) -> Vec<(Of<'_>, Vec<Snapshot>)> {
+    let mut all: Vec<(Of<'_>, Vec<Snapshot>)> = Vec::new();
+    for (savepoint, found) in o.savepoints.iter().filter_map(|s| Some((s, snapshot(s)?))) {
+        let of = (savepoint.spec.job_ref.as_ref(), savepoint.spec.flink_cluster.as_ref());
+        match all.iter_mut().find(|(known, _)| *known == of) {
+            Some((_, of_it)) => of_it.push(found),
+            None => all.push((of, vec![found])),
+        }
+    }
+    all
 }
 
 /// One that may be used. What is superseded is kept by no rule, and what is about to go by none, either.
 fn snapshot(savepoint: &FlinkSavepoint) -> Option<Snapshot> {
     let status = savepoint.status.as_ref()?;
-    let stays = status.phase == Some(SavepointPhase::Completed) && savepoint.metadata.deletion_timestamp.is_none();
+    // Nobody can start from what is Flink's.
+    let stays = status.phase == Some(SavepointPhase::Completed)
+        && savepoint.metadata.deletion_timestamp.is_none()
+        && status.ownership != Some(Ownership::Flink);
     let at = status.completion_time.as_ref().map(time::from_k8s)?;
     stays.then(|| Snapshot { name: savepoint.name_any(), at, held: is_held(savepoint) })
 }

@@ -123,3 +123,22 @@ fn the_files_go_with_what_the_retention_drops_unless_the_template_says_otherwise
     let Some(Effect::Create(made)) = plan(&o).effect else { panic!("the slot is due") };
     assert_eq!(made.spec.deletion_policy, Some(crate::api::DeletionPolicy::Retain));
 }
+
+/// Each job has its own: the new one's do not push out the last of the old one.
+#[test]
+fn of_each_job_as_many_are_kept() {
+    let mut o = observed(&json!({"keepLast": 2}));
+    for savepoint in &mut o.savepoints[..3] {
+        savepoint.spec.flink_cluster.as_mut().unwrap().service = "views".to_owned();
+    }
+    assert_eq!(forgotten(&mut o), ["hourly-20261122-0800"]);
+    assert_eq!(o.schedule.status.unwrap().expiring, ["hourly-20261122-1100"]);
+}
+
+#[test]
+fn what_is_flink_s_is_no_backup() {
+    let mut o = observed(&json!({"keepLast": 2}));
+    o.savepoints[4].status.as_mut().unwrap().ownership = Some(Ownership::Flink);
+    undeletable(&mut o, 12);
+    assert_eq!(forgotten(&mut o), ["hourly-20261122-0800", "hourly-20261122-0900"]);
+}

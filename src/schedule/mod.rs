@@ -14,6 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt as _};
 
 use self::plan::{Effect, Observed};
+use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, annotations, coverage, labels};
 use crate::naming;
 use crate::reconcile::{Error, Next, Reconciler, within, write_status};
@@ -37,20 +38,30 @@ impl Reconciler for Schedules {
         let observed = observe(ctx, live).await?;
         let plan = plan::plan(&observed);
         let key = format!("{}/{}", observed.schedule.namespace().unwrap_or_default(), observed.schedule.name_any());
-        if observed.schedule.status.as_ref() != Some(&plan.status) {
-            let changed = FlinkSavepointSchedule { status: Some(plan.status), ..observed.schedule.clone() };
+        let mut live = observed.schedule.clone();
+        if live.status.as_ref() != Some(&plan.status) {
             failpoint::hit("schedule.status.before", &key);
-            write_status(api, changed).await?;
+            live = write_status(api, FlinkSavepointSchedule { status: Some(plan.status), ..live }).await?;
             failpoint::hit("schedule.status.after", &key);
         }
         if let Some((reason, note)) = &plan.told {
             tracing::warn!(schedule = %key, reason = reason.as_str(), note, "slot");
             ctx.events.warning(observed.schedule.object_ref(&()), reason.as_str(), "Schedule", note);
         }
-        if let Some(effect) = plan.effect {
-            act(ctx, &observed, &key, effect).await?;
+        let Some(effect) = plan.effect else { return Ok(plan.next) };
+        let Err(error) = act(ctx, &observed, &key, &effect).await else { return Ok(plan.next) };
+        let Some(why) = error.refusal() else { return Err(error) };
+        // No other slot waits for that but those of which the savepoint could not be made, either.
+        let (note, status) = plan::refused(&observed, &live, &effect, &why);
+        tracing::warn!(schedule = %key, note, "refused");
+        ctx.events.warning(observed.schedule.object_ref(&()), Reason::SavepointBlocked.as_str(), "Schedule", &note);
+        if live.status.as_ref() != Some(&status) {
+            write_status(api, FlinkSavepointSchedule { status: Some(status), ..live }).await?;
         }
-        Ok(plan.next)
+        Ok(match plan.next {
+            Next::Again => Next::After(plan::HELP),
+            Next::After(wait) => Next::After(wait.min(plan::HELP)),
+        })
     }
 }
 
@@ -78,14 +89,14 @@ async fn observe(ctx: &Context, schedule: FlinkSavepointSchedule) -> Result<Obse
     Ok(Observed { now: ctx.clock.now(), schedule, unknown, savepoints, job })
 }
 
-async fn act(ctx: &Context, o: &Observed, key: &str, effect: Effect) -> Result<(), Error> {
+async fn act(ctx: &Context, o: &Observed, key: &str, effect: &Effect) -> Result<(), Error> {
     let savepoints: Api<FlinkSavepoint> =
         Api::namespaced(ctx.client.clone(), &o.schedule.namespace().unwrap_or_default());
     match effect {
         Effect::Create(savepoint) => {
             let name = savepoint.name_any();
             failpoint::hit("schedule.create.before", key);
-            match within("create FlinkSavepoint", savepoints.create(&PostParams::default(), &savepoint)).await {
+            match within("create FlinkSavepoint", savepoints.create(&PostParams::default(), savepoint)).await {
                 Err(error) if error.is_taken() => adopt(&savepoints, &o.schedule, &name).await?,
                 created => drop(created?),
             }
@@ -94,19 +105,19 @@ async fn act(ctx: &Context, o: &Observed, key: &str, effect: Effect) -> Result<(
             ctx.events.normal(o.schedule.object_ref(&()), "Scheduled", "Schedule", &format!("FlinkSavepoint {name}"));
         }
         Effect::Supersede(name, slot) => {
-            let found = within("get FlinkSavepoint", savepoints.get_opt(&name)).await?;
+            let found = within("get FlinkSavepoint", savepoints.get_opt(name)).await?;
             let Some(found) = found else { return Ok(()) };
             let patch = serde_json::json!({"metadata": {
                 "resourceVersion": found.resource_version(), "uid": found.uid(),
                 "annotations": {annotations::SUPERSEDED_BY: slot},
             }});
             let parameters = PatchParams::default();
-            within("patch FlinkSavepoint", savepoints.patch_metadata(&name, &parameters, &Patch::Merge(patch))).await?;
+            within("patch FlinkSavepoint", savepoints.patch_metadata(name, &parameters, &Patch::Merge(patch))).await?;
         }
         Effect::Forget(name, uid) => {
-            let preconditions = Some(Preconditions { uid, resource_version: None });
+            let preconditions = Some(Preconditions { uid: uid.clone(), resource_version: None });
             let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
-            match within("delete FlinkSavepoint", savepoints.delete(&name, &parameters)).await {
+            match within("delete FlinkSavepoint", savepoints.delete(name, &parameters)).await {
                 // What is known of it is a moment old.
                 Err(error) if error.is_not_found() => {}
                 deleted => drop(deleted?),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
@@ -21,6 +21,10 @@ use crate::time;
 
 /// Between two savepoints that are deleted.
 const FORGOTTEN: Duration = Duration::from_secs(1);
+/// Clocks of two machines may differ by so much.
+const AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// Until somebody has helped; what was mended may be known a moment later.
+pub const HELP: Duration = Duration::from_secs(30);
 
 /// What was seen of a schedule and its savepoints.
 #[derive(Debug, Clone)]
@@ -90,35 +94,92 @@ pub fn plan(o: &Observed) -> Plan {
     }
     let expired = keep::expired(o, &mut plan.status);
     run_now(o, &mut plan.status);
-    if let Some(effect) = intended(o, &plan.status).or_else(|| too_many_failures(o)).or(expired) {
-        told(o, &mut plan.status, None);
-        // That one goes is known a moment later.
-        let next = if matches!(effect, Effect::Forget(..)) { Next::After(FORGOTTEN) } else { Next::Again };
-        return Plan { effect: Some(effect), next, ..plan };
+    if let Some(effect) = intended(o, &plan.status) {
+        // What kept it from being made stays told until it is.
+        if o.schedule.status.as_ref().is_none_or(|before| before.active != plan.status.active) {
+            told(o, &mut plan.status, None);
+        }
+        return Plan { effect: Some(effect), next: Next::Again, ..plan };
     }
+    if !rests(o, &mut plan) {
+        slots(o, &schedule, &mut plan);
+    }
+    // A slot never waits for what goes.
+    if plan.effect.is_none() && plan.next != Next::Again {
+        plan.effect = too_many_failures(o).or(expired);
+        if plan.effect.is_some() {
+            plan.next = plan.next.or_sooner(Next::After(FORGOTTEN));
+        }
+    }
+    plan
+}
+
+/// Whether no slot starts, and why.
+fn rests(o: &Observed, plan: &mut Plan) -> bool {
     if let Some(harmful) = harmful(o) {
         plan.status.next_schedule_time = None;
         let message =
             format!("{harmful} made its job restart: no slot starts; find out why, then delete that FlinkSavepoint");
         stalled(o, &mut plan.status, Reason::SnapshotHarmsJob, &message);
-        return plan;
+        plan.next = Next::After(HELP);
+        return true;
     }
-    if spec.suspend == Some(true) {
+    if o.schedule.spec.suspend == Some(true) {
         plan.status.next_schedule_time = None;
         let mut conditions = Conditions::new(&mut plan.status.conditions, o.schedule.metadata.generation, o.now);
         conditions.ready(Reason::Suspended, "spec.suspend is true: no slot starts");
-        return plan;
+        return true;
     }
+    false
+}
+
+/// What the slots are at now.
+fn slots(o: &Observed, schedule: &Schedule, plan: &mut Plan) {
+    let spec = &o.schedule.spec;
     let search = Search {
-        schedule: &schedule,
+        schedule,
         since: since(o, &plan.status),
         deadline: spec.starting_deadline_seconds.and_then(|s| u64::try_from(s).ok()).map(Duration::from_secs),
         offset: jitter(o),
     };
     let slots = search.at(o.now);
     plan.status.next_schedule_time = slots.next.map(time::to_k8s);
-    act(o, &slots, &mut plan);
-    plan
+    act(o, &slots, plan);
+    if search.since > o.now + AHEAD {
+        let message = format!(
+            "status.lastScheduleTime is {}, which is still to come: the clock was ahead once, and no slot starts until \
+             then; if that is not meant, create the schedule anew: its savepoints stay",
+            shown(search.since)
+        );
+        stalled(o, &mut plan.status, Reason::ClockWentBack, &message);
+    }
+}
+
+/// What to tell once Kubernetes has refused an effect, and the status: no slot can start while a savepoint can't be made.
+#[must_use]
+pub fn refused(
+    o: &Observed,
+    live: &FlinkSavepointSchedule,
+    effect: &Effect,
+    why: &str,
+) -> (String, FlinkSavepointScheduleStatus) {
+    let mut draft = live.status.clone().unwrap_or_default();
+    let note = match effect {
+        Effect::Create(savepoint) => {
+            let (name, again) = (savepoint.name_any(), HELP.as_secs());
+            let cure = format!("correct spec.savepointTemplate, or what refuses it; it is tried again every {again} s");
+            let note = format!("FlinkSavepoint {name} can't be created: {why}; {cure}");
+            stalled(o, &mut draft, Reason::SavepointBlocked, &note);
+            note
+        }
+        Effect::Forget(name, _) => {
+            format!("FlinkSavepoint {name}, which no rule keeps, can't be deleted: {why}; correct what refuses it")
+        }
+        Effect::Supersede(name, _) => {
+            format!("FlinkSavepoint {name} can't be superseded: {why}; correct what refuses it")
+        }
+    };
+    (note, draft)
 }
 
 /// The newest slot that has come: it starts, waits, or is skipped.
@@ -217,7 +278,9 @@ fn superseded(o: &Observed, draft: &FlinkSavepointScheduleStatus, slot: DateTime
     let slot = naming::slot_name(&o.schedule.name_any(), slot);
     let untold = |child: &&ObjectRef| {
         let found = o.savepoints.iter().find(|savepoint| savepoint.name_any() == child.name);
-        found.is_some_and(|found| !found.annotations().contains_key(annotations::SUPERSEDED_BY))
+        // What a person has asked for is no slot's.
+        let of_a_slot = !naming::is_run_now(&o.schedule.name_any(), &child.name);
+        of_a_slot && found.is_some_and(|found| !found.annotations().contains_key(annotations::SUPERSEDED_BY))
     };
     draft.active.iter().find(untold).map(|child| Effect::Supersede(child.name.clone(), slot))
 }
@@ -242,8 +305,7 @@ fn too_many_failures(o: &Observed) -> Option<Effect> {
         |savepoint: &&FlinkSavepoint| phase(savepoint) == Some(SavepointPhase::Failed) && !has_harmed(savepoint);
     let mut failed: Vec<&FlinkSavepoint> = o.savepoints.iter().filter(failed).collect();
     failed.retain(|savepoint| savepoint.metadata.deletion_timestamp.is_none());
-    // Their names hold their slots.
-    failed.sort_by_key(|savepoint| savepoint.name_any());
+    failed.sort_by_key(|savepoint| (savepoint.creation_timestamp(), savepoint.name_any()));
     let kept = usize::try_from(o.schedule.spec.failed_history_limit.unwrap_or(1)).unwrap_or_default();
     let beyond = failed.len().checked_sub(kept + 1)?;
     failed.get(..=beyond)?.first().map(|savepoint| Effect::Forget(savepoint.name_any(), savepoint.uid()))
@@ -306,6 +368,9 @@ fn unreadable(o: &Observed, error: &cron::Error) -> String {
         cron::Error::Expression(_) => {
             format!("spec.schedule: {:?} {error}; give five fields such as '0 3 * * 1-5'", spec.schedule)
         }
+        cron::Error::Never => {
+            format!("spec.schedule: {:?} {error}; give a day that its month has", spec.schedule)
+        }
         cron::Error::TimeZone => {
             let zone = spec.time_zone.as_deref().unwrap_or_default();
             format!("spec.timeZone: {zone:?} {error}; give a name such as Europe/Berlin, or leave it out for UTC")
@@ -321,9 +386,22 @@ fn stalled(o: &Observed, draft: &mut FlinkSavepointScheduleStatus, reason: Reaso
     Conditions::new(&mut draft.conditions, o.schedule.metadata.generation, o.now).stalled(reason, message);
 }
 
+/// Why a savepoint under way does not go on before somebody helps, in its own words.
+fn kept_up(o: &Observed, name: &str) -> Option<(String, String)> {
+    let savepoint = o.savepoints.iter().find(|savepoint| savepoint.name_any() == name && !is_settled(savepoint))?;
+    let stalled = condition::find(&savepoint.status.as_ref()?.conditions, types::STALLED)?;
+    (stalled.status == "True").then(|| (name.to_owned(), stalled.message.clone()))
+}
+
 /// How it stands. `waits`: the slot that waits for the savepoint of an earlier one.
 fn told(o: &Observed, draft: &mut FlinkSavepointScheduleStatus, waits: Option<DateTime<Utc>>) {
     let active = draft.active.first().map(|child| child.name.clone());
+    if let Some((name, why)) = draft.active.iter().find_map(|child| kept_up(o, &child.name)) {
+        let message = format!("{name} does not go on: {why}");
+        Conditions::new(&mut draft.conditions, o.schedule.metadata.generation, o.now)
+            .stalled(Reason::SavepointBlocked, &message);
+        return;
+    }
     let message = match (waits, active) {
         (Some(slot), Some(active)) => {
             format!("slot {} waits until {active} is settled: concurrencyPolicy is {}", shown(slot), policy(o))

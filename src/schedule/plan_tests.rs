@@ -254,7 +254,8 @@ fn failed_ones_are_kept_for_a_while(#[case] spec: Value, #[case] kept: &[&str]) 
 }
 
 #[rstest]
-#[case::never(json!({"schedule": "0 0 31 2 *"}), "spec.schedule: \"0 0 31 2 *\" is no cron expression that ever comes true")]
+#[case::never(json!({"schedule": "0 0 31 2 *"}), "spec.schedule: \"0 0 31 2 *\" never comes true")]
+#[case::field(json!({"schedule": "0 24 * * *"}), "spec.schedule: \"0 24 * * *\" is no cron expression: hour: \"24\" is not within 0 and 23")]
 #[case::zone(json!({"timeZone": "Europe/Nowhere"}), "spec.timeZone: \"Europe/Nowhere\" is no time zone")]
 fn what_can_t_be_read_is_told(#[case] spec: Value, #[case] message: &str) {
     let (o, _) = settled(observed(&spec, "2026-11-22T10:00:05Z"));
@@ -339,4 +340,60 @@ fn a_person_has_one_taken_at_once_and_once() {
     o.schedule.annotations_mut().insert(annotations::RUN_NOW.to_owned(), "again".to_owned());
     let (o, _) = settled(o);
     assert_eq!(names(&o), [naming::run_now_name("nightly", "again")]);
+}
+
+/// What a person has asked for is not given up for a slot.
+#[test]
+fn a_slot_takes_no_place_of_what_was_asked_for() {
+    let mut o = observed(&json!({"concurrencyPolicy": "Replace"}), "2026-11-22T09:58:00Z");
+    o.schedule.annotations_mut().insert(annotations::RUN_NOW.to_owned(), "a".to_owned());
+    let (mut o, _) = settled(o);
+    o.now = at("2026-11-22T10:00:05Z");
+    let (o, _) = settled(o);
+    assert_eq!(names(&o), [naming::run_now_name("nightly", "a")]);
+    assert!(!o.savepoints[0].annotations().contains_key(annotations::SUPERSEDED_BY));
+}
+
+/// However much is to go, a slot starts at its time.
+#[test]
+fn a_slot_does_not_wait_for_what_goes() {
+    let mut o = observed(&json!({"failedHistoryLimit": 0}), "2026-11-22T09:40:00Z");
+    let failed = |n: usize| {
+        let mut savepoint = FlinkSavepoint::new(&format!("nightly-{n}"), FlinkSavepointSpec::default());
+        savepoint.status = serde_json::from_value(json!({"phase": "Failed"})).unwrap();
+        savepoint
+    };
+    o.savepoints = (0..5).map(failed).collect();
+    assert!(matches!(plan(&o).effect, Some(Effect::Forget(..))));
+    o.now = at("2026-11-22T10:00:00Z");
+    let slot = plan(&o);
+    assert_eq!((slot.effect.clone(), slot.status.active.len(), slot.next), (None, 1, Next::Again));
+    let o = after(o, slot, "2026-11-22T10:00:00Z");
+    assert!(matches!(plan(&o).effect, Some(Effect::Create(_))));
+}
+
+/// A slot that waits for ever waits for a person: what for is said here, too.
+#[test]
+fn a_savepoint_that_does_not_go_on_is_told() {
+    let (mut o, _) = settled(observed(&json!({}), "2026-11-22T10:00:05Z"));
+    let stalled = json!([{
+        "type": "Stalled", "status": "True", "reason": "FilesMissing", "message": "put them back",
+        "lastTransitionTime": "2026-11-22T10:00:05Z",
+    }]);
+    o.savepoints[0].status = serde_json::from_value(json!({"phase": "Verifying", "conditions": stalled})).unwrap();
+    let (o, _) = settled(o);
+    let (reason, message) = ready(&o);
+    assert_eq!(reason, "SavepointBlocked");
+    assert!(message.contains("nightly-20261122-1000") && message.contains("put them back"), "{message}");
+}
+
+#[test]
+fn a_clock_that_was_ahead_is_told() {
+    let mut o = observed(&json!({}), "2026-11-22T10:00:05Z");
+    let status = json!({"lastScheduleTime": "2027-11-22T10:00:00Z"});
+    o.schedule.status = Some(serde_json::from_value(status).unwrap());
+    let (o, _) = settled(o);
+    let (reason, message) = ready(&o);
+    assert_eq!((names(&o).len(), reason.as_str()), (0, "ClockWentBack"));
+    assert!(message.contains("2027-11-22T10:00Z") && message.contains("create the schedule anew"), "{message}");
 }

@@ -70,7 +70,7 @@ pub fn keeps_nothing(retention: &Retention) -> bool {
 
 /// The savepoints that are kept, by name, each with all rules that want it. What is not in it may go.
 #[must_use]
-pub fn kept(retention: &Retention, zone: Tz, now: DateTime<Utc>, all: &[Snapshot]) -> BTreeMap<String, BTreeSet<Rule>> {
+pub fn kept(retention: &Retention, zone: Tz, all: &[Snapshot]) -> BTreeMap<String, BTreeSet<Rule>> {
     let mut newest_first: Vec<&Snapshot> = all.iter().collect();
     // Of two of the same second the name decides, so that every look comes to the same.
     newest_first.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.name.cmp(&a.name)));
@@ -79,7 +79,9 @@ pub fn kept(retention: &Retention, zone: Tz, now: DateTime<Utc>, all: &[Snapshot
         kept.entry(snapshot.name.clone()).or_default().insert(rule);
     };
     let within = retention.keep_within.as_ref().and_then(|within| within.parse().ok());
-    let oldest = within.and_then(|within| now.checked_sub_signed(chrono::TimeDelta::from_std(within).ok()?));
+    // Counted from the newest one, not from now: where no new ones come none goes.
+    let newest = newest_first.first().map(|snapshot| snapshot.at);
+    let oldest = within.and_then(|within| newest?.checked_sub_signed(chrono::TimeDelta::from_std(within).ok()?));
     let within = |snapshot: &Snapshot| oldest.is_some_and(|oldest| snapshot.at >= oldest);
     newest_first.iter().filter(|snapshot| within(snapshot)).for_each(|snapshot| keep(snapshot, Rule::Within));
     newest_first.iter().filter(|snapshot| snapshot.held).for_each(|snapshot| keep(snapshot, Rule::Held));

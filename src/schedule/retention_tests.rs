@@ -25,7 +25,7 @@ fn every_six_hours() -> Vec<Snapshot> {
 }
 
 fn names(rules: &Value, all: &[Snapshot]) -> Vec<String> {
-    kept(&retention(rules), Tz::UTC, at(NOW), all).into_keys().collect()
+    kept(&retention(rules), Tz::UTC, all).into_keys().collect()
 }
 
 #[rstest]
@@ -56,7 +56,7 @@ fn days_are_those_of_the_zone() {
     let late = Snapshot { name: "late".to_owned(), at: at("2026-11-21T23:30:00Z"), held: false };
     let early = Snapshot { name: "early".to_owned(), at: at("2026-11-22T00:30:00Z"), held: false };
     let days = retention(&json!({"keepDaily": 7}));
-    let kept = |zone| kept(&days, zone, at(NOW), &[late.clone(), early.clone()]).len();
+    let kept = |zone| kept(&days, zone, &[late.clone(), early.clone()]).len();
     assert_eq!((kept(Tz::UTC), kept(Tz::Europe__Berlin)), (2, 1));
 }
 
@@ -64,7 +64,7 @@ fn days_are_those_of_the_zone() {
 fn each_says_by_which_rules() {
     let mut all = every_six_hours();
     all[2].held = true;
-    let kept = kept(&retention(&json!({"keepLast": 1, "keepDaily": 1})), Tz::UTC, at(NOW), &all);
+    let kept = kept(&retention(&json!({"keepLast": 1, "keepDaily": 1})), Tz::UTC, &all);
     let expected: BTreeMap<String, BTreeSet<Rule>> =
         [("h0000".to_owned(), [Rule::Last, Rule::Daily].into()), ("h0012".to_owned(), [Rule::Held].into())].into();
     assert_eq!(kept, expected);
@@ -118,7 +118,7 @@ fn rules_only_ever_keep() {
             keep_monthly: rules.keep_monthly.max(more.keep_monthly),
             keep_within: rules.keep_within.clone().or_else(|| more.keep_within.clone()),
         };
-        let of = |rules: &Retention, all: &[Snapshot]| kept(rules, Tz::Europe__Berlin, at(NOW), all);
+        let of = |rules: &Retention, all: &[Snapshot]| kept(rules, Tz::Europe__Berlin, all);
         let first = of(&rules, &all);
         let wider = of(&both, &all);
         assert!(first.keys().all(|name| wider.contains_key(name)), "{rules:?} and {more:?} on {all:?}");
@@ -129,4 +129,14 @@ fn rules_only_ever_keep() {
         let again: Vec<String> = of(&rules, &all).into_keys().collect();
         assert_eq!(again, first.into_keys().collect::<Vec<_>>(), "{rules:?} on {all:?}");
     }
+}
+
+/// A job that gives no savepoints any more keeps the last ones.
+#[test]
+fn within_counts_from_the_newest() {
+    let mut old = every_six_hours();
+    for snapshot in &mut old {
+        snapshot.at -= TimeDelta::days(365);
+    }
+    assert_eq!(names(&json!({"keepWithin": "13h"}), &old), ["h0000", "h0006", "h0012"]);
 }

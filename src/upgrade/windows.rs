@@ -42,6 +42,7 @@ pub fn check(spec: &FlinkJobUpgradeSpec) -> Result<(), SpecError> {
                 cron::Error::Expression(_) => {
                     (field("schedule"), window.schedule.as_str(), "give five fields such as '0 3 * * 1-5'")
                 }
+                cron::Error::Never => (field("schedule"), window.schedule.as_str(), "give a day that its month has"),
                 cron::Error::TimeZone => {
                     let zone = window.time_zone.as_deref().unwrap_or_default();
                     (field("timeZone"), zone, "give a name such as Europe/Berlin, or leave it out for UTC")

@@ -26,14 +26,16 @@ use chrono::DateTime;
 use fakes::clock::Clock;
 use fakes::faults::Faults;
 use fakes::kube::ApiServer;
+use flink_savepoint_operator::api::annotations::RUN_NOW;
 use flink_savepoint_operator::api::{FlinkSavepoint, FlinkSavepointSchedule, FlinkSavepointScheduleStatus};
 use flink_savepoint_operator::flink::Transport;
 use flink_savepoint_operator::flink::transport::Undelivered;
+use flink_savepoint_operator::naming;
 use flink_savepoint_operator::reconcile::passes;
 use flink_savepoint_operator::runtime::Context;
 use flink_savepoint_operator::schedule::Schedules;
-use kube::Client;
 use kube::api::{Patch, PatchParams};
+use kube::{Client, ResourceExt as _};
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -55,6 +57,22 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// The slots that start, whatever happens.
 const SLOTS: [&str; 4] =
     ["nightly-20261122-1000", "nightly-20261122-1100", "nightly-20261122-1200", "nightly-20261122-1300"];
+
+/// What is asked for, and what of it is left in the end.
+struct Story {
+    spec: fn() -> Value,
+    /// At half past ten somebody asks for one at once.
+    run_now: bool,
+    left: &'static [&'static str],
+}
+
+const PLAIN: Story = Story { spec: || json!({}), run_now: false, left: &SLOTS };
+/// Only the newest two stay, and somebody has one taken before a release.
+const KEPT: Story = Story {
+    spec: || json!({"retention": {"keepLast": 2}}),
+    run_now: true,
+    left: &["nightly-20261122-1200", "nightly-20261122-1300"],
+};
 
 struct World {
     clock: Clock,
@@ -80,7 +98,7 @@ impl Transport for Nobody {
 
 impl World {
     /// At half past nine somebody schedules hourly savepoints of a running job.
-    async fn new() -> Self {
+    async fn new(story: &Story) -> Self {
         let clock = Clock::new(DateTime::parse_from_rfc3339("2026-11-22T09:30:00Z").unwrap().to_utc());
         let world = Self { kube: ApiServer::new(clock.clone(), kinds()), clock, created: Arc::default() };
         let created = world.created.clone();
@@ -99,9 +117,9 @@ impl World {
         let status = json!({"status": {"phase": "Running", "active": active}});
         world.status("FlinkJobUpgrade", "orders", status).await;
         let template = json!({"spec": {"jobRef": {"kind": "FlinkJobUpgrade", "name": "orders"}}});
-        let schedule = json!({
-            "metadata": {"name": "nightly"}, "spec": {"schedule": "0 * * * *", "savepointTemplate": template},
-        });
+        let mut spec = json!({"schedule": "0 * * * *", "savepointTemplate": template});
+        common::merge(&mut spec, (story.spec)());
+        let schedule = json!({"metadata": {"name": "nightly"}, "spec": spec});
         create(&world.kube, "savepoints.dev/v1alpha1", "FlinkSavepointSchedule", Some(NAMESPACE), schedule).await;
         world
     }
@@ -113,6 +131,12 @@ impl World {
 
     fn schedule(&self) -> FlinkSavepointSchedule {
         serde_json::from_value(self.kube.object(SCHEDULES, NAMESPACE, "nightly").unwrap()).unwrap()
+    }
+
+    async fn run_now(&self) {
+        let annotations = json!({"metadata": {"annotations": {RUN_NOW: "before the release"}}});
+        let all = objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkSavepointSchedule", Some(NAMESPACE));
+        all.patch("nightly", &PatchParams::default(), &Patch::Merge(annotations)).await.unwrap();
     }
 
     fn savepoints(&self) -> Vec<FlinkSavepoint> {
@@ -130,9 +154,18 @@ impl World {
             let at = |pointer: &str| savepoint.pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned);
             let made: DateTime<chrono::Utc> = at("/metadata/creationTimestamp").unwrap().parse().unwrap();
             let over = (self.clock.now() - made).to_std().unwrap_or_default() >= TAKES;
+            let name = at("/metadata/name").unwrap();
             if over && at("/status/phase").is_none() {
-                let status = json!({"status": {"phase": "Completed", "completionTime": self.clock.now()}});
-                self.status("FlinkSavepoint", &at("/metadata/name").unwrap(), status).await;
+                let nobody = json!({
+                    "type": "Deletable", "status": "True", "reason": "NotHeld", "message": "", "lastTransitionTime": self.clock.now(),
+                });
+                let status = json!({"phase": "Completed", "completionTime": self.clock.now(), "conditions": [nobody]});
+                self.status("FlinkSavepoint", &name, json!({"status": status})).await;
+            }
+            if at("/metadata/deletionTimestamp").is_some() {
+                let all = objects(&self.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE));
+                let gone = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+                all.patch(&name, &PatchParams::default(), &gone).await.unwrap();
             }
         }
     }
@@ -140,15 +173,20 @@ impl World {
 
 /// Tells the four hours. `down`: so long the operator is away after a crash. `late`: its cache has what was there when it
 /// looked the time before.
-async fn tell(faults: Faults, down: Duration, late: bool) -> (World, Vec<String>) {
-    let world = World::new().await;
+async fn tell(story: &Story, faults: Faults, down: Duration, late: bool) -> (World, Vec<String>) {
+    let world = World::new(story).await;
     let mut before = Vec::new();
     let end = Instant::now() + LASTS;
+    let mut asked = Some(Instant::now() + LASTS / 4).filter(|_| story.run_now);
     let (mut operator, mut mortal) = (world.operator(&faults), faults.clone());
     let mut cache = Cache::of(&operator);
     let mut due = Instant::now();
     while Instant::now() < end {
         world.savepoints_go_on().await;
+        if asked.take_if(|at| *at <= Instant::now()).is_some() {
+            world.run_now().await;
+            due = due.min(Instant::now());
+        }
         if Instant::now() < due {
             sleep_until(due.min(Instant::now() + OFTEN)).await;
             continue;
@@ -174,10 +212,15 @@ async fn tell(faults: Faults, down: Duration, late: bool) -> (World, Vec<String>
 }
 
 /// Each slot has one savepoint, which was made once; and at rest nothing is written.
-async fn compare(world: &World) {
+async fn compare(story: &Story, world: &World) {
     let created = world.created.lock().unwrap().clone();
-    let expected: BTreeMap<String, usize> = SLOTS.iter().map(|slot| ((*slot).to_owned(), 1)).collect();
+    let mut expected: BTreeMap<String, usize> = SLOTS.iter().map(|slot| ((*slot).to_owned(), 1)).collect();
+    if story.run_now {
+        expected.insert(naming::run_now_name("nightly", "before the release"), 1);
+    }
     assert_eq!(created, expected);
+    let left: Vec<String> = world.savepoints().iter().map(|savepoint| savepoint.name_any()).collect();
+    assert_eq!(left, story.left);
     let status: FlinkSavepointScheduleStatus = world.schedule().status.unwrap();
     assert_eq!((status.missed, status.active), (None, Vec::new()), "at half past one all are over");
     let before = world.schedule().metadata.resource_version;
@@ -186,28 +229,30 @@ async fn compare(world: &World) {
     assert_eq!(world.schedule().metadata.resource_version, before, "written at rest");
 }
 
-mod undisturbed {
-    use super::*;
+const STORIES: [Story; 2] = [PLAIN, KEPT];
 
-    #[test]
-    fn four_hours() {
+#[test]
+fn undisturbed() {
+    for story in STORIES {
         run(async {
-            let (world, _) = tell(Faults::none(), Duration::ZERO, false).await;
-            compare(&world).await;
+            let (world, _) = tell(&story, Faults::none(), Duration::ZERO, false).await;
+            compare(&story, &world).await;
         });
     }
 }
 
-mod with_stale_reads {
-    use super::*;
-
-    #[test]
-    fn four_hours() {
+#[test]
+fn with_stale_reads() {
+    for story in STORIES {
         run(async {
-            let (world, calls) = tell(Faults::none(), Duration::ZERO, true).await;
-            compare(&world).await;
+            let (world, calls) = tell(&story, Faults::none(), Duration::ZERO, true).await;
+            compare(&story, &world).await;
             let asked = calls.iter().filter(|call| call.starts_with("POST flinksavepoints")).count();
-            assert_eq!(asked, SLOTS.len(), "of what it has just created it knows: {calls:#?}");
+            assert_eq!(
+                asked,
+                SLOTS.len() + usize::from(story.run_now),
+                "of what it has just created it knows: {calls:#?}"
+            );
         });
     }
 }
@@ -215,20 +260,64 @@ mod with_stale_reads {
 mod with_every_fault {
     use super::*;
 
-    #[test]
-    fn four_hours() {
-        let (_, calls) = run(tell(Faults::none(), Duration::ZERO, false));
+    fn sweep(story: &Story) {
+        let (_, calls) = run(tell(story, Faults::none(), Duration::ZERO, false));
         let mut told = 0;
         for (at, call) in calls.iter().enumerate() {
             for (fault, down) in faults_at(at, call) {
                 eprintln!("{fault:?} at call {at}, {call}, down for {down} s");
                 run(async {
-                    let (world, _) = tell(Faults::at(at, fault), Duration::from_secs(down), false).await;
-                    compare(&world).await;
+                    let (world, _) = tell(story, Faults::at(at, fault), Duration::from_secs(down), false).await;
+                    compare(story, &world).await;
                 });
                 told += 1;
             }
         }
         assert!(told > 40, "a scenario without calls");
     }
+
+    #[test]
+    fn four_hours() {
+        sweep(&PLAIN);
+    }
+
+    #[test]
+    fn of_which_two_are_kept() {
+        sweep(&KEPT);
+    }
+}
+
+/// Somebody else's FlinkSavepoint has the name of a slot: that is said, and once it is gone the slot starts.
+#[test]
+fn what_can_not_be_created_is_told_until_it_can() {
+    run(async {
+        let world = World::new(&PLAIN).await;
+        let spec = json!({"path": "s3://flink/sp/savepoint-1"});
+        let foreign = json!({"metadata": {"name": SLOTS[0]}, "spec": spec});
+        create(&world.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE), foreign).await;
+        let operator = world.operator(&Faults::none());
+        sleep(Duration::from_secs(31 * 60)).await;
+        let ready = |world: &World| {
+            let conditions = world.schedule().status.unwrap().conditions;
+            let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready").unwrap();
+            (ready.reason, ready.message)
+        };
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let wait = passes::<Schedules>(&world.schedule(), &operator).await.unwrap();
+            assert!(wait <= Duration::from_secs(30), "{wait:?}");
+            seen.push(world.schedule().metadata.resource_version);
+        }
+        assert_eq!(seen[1], seen[2], "said once");
+        let (reason, message) = ready(&world);
+        assert_eq!(reason, "SavepointBlocked");
+        assert!(message.contains(SLOTS[0]) && message.contains("delete or rename it"), "{message}");
+        let all = objects(&world.kube, "savepoints.dev/v1alpha1", "FlinkSavepoint", Some(NAMESPACE));
+        all.delete(SLOTS[0], &kube::api::DeleteParams::default()).await.unwrap();
+        passes::<Schedules>(&world.schedule(), &operator).await.unwrap();
+        assert_eq!(world.schedule().status.unwrap().active[0].name, SLOTS[0]);
+        assert!(world.savepoints()[0].labels().contains_key("savepoints.dev/schedule"));
+        passes::<Schedules>(&world.schedule(), &operator).await.unwrap();
+        assert_eq!(ready(&world).0, "Scheduled");
+    });
 }
