@@ -125,6 +125,9 @@ pub struct Orphans {
     /// When that was looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Time>,
+    /// There are more directories than were looked into.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     /// Number of directories, named as the operator names those of FlinkSavepoints of this namespace, that no
     /// FlinkSavepoint knows.
     pub directories_without_record: i32,

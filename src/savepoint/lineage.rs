@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
-use crate::api::{FlinkJobUpgrade, FlinkSavepoint, SavepointPhase, SavepointSource, labels};
+use crate::api::{
+    FlinkJobUpgrade, FlinkSavepoint, HistoryEntry, SavepointPhase, SavepointSource, UpgradeResult, labels,
+};
 use crate::flink::id::JobId;
 use crate::flink::location;
 use crate::naming;
@@ -47,15 +49,26 @@ pub fn of_copy(original: &str, record: Option<&FlinkSavepoint>) -> SavepointSour
     source
 }
 
-/// What the job was restored from, what that one's job was restored from, and so on, as far as the history and records go.
+/// What the job was restored from, what that one's job was restored from, and so on: as the records say, and where one is
+/// gone, as the history does, down to a start with nothing.
 fn ancestors(job: &FlinkJobUpgrade, known: &[Arc<FlinkSavepoint>]) -> Vec<String> {
     let status = job.status.as_ref();
     let active = status.and_then(|s| s.active.as_ref()?.submission.restored_from.clone());
     // One that began with nothing has none, whatever was before it.
     let Some(active) = active else { return Vec::new() };
-    let past = status.into_iter().flat_map(|s| &s.history).filter_map(|entry| entry.restored_from.clone());
+    let began_with_nothing =
+        |entry: &&HistoryEntry| entry.result == UpgradeResult::Succeeded && entry.restored_from.is_none();
+    let past = status.into_iter().flat_map(|s| &s.history).take_while(|entry| !began_with_nothing(entry));
     let mut places = vec![active];
-    for place in past {
+    for place in past.filter_map(|entry| entry.restored_from.clone()) {
+        let Some(last) = places.last() else { break };
+        if location::same(last, &place) {
+            continue;
+        }
+        // Its record knows better: it may be of another job, or of one that was there before what was undone.
+        if recorded(last, known).is_some() {
+            break;
+        }
         if !places.iter().any(|known| location::same(known, &place)) {
             places.push(place);
         }
@@ -67,8 +80,7 @@ fn ancestors(job: &FlinkJobUpgrade, known: &[Arc<FlinkSavepoint>]) -> Vec<String
 fn continued(mut places: Vec<String>, known: &[Arc<FlinkSavepoint>]) -> Vec<String> {
     let mut at = 0;
     while let Some(place) = places.get(at).filter(|_| places.len() < ANCESTORS).cloned() {
-        let record = known.iter().find(|s| located(s).is_some_and(|there| location::same(there, &place)));
-        let before = record.and_then(|s| s.status.as_ref()?.source.clone()).map(|s| s.ancestors).unwrap_or_default();
+        let before = recorded(&place, known).map(|source| source.ancestors.clone()).unwrap_or_default();
         for older in before {
             if !places.iter().any(|known| location::same(known, &older)) {
                 places.push(older);
@@ -78,6 +90,12 @@ fn continued(mut places: Vec<String>, known: &[Arc<FlinkSavepoint>]) -> Vec<Stri
     }
     places.truncate(ANCESTORS);
     places
+}
+
+/// Where the snapshot of a place comes from, by a record of it.
+fn recorded<'a>(place: &str, known: &'a [Arc<FlinkSavepoint>]) -> Option<&'a SavepointSource> {
+    let at = |savepoint: &&Arc<FlinkSavepoint>| located(savepoint).is_some_and(|there| location::same(there, place));
+    known.iter().filter(at).find_map(|savepoint| savepoint.status.as_ref()?.source.as_ref())
 }
 
 fn located(savepoint: &FlinkSavepoint) -> Option<&str> {

@@ -27,8 +27,11 @@ fn id() -> JobId {
 }
 
 fn runs_from(place: Option<&str>, history: &[&str]) -> FlinkJobUpgrade {
-    let past: Vec<Value> =
-        history.iter().map(|from| json!({"id": "1", "to": 1, "result": "Succeeded", "restoredFrom": from})).collect();
+    let entry = |place: &&str| {
+        let from = Some(*place).filter(|place| !place.is_empty());
+        json!({"id": "1", "to": 1, "result": "Succeeded", "restoredFrom": from})
+    };
+    let past: Vec<Value> = history.iter().map(entry).collect();
     let submission = json!({"jobId": "1", "revision": 3, "restoredFrom": place, "imageDigest": "sha256:1"});
     job(&json!({"active": {"revision": 3, "submission": submission}, "history": past}))
 }
@@ -47,6 +50,19 @@ fn ancestors_are_those_of_the_history_and_of_the_records() {
     let source =
         of_job(&runs_from(Some("s3://ck/7"), &["s3://ck/7", "s3a://sp/2/"]), &record("s3://sp/3", &[]), &known);
     assert_eq!(source.ancestors, ["s3://ck/7", "s3a://sp/2/", "s3://sp/1", "s3://of-another/9"]);
+}
+
+/// What was there before a start with nothing, or before what a restore has undone, is no ancestor.
+#[test]
+fn what_was_given_up_is_no_ancestor() {
+    let ancestors = |history: &[&str], known: &[Arc<FlinkSavepoint>]| {
+        of_job(&runs_from(Some("s3://sp/6"), history), &record("s3://sp/7", &[]), known).ancestors
+    };
+    assert_eq!(ancestors(&["s3://sp/6", "", "s3://sp/4"], &[]), ["s3://sp/6"]);
+    // It went back to one that is older than the last three.
+    let known = [record("s3://sp/6", &["s3://sp/1"])];
+    assert_eq!(ancestors(&["s3://sp/6", "s3://sp/5", "s3://sp/4"], &known), ["s3://sp/6", "s3://sp/1"]);
+    assert_eq!(ancestors(&["s3://sp/6", "s3://sp/5", "s3://sp/4"], &[]), ["s3://sp/6", "s3://sp/5", "s3://sp/4"]);
 }
 
 #[test]

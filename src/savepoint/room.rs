@@ -8,6 +8,7 @@ use kube::{Api, ResourceExt};
 
 use super::observed::{Submitted, Turn};
 use super::plan::WAITING;
+use crate::api::condition::{self, types};
 use crate::api::{FlinkSavepoint, FlinkSnapshotStore, SavepointAttempt, Then};
 use crate::flink::location;
 use crate::naming;
@@ -37,8 +38,13 @@ pub async fn enter(ctx: &Context, savepoint: &FlinkSavepoint, job: &Submitted) -
     let known = ctx.known.savepoints();
     let all = || known.iter().flatten();
     let there = |a: &SavepointAttempt| a.result.is_none() && serves(&url, &a.directory);
+    // One that is overdue may never end: its JobManager may be gone for good.
+    let overdue = |s: &FlinkSavepoint| {
+        s.status.as_ref().is_some_and(|status| condition::is_true(&status.conditions, types::OVERDUE))
+    };
     let writes = |s: &&std::sync::Arc<FlinkSavepoint>| {
-        s.namespace().as_deref() == Some(namespace.as_str())
+        !overdue(s)
+            && s.namespace().as_deref() == Some(namespace.as_str())
             && s.status.as_ref().and_then(|s| s.attempts.last()).is_some_and(there)
     };
     let seen: HashSet<String> = all().filter(writes).filter_map(|s| s.uid()).collect();

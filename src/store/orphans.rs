@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use crate::api::{FlinkSavepoint, FlinkSnapshotStore, Orphans, SavepointPhase};
+use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, Orphans, SavepointPhase};
 use crate::flink::location;
 use crate::reconcile::{Error, within};
 use crate::runtime::Context;
@@ -35,7 +35,10 @@ pub async fn look(
 ) -> Result<Result<Orphans, StoreError>, Error> {
     let namespace = resource.namespace().unwrap_or_default();
     // Directories first: one that is made meanwhile is in the records by then.
-    let found = match directories(store, &namespace).await {
+    let jobs: Api<FlinkJobUpgrade> = Api::namespaced(ctx.client.clone(), &namespace);
+    let jobs = within("list FlinkJobUpgrades", jobs.list_metadata(&ListParams::default())).await?.items;
+    let jobs: HashSet<String> = jobs.iter().map(ResourceExt::name_any).collect();
+    let found = match directories(store, &namespace, &jobs).await {
         Ok(found) => found,
         Err(error) => return Ok(Err(error)),
     };
@@ -48,10 +51,13 @@ pub async fn look(
     Ok(Ok(orphans(&found, &records, &missing, ctx.clock.now())))
 }
 
-/// Directories below the store's url that are named as those of FlinkSavepoints of a namespace are.
-async fn directories(store: &Store, namespace: &str) -> Result<BTreeSet<String>, StoreError> {
+/// Directories below the store's url that are named as those of FlinkSavepoints of a namespace are, and not as one of its
+/// jobs is.
+async fn directories(store: &Store, namespace: &str, jobs: &HashSet<String>) -> Result<Found, StoreError> {
     let (mut found, mut next, mut listed) = (BTreeSet::new(), vec![store.url().trim_end_matches('/').to_owned()], 0);
+    let mut truncated = false;
     for _ in 0..DEPTH {
+        truncated |= next.len() > LISTED.saturating_sub(listed);
         let here: Vec<String> = next.drain(..).take(LISTED.saturating_sub(listed)).collect();
         listed += here.len();
         let each = futures::stream::iter(here).map(|place| async move {
@@ -61,7 +67,8 @@ async fn directories(store: &Store, namespace: &str) -> Result<BTreeSet<String>,
         let below: Vec<Vec<(String, String)>> = each.buffer_unordered(AT_ONCE).try_collect().await?;
         for (place, name) in below.into_iter().flatten() {
             let whole = format!("{place}/{name}");
-            if place.rsplit('/').next() == Some(namespace) && uid_of(&name).is_some() {
+            let of_a_savepoint = uid_of(&name).is_some() && !jobs.contains(&name);
+            if place.rsplit('/').next() == Some(namespace) && of_a_savepoint {
                 found.insert(whole);
             } else if !is_flinks(&name) {
                 next.push(whole);
@@ -69,7 +76,14 @@ async fn directories(store: &Store, namespace: &str) -> Result<BTreeSet<String>,
         }
         next.sort();
     }
-    Ok(found)
+    Ok(Found { directories: found, truncated })
+}
+
+/// What was found in a store.
+struct Found {
+    directories: BTreeSet<String>,
+    /// There are more directories than were looked into.
+    truncated: bool,
 }
 
 /// The first eight characters of the UID at the end of a name.
@@ -99,7 +113,7 @@ async fn missing(store: &Store, url: &str, records: &[FlinkSavepoint]) -> Result
     Ok(found.into_iter().flatten().collect())
 }
 
-fn orphans(found: &BTreeSet<String>, records: &[FlinkSavepoint], missing: &[String], now: DateTime<Utc>) -> Orphans {
+fn orphans(found: &Found, records: &[FlinkSavepoint], missing: &[String], now: DateTime<Utc>) -> Orphans {
     let attempts = records.iter().filter_map(|r| r.status.as_ref()).flat_map(|s| &s.attempts);
     // The directory of an attempt is right below that of its resource.
     let own = attempts.filter_map(|a| Some(location::normalise(a.directory.trim_end_matches('/').rsplit_once('/')?.0)));
@@ -115,12 +129,13 @@ fn orphans(found: &BTreeSet<String>, records: &[FlinkSavepoint], missing: &[Stri
             || uid_of(name).is_some_and(|uid| uids.contains(uid))
             || places.iter().any(|place| location::is_below(place, directory))
     };
-    let without: Vec<&String> = found.iter().filter(|directory| !has_record(directory)).collect();
+    let without: Vec<&String> = found.directories.iter().filter(|directory| !has_record(directory)).collect();
     let mut missing: Vec<String> = missing.to_vec();
     missing.sort();
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     Orphans {
         time: Some(time::to_k8s(now)),
+        truncated: found.truncated,
         directories_without_record: count(without.len()),
         directories: without.into_iter().take(NAMED).cloned().collect(),
         records_without_files: count(missing.len()),

@@ -42,7 +42,7 @@ async fn directories_that_no_record_knows() {
         "elsewhere/a/b/c",
     ])
     .await;
-    let found = directories(&store, "shop").await.unwrap();
+    let found = directories(&store, "shop", &HashSet::new()).await.unwrap();
     let records = [record("daily", "0a1b2c3d-0000", &format!("s3://flink/{OF_A_RECORD}"))];
     let told = orphans(&found, &records, &[], DateTime::UNIX_EPOCH);
     assert_eq!(
@@ -55,7 +55,7 @@ async fn directories_that_no_record_knows() {
 #[tokio::test]
 async fn one_that_was_registered_again_is_known() {
     let store = store(&["sp/shop/weekly-11112222/1/savepoint-1-2/_metadata"]).await;
-    let found = directories(&store, "shop").await.unwrap();
+    let found = directories(&store, "shop", &HashSet::new()).await.unwrap();
     let mut registered = record("again", "99998888-0000", "s3://flink/sp/shop/weekly-11112222/1/savepoint-1-2");
     registered.status.as_mut().unwrap().attempts.clear();
     assert_eq!(orphans(&found, &[registered], &[], DateTime::UNIX_EPOCH).directories_without_record, 0);
@@ -69,4 +69,25 @@ async fn records_whose_files_are_gone() {
     let elsewhere = record("elsewhere", "44443333-0000", "s3://another/sp/shop/gone-22223333/1/savepoint-1-2");
     let missing = missing(&store, "s3://flink", &[there, gone, elsewhere]).await.unwrap();
     assert_eq!(missing, ["gone"]);
+}
+
+/// Its checkpoints lie below a directory of its name.
+#[tokio::test]
+async fn a_job_whose_name_ends_like_a_uid_is_none() {
+    let store = store(&["ck/shop/orders-20260101/0123456789abcdef0123456789abcdef/chk-1/_metadata"]).await;
+    let found = async |jobs: &[&str]| {
+        let jobs = jobs.iter().map(|name| (*name).to_owned()).collect();
+        directories(&store, "shop", &jobs).await.unwrap().directories.len()
+    };
+    assert_eq!((found(&[]).await, found(&["orders-20260101"]).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_store_with_very_many_directories_says_so() {
+    let many: Vec<String> = (0..=LISTED).map(|n| format!("d{n}/x/y")).collect();
+    let all: Vec<&str> = many.iter().map(String::as_str).collect();
+    let found = directories(&store(&all).await, "shop", &HashSet::new()).await.unwrap();
+    assert!(orphans(&found, &[], &[], DateTime::UNIX_EPOCH).truncated);
+    let found = directories(&store(&all[..9]).await, "shop", &HashSet::new()).await.unwrap();
+    assert!(!orphans(&found, &[], &[], DateTime::UNIX_EPOCH).truncated);
 }

@@ -276,8 +276,15 @@ fn record(
             }),
         },
     );
+    // A job that is lost ten times a night keeps the ways back of its upgrades.
     let limit = o.upgrade.spec.revision_history_limit().max(1);
-    draft.history.truncate(limit);
+    let (mut upgrades, mut others) = (0, 0);
+    draft.history.retain(|entry| {
+        let upgraded = matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::RolledBack);
+        let number = if upgraded { &mut upgrades } else { &mut others };
+        *number += 1;
+        *number <= limit
+    });
 }
 
 fn parent(path: &str) -> Option<String> {

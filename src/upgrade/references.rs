@@ -4,7 +4,8 @@ use kube::ResourceExt;
 
 use super::{fork, scope};
 use crate::api::{
-    FlinkJobUpgrade, FlinkSavepoint, JobPhase, OperationKind, RestoreFrom, RestoreMode, Submission, UpgradeProgress,
+    FlinkJobUpgrade, FlinkSavepoint, HistoryEntry, JobPhase, OperationKind, RestoreFrom, RestoreMode, Submission,
+    UpgradeProgress, UpgradeResult,
 };
 use crate::flink::location;
 use crate::naming;
@@ -123,7 +124,13 @@ pub fn places(job: &FlinkJobUpgrade) -> impl Iterator<Item = &str> {
     .into_iter()
     .flatten()
     .chain(status.into_iter().flat_map(|s| &s.taken_over))
+    .chain(status.into_iter().flat_map(|s| &s.history).filter_map(way_back))
     .map(String::as_str)
+}
+
+/// What an upgrade that succeeded has started from, as long as the history tells of it.
+fn way_back(entry: &HistoryEntry) -> Option<&String> {
+    entry.restored_from.as_ref().filter(|_| entry.result == UpgradeResult::Succeeded)
 }
 
 /// It has state of its own, and that names no files of a snapshot that was there before.

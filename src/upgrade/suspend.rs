@@ -42,6 +42,8 @@ pub fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRev
         savepoint: None,
         since: Some(time::to_k8s(o.now)),
     });
+    // What was to go may be what it goes on from.
+    draft.sweep = None;
     draft.phase = Some(JobPhase::Suspending);
     draft.upgrade = Some(UpgradeProgress {
         id,

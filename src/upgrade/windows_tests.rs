@@ -47,7 +47,7 @@ fn without_windows_every_time_is_right() {
 #[rstest]
 #[case(
     json!({"schedule": "0 3 31 2 *", "duration": "1h"}),
-    "spec.upgrade.windows[0].schedule: '0 3 31 2 *' is no cron expression that ever comes true"
+    "spec.upgrade.windows[0].schedule: '0 3 31 2 *' never comes true; give a day that its month has"
 )]
 #[case(
     json!({"schedule": "0 3 * * *", "timeZone": "Mars", "duration": "1h"}),

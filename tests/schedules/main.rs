@@ -1,5 +1,5 @@
 //! A FlinkSavepointSchedule in a simulated world: the real reconciler over the fake API server, in virtual time, with a
-//! crash, a lost answer or a refused connection at every single call, and a clock that goes back.
+//! crash, a lost answer or a refused connection at every single call.
 
 #![allow(
     clippy::indexing_slicing,

@@ -235,7 +235,8 @@ pub struct FlinkJobUpgradeSpec {
     /// What becomes of the job when this resource is deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<DeletionSpec>,
-    /// How many former revisions are kept as records; the savepoints of their upgrades stay. Left out: 10.
+    /// How many former revisions are kept as records, and how many entries of the history: so many upgrades, and so many of all
+    /// else. Savepoints that no entry tells of go once nobody needs them. Left out: 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub revision_history_limit: Option<i32>,

@@ -28,6 +28,7 @@ pub fn begin(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRev
     let number = draft.last_submission.unwrap_or_default() + 1;
     let id = naming::recovery_id(status::uid(o), number);
     // A savepoint of the job has nothing left to be taken of: its lock is no reason to wait.
+    draft.sweep = None;
     draft.operation = Some(Operation {
         id: id.clone(),
         kind: OperationKind::Recovery,
