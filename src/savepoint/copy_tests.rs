@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::observe::source;
 use super::*;
-use crate::api::{FlinkSavepoint, SnapshotRef, condition::types};
+use crate::api::{FlinkSavepoint, LocalRef, SnapshotRef, condition::types};
 use crate::savepoint::observed::{Answer, Job};
 use crate::savepoint::plan::plan;
 use crate::savepoint::testing::{self, is, now, outcome};
@@ -69,7 +69,10 @@ fn a_job_that_failed_is_followed_by_another() {
     let plan = plan(&o);
     assert_eq!(outcome(&plan), ("delete-copy-job", "InProgress", "CopyFailed"));
     assert!(is(&plan, types::STALLED));
-    assert!(plan.status.message.unwrap().contains("AccessDenied"));
+    let message = plan.status.message.unwrap();
+    let job = crate::naming::copy_job_name("daily", testing::UID);
+    let says = [job.as_str(), FROM, TO, "AccessDenied", "mend"];
+    assert!(says.iter().all(|part| message.contains(part)), "{message}");
 }
 
 #[rstest]
@@ -126,4 +129,32 @@ fn what_is_copied(#[case] of: SnapshotRef, #[case] status: Value, #[case] expect
         _ => "-",
     });
     assert_eq!(found, expected);
+}
+
+/// The field, the value, and what can be done although the spec can't be changed.
+#[rstest]
+#[case::there_is_none("weekly", json!({}), ["spec.copyOf.name", "weekly", "create it"])]
+#[case::it_goes("daily", json!({"phase": "Disposing", "location": FROM}), ["spec.copyOf", "daily is being deleted", "create another"])]
+#[case::it_has_failed("daily", json!({"phase": "Failed"}), ["spec.copyOf", "daily is Failed", "create another"])]
+#[case::not_yet("daily", json!({"phase": "InProgress"}), ["spec.copyOf", "daily is not complete yet", "see its status"])]
+fn what_can_not_be_copied_names_field_value_and_cure(
+    #[case] name: &str,
+    #[case] status: Value,
+    #[case] says: [&str; 3],
+) {
+    let all = [record(&status)];
+    let of = SnapshotRef { name: Some(name.to_owned()), path: None };
+    let Err(Copying::Waits(_, message) | Copying::Never(_, message)) = source(&all, &of) else { panic!("found") };
+    assert!(says.iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[rstest]
+#[case::of_the_namespace(None, Reason::NoStore, ["spec.targetDirectory", TO, "create one"])]
+#[case::the_named_one(Some("archive"), Reason::WrongStore, ["spec.storeRef.name", "archive", "create another"])]
+fn without_a_store_for_the_copy(#[case] named: Option<&str>, #[case] reason: Reason, #[case] says: [&str; 3]) {
+    let mut savepoint = copying(found()).savepoint;
+    savepoint.spec.store_ref = named.map(|name| LocalRef { name: name.to_owned() });
+    let (found, message) = words::no_target(&savepoint, TO);
+    assert_eq!(found, reason);
+    assert!(says.iter().all(|part| message.contains(part)), "{message}");
 }

@@ -5,6 +5,7 @@
 
 pub mod job;
 pub mod observe;
+mod words;
 
 use std::time::Duration;
 
@@ -113,8 +114,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
         }
         Copying::Failed(failure) => failed(o, draft, failure),
         Copying::JobFailed(why) => {
-            let message = format!("its Job has failed: {why}; another one follows");
-            status::stalled(o, draft, Reason::CopyFailed, &message);
+            status::stalled(o, draft, Reason::CopyFailed, &words::job_failed(&o.savepoint, why));
             (Some(Effect::DeleteCopyJob), Next::After(HELP))
         }
         Copying::Done => {

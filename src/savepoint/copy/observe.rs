@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 
 use super::super::lineage;
 use super::job::{CONTAINER, Copy, labels_of};
-use super::{Copying, Found};
+use super::{Copying, Found, words};
 use crate::api::condition::Reason;
 use crate::api::{
     CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
@@ -84,15 +84,10 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     let to = format!("{directory}/{name}");
     match check::store_of(ctx, by_target(savepoint), &to).await? {
         Serving::By(store) if store.may_remove() => {}
-        Serving::By(_) => {
-            let message =
-                format!("spec.targetDirectory: the FlinkSnapshotStore of {target} is readOnly; name another place");
-            return Ok(Copying::Blocked(Reason::NoStore, message));
+        Serving::By(store) => {
+            return Ok(Copying::Blocked(Reason::NoStore, words::read_only(&target, store.url())));
         }
-        Serving::Nobody(why) => {
-            let message = format!("spec.targetDirectory: {why}; create one whose url it is below");
-            return Ok(Copying::Blocked(Reason::NoStore, message));
-        }
+        Serving::Nobody(_) => return Ok(nobody_writes(savepoint, &to)),
         Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
     }
     let key = format!("{uid}/source");
@@ -101,7 +96,7 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
         Check::NotAsked | Check::Running(_) => {
             return Ok(Copying::Waits(Reason::InProgress, format!("the metadata of {from} is read")));
         }
-        Check::NoStore { reason, message } => return Ok(Copying::Blocked(reason, message)),
+        Check::NoStore { reason, .. } => return Ok(Copying::Blocked(reason, words::no_source(&from))),
         Check::Failed(failure) => return Ok(Copying::Failed(failure)),
     };
     let local = [&from, &to].into_iter().any(|place| location::normalise(place).starts_with("file:"));
@@ -126,8 +121,7 @@ pub(super) fn source<'a>(
     let record = match (&of.name, &of.path) {
         (Some(name), _) => {
             let Some(record) = all.iter().find(|s| s.name_any() == *name) else {
-                let message = format!("spec.copyOf.name: there is no FlinkSavepoint {name} in this namespace");
-                return Err(Copying::Waits(Reason::SnapshotNotFound, message));
+                return Err(Copying::Waits(Reason::SnapshotNotFound, words::no_record(name)));
             };
             Some(record)
         }
@@ -148,14 +142,19 @@ pub(super) fn source<'a>(
         (Some(SavepointPhase::Completed | SavepointPhase::Superseded), Some(location)) => Ok((location, Some(record))),
         // It gives way, or goes.
         (Some(SavepointPhase::Disposing), _) => {
-            Err(Copying::Waits(Reason::Disposing, format!("spec.copyOf: FlinkSavepoint {name} is being deleted")))
+            Err(Copying::Waits(Reason::Disposing, words::goes(&name)))
         }
         (Some(phase), _) if phase.is_terminal() => {
-            let message = format!("spec.copyOf: FlinkSavepoint {name} is {phase}, there is no snapshot; copy another");
-            Err(Copying::Never(Reason::SnapshotNotFound, message))
+            Err(Copying::Never(Reason::SnapshotNotFound, words::no_snapshot(&name, phase)))
         }
-        _ => Err(Copying::Waits(Reason::InProgress, format!("spec.copyOf: FlinkSavepoint {name} is not complete yet"))),
+        _ => Err(Copying::Waits(Reason::InProgress, words::not_yet(&name))),
     }
+}
+
+/// No store takes the copy.
+fn nobody_writes(savepoint: &FlinkSavepoint, to: &str) -> Copying {
+    let (reason, message) = words::no_target(savepoint, to);
+    Copying::Blocked(reason, message)
 }
 
 /// A small one, copied by this process.
@@ -164,7 +163,7 @@ async fn by_operator(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgr
     let opened = open::of_namespace(ctx, &namespace, None).await?;
     let to = match check::store_of(ctx, by_target(savepoint), &copy.to).await? {
         Serving::By(store) => store,
-        Serving::Nobody(why) => return Ok(Copying::Blocked(Reason::NoStore, why)),
+        Serving::Nobody(_) => return Ok(nobody_writes(savepoint, &copy.to)),
         Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
     };
     let (from, stores, target) = (copy.from.clone(), opened.stores().clone(), copy.to.clone());
@@ -245,9 +244,7 @@ async fn wanted(
     copy: &CopyProgress,
 ) -> Result<Copying, Error> {
     let Some(image) = image::own(ctx).await? else {
-        let message = "a large copy is made by the operator's own image, whose name is not known; give it to the operator by \
-                       --image (OPERATOR_IMAGE)";
-        return Ok(Copying::Blocked(Reason::CopyFailed, message.to_owned()));
+        return Ok(Copying::Blocked(Reason::CopyFailed, words::no_image()));
     };
     let api: Api<FlinkSnapshotStore> = Api::namespaced(ctx.client.clone(), namespace);
     let stores = within("list FlinkSnapshotStores", api.list(&ListParams::default())).await?.items;
@@ -255,11 +252,16 @@ async fn wanted(
         let those = stores.iter().filter(|store| serves(&store.spec.url, place));
         those.max_by_key(|store| location::normalise(&store.spec.url).len()).map(|store| store.spec.clone())
     };
-    let named = savepoint.spec.store_ref.as_ref().and_then(|named| stores.iter().find(|s| s.name_any() == named.name));
-    let target = named.map(|store| store.spec.clone()).or_else(|| serving(&copy.to));
-    let (Some(source), Some(target)) = (serving(&copy.from), target) else {
-        let message = format!("no FlinkSnapshotStore of this namespace serves both {} and {}", copy.from, copy.to);
-        return Ok(Copying::Blocked(Reason::NoStore, message));
+    let target = match &savepoint.spec.store_ref {
+        Some(named) => {
+            let it = stores.iter().find(|store| store.name_any() == named.name && serves(&store.spec.url, &copy.to));
+            it.map(|store| store.spec.clone())
+        }
+        None => serving(&copy.to),
+    };
+    let Some(target) = target else { return Ok(nobody_writes(savepoint, &copy.to)) };
+    let Some(source) = serving(&copy.from) else {
+        return Ok(Copying::Blocked(Reason::NoStore, words::no_source(&copy.from)));
     };
     Ok(Copying::NoJob(Box::new(Copy {
         namespace: namespace.to_owned(),
