@@ -114,6 +114,18 @@ impl Error {
         matches!(self, Self::Kube { source, .. } if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()))
     }
 
+    /// The API server, a quota or an admission webhook does not allow it as it is: their words.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Kube { source, .. } => match source.as_ref() {
+                kube::Error::Api(s) if matches!(s.code, 400 | 403 | 422) => Some(&s.message),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Somebody else wrote first: no error, the next pass sees what they wrote.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

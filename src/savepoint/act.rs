@@ -28,6 +28,8 @@ pub enum Outcome {
     Asked(String),
     /// Files could not be removed: why.
     InVain(String),
+    /// Kubernetes takes no Job that copies: why.
+    NoCopy(String),
 }
 
 /// Carries out an effect.
@@ -48,7 +50,11 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             return match within("create Job", jobs.create(&PostParams::default(), &copy::job::render(copy))).await {
                 // Its name has a hash of the UID: it is this one's.
                 Err(error) if error.is_taken() => Ok(Outcome::Done),
-                created => created.map(|_| Outcome::Done),
+                Err(error) => match error.refusal().map(str::to_owned) {
+                    Some(why) => Ok(Outcome::NoCopy(why)),
+                    None => Err(error),
+                },
+                Ok(_) => Ok(Outcome::Done),
             };
         }
         Effect::DeleteCopyJob => {

@@ -2,9 +2,10 @@ use chrono::TimeDelta;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::observe::source;
+use super::observe::{source, two_stores};
 use super::*;
-use crate::api::{FlinkSavepoint, LocalRef, SnapshotRef, condition::types};
+use crate::api::condition::{self, types};
+use crate::api::{FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, LocalRef, SnapshotRef};
 use crate::savepoint::observed::{Answer, Job};
 use crate::savepoint::plan::plan;
 use crate::savepoint::testing::{self, is, now, outcome};
@@ -157,4 +158,59 @@ fn without_a_store_for_the_copy(#[case] named: Option<&str>, #[case] reason: Rea
     let (found, message) = words::no_target(&savepoint, TO);
     assert_eq!(found, reason);
     assert!(says.iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[rstest]
+#[case::no_image("container copy: ImagePullBackOff: Back-off pulling image", "imagePullSecrets")]
+#[case::no_secret("container copy: CreateContainerConfigError: secret \"keys\" not found", "credentialsSecretRef")]
+#[case::no_room("Unschedulable: 0/3 nodes are available", "make room")]
+#[case::no_pod("FailedCreate: pods are forbidden: exceeded quota: compute", "raise the quota")]
+#[case::another("container copy: exit code 2: AccessDenied", "mend that")]
+fn a_job_that_does_not_get_on_says_why(#[case] why: &str, #[case] cure: &str) {
+    let o = then(&copying(found()), Copying::NotRunning(why.to_owned()));
+    let not_running = plan(&o);
+    assert_eq!(outcome(&not_running), ("-", "InProgress", "CopyFailed"));
+    assert!(is(&not_running, types::STALLED));
+    let message = not_running.status.message.unwrap();
+    let job = crate::naming::copy_job_name("daily", testing::UID);
+    assert!([job.as_str(), FROM, TO, why, cure].iter().all(|part| message.contains(part)), "{message}");
+
+    let o = then(&o, Copying::Running { files: 1, bytes: 1 });
+    let runs = plan(&o);
+    assert_eq!(outcome(&runs), ("-", "InProgress", "InProgress"));
+    assert!(!is(&runs, types::STALLED), "it is said no more once it runs");
+}
+
+#[test]
+fn a_job_that_can_not_be_created_says_why() {
+    let (status, _) = in_vain(&then(&copying(found()), Copying::NotAsked), "exceeded quota: count/jobs.batch=1");
+    assert_eq!(condition::find(&status.conditions, types::STALLED).unwrap().reason, "CopyFailed");
+    let message = status.message.unwrap();
+    assert!(
+        ["Job daily-copy-", FROM, "count/jobs.batch", "raise the quota"].iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+}
+
+fn store(name: &str, secret: &str) -> FlinkSnapshotStore {
+    let spec = FlinkSnapshotStoreSpec {
+        url: format!("s3://{name}"),
+        credentials_secret_ref: Some(LocalRef { name: secret.to_owned() }),
+        ..FlinkSnapshotStoreSpec::default()
+    };
+    FlinkSnapshotStore::new(name, spec)
+}
+
+#[rstest]
+#[case::all_in_one_place("keys", &[], false)]
+#[case::with_the_same_keys("keys", &["s3://old/"], false)]
+#[case::with_other_keys("old-keys", &["s3://old/"], true)]
+#[case::in_its_own_store("old-keys", &["s3://flink/"], false)]
+fn files_in_several_stores(#[case] secret: &str, #[case] outside: &[&str], #[case] refused: bool) {
+    let outside = outside.iter().map(|url| (*url).to_owned()).collect();
+    let why = two_stores(&[store("flink", "keys"), store("old", secret)], FROM, &outside);
+    assert_eq!(why.is_some(), refused, "{why:?}");
+    let says =
+        ["spec.copyOf", FROM, "s3://old", "FlinkSnapshotStore old", "FlinkSnapshotStore flink", "give both the same"];
+    assert!(why.is_none_or(|why| says.iter().all(|part| why.contains(part))));
 }

@@ -160,6 +160,7 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
         Outcome::Refused(cause) => (plan::refused(&observed, &cause), plan.next),
         Outcome::Asked(request) => (dispose::asked(&observed, request), plan.next),
         Outcome::InVain(why) => dispose::failed(&observed, &why),
+        Outcome::NoCopy(why) => copy::in_vain(&observed, &why),
     };
     let live = write_status(api, FlinkSavepoint { status: Some(status), ..observed.savepoint }).await?;
     tell(ctx, before, &live);

@@ -26,7 +26,7 @@ mod preflight;
 mod progress;
 mod recoverable;
 pub mod references;
-mod refusals;
+pub mod refusals;
 mod scope;
 mod session;
 mod snapshots;

@@ -4,8 +4,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::events::v1::Event;
-use kube::ResourceExt as _;
 use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
 
 use super::act::api;
 use super::observed::Observed;
@@ -52,10 +52,19 @@ pub async fn add(ctx: &Context, o: &mut Observed) {
 async fn of_stateful_set(ctx: &Context, o: &Observed, name: &str) -> Result<Option<String>, Error> {
     let found = within("get StatefulSet", api::<StatefulSet>(ctx, o).get_metadata_opt(name)).await?;
     let Some(uid) = found.and_then(|set| set.uid()) else { return Ok(None) };
+    let note = failed_create(ctx, &o.upgrade.namespace().unwrap_or_default(), &uid).await?;
+    Ok(note.map(|note| format!("StatefulSet {name}: FailedCreate: {note}")))
+}
+
+/// Why the controller of an object could make no pod, by its newest Event that says so.
+///
+/// # Errors
+/// If Kubernetes can't be asked.
+pub async fn failed_create(ctx: &Context, namespace: &str, uid: &str) -> Result<Option<String>, Error> {
     let failed = ListParams::default().match_any().fields(&format!("regarding.uid={uid},reason=FailedCreate"));
-    let events = within("list Events", api::<Event>(ctx, o).list(&failed)).await?.items;
-    let newest = events.into_iter().max_by_key(told);
-    Ok(newest.and_then(|event| event.note).map(|note| format!("StatefulSet {name}: FailedCreate: {note}")))
+    let events: Api<Event> = Api::namespaced(ctx.client.clone(), namespace);
+    let events = within("list Events", events.list(&failed)).await?.items;
+    Ok(events.into_iter().max_by_key(told).and_then(|event| event.note))
 }
 
 /// When an Event was told last.

@@ -5,6 +5,7 @@
 
 pub mod job;
 pub mod observe;
+mod pods;
 mod words;
 
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub enum Copying {
         /// Bytes.
         bytes: u64,
     },
+    /// Its Job is there, and does not get on: why.
+    NotRunning(String),
     /// It came to nothing.
     Failed(Failure),
     /// The same, of a Job, which is to go.
@@ -98,7 +101,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
         // What is under way is stopped and removed before the resource goes.
         Copying::Found(_) if !has_finalizer(o) => (Some(Effect::AddFinalizer), Next::Again),
         Copying::Found(found) => {
-            let message = format!("{} is copied to {}", found.copy.from, found.copy.to);
+            let message = words::under_way(&found.copy);
             draft.copy = Some(CopyProgress { time: Some(time::to_k8s(o.now)), ..found.copy.clone() });
             draft.source = Some(found.source.clone());
             draft.flink_version.clone_from(&found.flink_version);
@@ -110,6 +113,10 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
         Copying::NoJob(copy) => (Some(Effect::CreateCopyJob(copy.clone())), Next::After(RUNNING)),
         Copying::Running { files, bytes } => {
             running(o, draft, *files, *bytes);
+            (None, Next::After(RUNNING))
+        }
+        Copying::NotRunning(why) => {
+            status::stalled(o, draft, Reason::CopyFailed, &words::job_not_running(&o.savepoint, why));
             (None, Next::After(RUNNING))
         }
         Copying::Failed(failure) => failed(o, draft, failure),
@@ -148,6 +155,7 @@ fn failed(o: &Observed, draft: &mut FlinkSavepointStatus, failure: &Failure) -> 
 
 fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u64) {
     let Some(copy) = &mut draft.copy else { return };
+    let message = words::under_way(copy);
     let told = copy.time.as_ref().is_some_and(|told| since(o, told) < TOLD);
     let number = |n: u64| Some(i64::try_from(n).unwrap_or(i64::MAX));
     if !told && (copy.files, copy.bytes) != (number(files), number(bytes)) {
@@ -155,6 +163,16 @@ fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u6
         copy.bytes = number(bytes);
         copy.time = Some(time::to_k8s(o.now));
     }
+    // What was in its way is not any more.
+    status::under_way(o, draft, Reason::InProgress, &message);
+}
+
+/// The status, and when to look again, once no Job could be created.
+#[must_use]
+pub fn in_vain(o: &Observed, why: &str) -> (FlinkSavepointStatus, Next) {
+    let mut draft = o.savepoint.status.clone().unwrap_or_default();
+    status::stalled(o, &mut draft, Reason::CopyFailed, &words::no_job(&o.savepoint, why));
+    (draft, Next::After(HELP))
 }
 
 /// The resource is being deleted before its copy was complete: the Job goes, then what it has written.

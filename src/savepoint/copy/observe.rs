@@ -1,15 +1,15 @@
 //! Reads how it stands with a copy.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::super::lineage;
-use super::job::{CONTAINER, Copy, labels_of};
-use super::{Copying, Found, words};
+use super::job::Copy;
+use super::{Copying, Found, pods, words};
 use crate::api::condition::Reason;
 use crate::api::{
     CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
@@ -101,10 +101,14 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     };
     let local = [&from, &to].into_iter().any(|place| location::normalise(place).starts_with("file:"));
     let small = checked.size_bytes <= SMALL_BYTES && checked.file_count <= SMALL_FILES;
+    let by_job = !(local || small);
+    if by_job && let Some(why) = two_stores(&specs(ctx, &namespace).await?, &checked.directory, &checked.outside) {
+        return Ok(Copying::Blocked(Reason::FilesNotServed, why));
+    }
     let copy = CopyProgress {
         from: checked.directory.clone(),
         to,
-        by_job: !(local || small),
+        by_job,
         total_files: Some(checked.file_count),
         total_bytes: Some(checked.size_bytes),
         ..CopyProgress::default()
@@ -141,9 +145,7 @@ pub(super) fn source<'a>(
     match (status.phase, status.location) {
         (Some(SavepointPhase::Completed | SavepointPhase::Superseded), Some(location)) => Ok((location, Some(record))),
         // It gives way, or goes.
-        (Some(SavepointPhase::Disposing), _) => {
-            Err(Copying::Waits(Reason::Disposing, words::goes(&name)))
-        }
+        (Some(SavepointPhase::Disposing), _) => Err(Copying::Waits(Reason::Disposing, words::goes(&name))),
         (Some(phase), _) if phase.is_terminal() => {
             Err(Copying::Never(Reason::SnapshotNotFound, words::no_snapshot(&name, phase)))
         }
@@ -222,7 +224,10 @@ async fn by_job(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) 
         return Ok(Copying::Done);
     }
     if is("Failed") {
-        return Ok(Copying::JobFailed(last_words(ctx, &namespace, &uid).await?));
+        return Ok(Copying::JobFailed(pods::last_words(ctx, &namespace, &uid).await?));
+    }
+    if let Some(why) = pods::trouble(ctx, &namespace, &uid, &found).await {
+        return Ok(Copying::NotRunning(why));
     }
     let amount = contents.map(Contents::amount).unwrap_or_default();
     Ok(Copying::Running { files: amount.files, bytes: amount.bytes })
@@ -246,21 +251,13 @@ async fn wanted(
     let Some(image) = image::own(ctx).await? else {
         return Ok(Copying::Blocked(Reason::CopyFailed, words::no_image()));
     };
-    let api: Api<FlinkSnapshotStore> = Api::namespaced(ctx.client.clone(), namespace);
-    let stores = within("list FlinkSnapshotStores", api.list(&ListParams::default())).await?.items;
-    let serving = |place: &str| -> Option<FlinkSnapshotStoreSpec> {
-        let those = stores.iter().filter(|store| serves(&store.spec.url, place));
-        those.max_by_key(|store| location::normalise(&store.spec.url).len()).map(|store| store.spec.clone())
-    };
+    let stores = specs(ctx, namespace).await?;
     let target = match &savepoint.spec.store_ref {
-        Some(named) => {
-            let it = stores.iter().find(|store| store.name_any() == named.name && serves(&store.spec.url, &copy.to));
-            it.map(|store| store.spec.clone())
-        }
-        None => serving(&copy.to),
+        Some(named) => stores.iter().find(|s| s.name_any() == named.name && serves(&s.spec.url, &copy.to)),
+        None => serving(&stores, &copy.to),
     };
     let Some(target) = target else { return Ok(nobody_writes(savepoint, &copy.to)) };
-    let Some(source) = serving(&copy.from) else {
+    let Some(source) = serving(&stores, &copy.from) else {
         return Ok(Copying::Blocked(Reason::NoStore, words::no_source(&copy.from)));
     };
     Ok(Copying::NoJob(Box::new(Copy {
@@ -268,25 +265,36 @@ async fn wanted(
         savepoint: savepoint.name_any(),
         uid: savepoint.uid().unwrap_or_default(),
         image,
+        pull_secrets: image::pull_secrets(ctx).await?,
         from: copy.from.clone(),
         to: copy.to.clone(),
-        source,
-        target,
+        source: source.spec.clone(),
+        target: target.spec.clone(),
     })))
 }
 
-/// What the last pod of a Job that failed has said.
-async fn last_words(ctx: &Context, namespace: &str, uid: &str) -> Result<String, Error> {
-    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
-    let labels = labels_of(uid).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-    let pods = within("list Pods", pods.list(&ListParams::default().labels(&labels.join(",")))).await?.items;
-    let said = |pod: &Pod| {
-        let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-        let ended = containers.iter().find(|c| c.name == CONTAINER)?.state.as_ref()?.terminated.as_ref()?;
-        Some((ended.finished_at.clone(), ended.message.clone()?.trim().to_owned()))
+/// The FlinkSnapshotStores of a namespace.
+async fn specs(ctx: &Context, namespace: &str) -> Result<Vec<FlinkSnapshotStore>, Error> {
+    let api: Api<FlinkSnapshotStore> = Api::namespaced(ctx.client.clone(), namespace);
+    Ok(within("list FlinkSnapshotStores", api.list(&ListParams::default())).await?.items)
+}
+
+/// The one that serves a place.
+fn serving<'a>(stores: &'a [FlinkSnapshotStore], place: &str) -> Option<&'a FlinkSnapshotStore> {
+    let those = stores.iter().filter(|store| serves(&store.spec.url, place));
+    those.max_by_key(|store| location::normalise(&store.spec.url).len())
+}
+
+/// A Job reads all files of the snapshot in one way: why that does not do, if it does not.
+pub(super) fn two_stores(stores: &[FlinkSnapshotStore], from: &str, outside: &BTreeSet<String>) -> Option<String> {
+    let way = |store: &FlinkSnapshotStore| {
+        let FlinkSnapshotStoreSpec { endpoint, region, credentials_secret_ref, .. } = store.spec.clone();
+        (endpoint, region, credentials_secret_ref.map(|secret| secret.name))
     };
-    let last = pods.iter().filter_map(said).max();
-    Ok(last.map_or_else(|| "its pods have said nothing; see its Events".to_owned(), |(_, words)| words))
+    let own = serving(stores, from)?;
+    let others = outside.iter().filter_map(|url| serving(stores, url));
+    let other = others.into_iter().find(|other| way(other) != way(own))?;
+    Some(words::two_stores(from, own, other))
 }
 
 /// What is left of a copy that was not complete.

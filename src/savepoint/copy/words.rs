@@ -4,7 +4,7 @@
 use kube::ResourceExt;
 
 use crate::api::condition::Reason;
-use crate::api::{FlinkSavepoint, SavepointPhase};
+use crate::api::{CopyProgress, FlinkSavepoint, FlinkSnapshotStore, SavepointPhase};
 use crate::naming;
 
 /// `copyOf.name` names nothing.
@@ -73,6 +73,18 @@ pub fn read_only(target: &str, url: &str) -> String {
     )
 }
 
+/// A Job would need more keys than it is given.
+pub fn two_stores(from: &str, own: &FlinkSnapshotStore, other: &FlinkSnapshotStore) -> String {
+    format!(
+        "spec.copyOf: {from} has files below {}, too, where FlinkSnapshotStore {} serves them; the Job that makes a large \
+         copy reads all with endpoint, region and credentials of FlinkSnapshotStore {}: give both the same, with keys \
+         that may read both places",
+        other.spec.url,
+        other.name_any(),
+        own.name_any()
+    )
+}
+
 /// The Job's image has no name.
 pub fn no_image() -> String {
     "a large copy is made by a Job of the operator's own image, whose name is not known; give it to the operator by \
@@ -83,6 +95,38 @@ pub fn no_image() -> String {
 /// A Job has come to nothing.
 pub fn job_failed(savepoint: &FlinkSavepoint, why: &str) -> String {
     format!("{} has failed: {why}; mend that, another Job follows and goes on where this one ended", job(savepoint))
+}
+
+/// It goes on.
+pub fn under_way(copy: &CopyProgress) -> String {
+    format!("{} is copied to {}", copy.from, copy.to)
+}
+
+/// Kubernetes takes no Job.
+pub fn no_job(savepoint: &FlinkSavepoint, why: &str) -> String {
+    format!(
+        "{} can't be created: {why}; raise the quota, or let admission and the operator's rights allow it",
+        job(savepoint)
+    )
+}
+
+/// A Job has no pod that runs: why, as Kubernetes says it.
+pub fn job_not_running(savepoint: &FlinkSavepoint, why: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    let cure = if has(&["ImagePull", "ErrImage", "InvalidImageName"]) {
+        "let this namespace pull the operator's image: put the Secrets that the operator's own pod names in \
+         imagePullSecrets into it, or give the operator an image that all may pull by --image (OPERATOR_IMAGE)"
+    } else if has(&["CreateContainerConfigError"]) {
+        "put the Secrets that the FlinkSnapshotStores of both places name in credentialsSecretRef into this namespace, \
+         with all their keys"
+    } else if has(&["Unschedulable"]) {
+        "make room on a node for a pod with the memory that the Job asks for"
+    } else if has(&["FailedCreate"]) {
+        "raise the quota, or let admission allow its pod"
+    } else {
+        "mend that; Kubernetes tries again, and another Job follows where it gives up"
+    };
+    format!("{} does not get on: {why}; {cure}", job(savepoint))
 }
 
 /// The Job, and what it copies.
