@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::observe::{source, two_stores};
 use super::*;
 use crate::api::condition::{self, types};
-use crate::api::{FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, LocalRef, SnapshotRef};
+use crate::api::{Disposal, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, LocalRef, SnapshotRef};
 use crate::savepoint::observed::{Answer, Job};
 use crate::savepoint::plan::plan;
 use crate::savepoint::testing::{self, is, now, outcome};
@@ -87,16 +87,79 @@ fn what_comes_to_nothing(#[case] again: Again, #[case] phase: &str, #[case] told
     assert!(is(&plan, told));
 }
 
-#[rstest]
-#[case::first_its_job(Copying::Left { job: true, files: true }, "delete-copy-job")]
-#[case::then_what_it_has_written(Copying::Left { job: false, files: true }, "remove-copy")]
-#[case::then_the_resource(Copying::Left { job: false, files: false }, "remove-finalizer")]
-fn one_that_is_deleted_leaves_nothing(#[case] left: Copying, #[case] effect: &str) {
+/// Deleted, and for so long nothing could be done about what is left.
+fn deleted(left: Copying, in_vain: i64) -> Observed {
     let mut o = then(&copying(found()), left);
-    o.savepoint.metadata.deletion_timestamp = Some(time::to_k8s(now()));
-    assert_eq!(plan(&o).effect.unwrap().name(), effect);
-    o.now = now() + TimeDelta::seconds(60);
-    assert_eq!(plan(&o).effect.unwrap().name(), "remove-finalizer", "nothing holds it for ever");
+    let ago = |seconds| time::to_k8s(now() - TimeDelta::seconds(seconds));
+    o.savepoint.metadata.deletion_timestamp = Some(ago(3600));
+    let disposal = Disposal { in_vain_since: Some(ago(in_vain)), ..Disposal::default() };
+    o.savepoint.status.as_mut().unwrap().disposal = (in_vain > 0).then_some(disposal);
+    o
+}
+
+fn left(job: JobLeft, files: FilesLeft) -> Copying {
+    Copying::Left { job, files }
+}
+
+fn going(seconds: i64) -> JobLeft {
+    JobLeft::Going(time::to_k8s(now() - TimeDelta::seconds(seconds)))
+}
+
+fn unknown() -> FilesLeft {
+    FilesLeft::Unknown("the store gives no answer".to_owned())
+}
+
+/// However long the operator was away: what can be removed is.
+#[rstest]
+#[case::first_its_job(left(JobLeft::There, FilesLeft::There(3)), "delete-copy-job")]
+#[case::then_its_pods(left(going(1), FilesLeft::There(3)), "-")]
+#[case::which_may_never_end(left(going(60), FilesLeft::There(3)), "remove-copy")]
+#[case::then_what_it_has_written(left(JobLeft::Nothing, FilesLeft::There(3)), "remove-copy")]
+#[case::which_can_not_be_told(left(JobLeft::Nothing, unknown()), "-")]
+#[case::then_the_resource(left(JobLeft::Nothing, FilesLeft::Nothing), "remove-finalizer")]
+fn one_that_is_deleted_leaves_nothing(#[case] left: Copying, #[case] effect: &str) {
+    let plan = plan(&deleted(left, 0));
+    assert_eq!(plan.effect.as_ref().map_or("-", Effect::name), effect);
+}
+
+#[rstest]
+#[case::its_job_can_not_be_deleted(left(JobLeft::There, FilesLeft::There(3)))]
+#[case::nor_be_looked_at(left(JobLeft::Unknown("forbidden".to_owned()), FilesLeft::There(3)))]
+#[case::files_can_not_be_removed(left(JobLeft::Nothing, FilesLeft::There(3)))]
+#[case::nor_be_looked_at(left(JobLeft::Nothing, unknown()))]
+fn nothing_holds_one_that_is_deleted_for_ever(#[case] left: Copying) {
+    assert_ne!(plan(&deleted(left.clone(), 59)).effect, Some(Effect::RemoveFinalizer));
+    let o = deleted(left, 60);
+    assert_eq!(plan(&o).effect, Some(Effect::RemoveFinalizer));
+    let said = left_behind(&o).unwrap();
+    assert!(said.contains(TO) && said.contains("remove what is there"), "{said}");
+}
+
+#[test]
+fn what_keeps_files_from_being_removed_is_said_and_since_when() {
+    let (status, _) = in_vain(&deleted(left(JobLeft::Nothing, FilesLeft::There(3)), 0), "AccessDenied");
+    assert_eq!(status.disposal.unwrap().in_vain_since, Some(time::to_k8s(now())));
+    let message = status.message.unwrap();
+    assert!([TO, "AccessDenied", "60 s"].iter().all(|part| message.contains(part)), "{message}");
+    let plan = plan(&deleted(left(JobLeft::Nothing, unknown()), 0));
+    assert_eq!(plan.status.disposal.unwrap().in_vain_since, Some(time::to_k8s(now())));
+    assert!(plan.status.message.unwrap().contains("the store gives no answer"));
+}
+
+#[test]
+fn what_is_left_behind_is_said() {
+    let said = |left| left_behind(&deleted(left, 0));
+    assert_eq!(said(left(JobLeft::Nothing, FilesLeft::Nothing)), None);
+    assert!(said(left(going(60), FilesLeft::Nothing)).unwrap().contains("Job daily-copy-"));
+    assert!(said(left(JobLeft::Nothing, FilesLeft::There(3))).unwrap().starts_with("3 files of a copy"));
+    assert!(said(left(JobLeft::Nothing, unknown())).unwrap().contains("the store gives no answer"));
+    let mut verifying = then(&deleted(Copying::Running { files: 1, bytes: 1 }, 0), Copying::NotAsked);
+    let whole = verifying.savepoint.status.as_mut().unwrap();
+    (whole.phase, whole.location) = (Some(SavepointPhase::Verifying), Some(TO.to_owned()));
+    assert_eq!(plan(&verifying).effect, Some(Effect::RemoveFinalizer));
+    assert!(left_behind(&verifying).unwrap().starts_with(&format!("{TO} is left behind: all was copied")));
+    verifying.savepoint.status.as_mut().unwrap().phase = Some(SavepointPhase::Completed);
+    assert_eq!(left_behind(&verifying), None, "of one that is complete deletionPolicy has been acted upon");
 }
 
 fn record(status: &Value) -> FlinkSavepoint {

@@ -174,6 +174,10 @@ fn tell_end(ctx: &Context, o: &Observed) {
     if let Some(left) = o.savepoint.status.as_ref().and_then(deletion::left_behind) {
         ctx.events.warning(about(), "LeftBehind", "Savepoint", &left);
     }
+    if let Some(left) = copy::left_behind(o).filter(|_| o.savepoint.metadata.deletion_timestamp.is_some()) {
+        tracing::warn!(savepoint = name, left, "left behind");
+        ctx.events.warning(about(), "LeftBehind", "Savepoint", &left);
+    }
     match dispose::outcome(o).filter(|_| o.savepoint.metadata.deletion_timestamp.is_some()) {
         Some((true, note)) => {
             tracing::info!(savepoint = name, note, "disposed");

@@ -10,6 +10,8 @@ mod words;
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::observed::Observed;
 use super::plan::{Decision, Effect, WAITING, has_finalizer};
 use super::settle::since;
@@ -72,13 +74,37 @@ pub enum Copying {
     JobFailed(String),
     /// All is there.
     Done,
-    /// What is left of one whose resource is being deleted: its Job, or files.
+    /// What is left of one whose resource is being deleted.
     Left {
-        /// The Job is there.
-        job: bool,
-        /// Files are.
-        files: bool,
+        /// Of its Job.
+        job: JobLeft,
+        /// Of what was copied.
+        files: FilesLeft,
     },
+}
+
+/// What is left of a Job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobLeft {
+    /// It is not there, and writes nothing more.
+    Nothing,
+    /// It is there.
+    There,
+    /// It is being deleted since then: its pods have still to end.
+    Going(Time),
+    /// That can't be told: why.
+    Unknown(String),
+}
+
+/// What is left of a copy's files.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FilesLeft {
+    /// Nothing.
+    Nothing,
+    /// So many files.
+    There(u64),
+    /// That can't be told: why.
+    Unknown(String),
 }
 
 /// What a copy needs next.
@@ -167,23 +193,58 @@ fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u6
     status::under_way(o, draft, Reason::InProgress, &message);
 }
 
-/// The status, and when to look again, once no Job could be created.
+/// The status, and when to look again, once a Job could not be created, or what is left could not be removed.
 #[must_use]
 pub fn in_vain(o: &Observed, why: &str) -> (FlinkSavepointStatus, Next) {
     let mut draft = o.savepoint.status.clone().unwrap_or_default();
+    if o.savepoint.metadata.deletion_timestamp.is_some() {
+        let (_, next) = trouble(o, &mut draft, why);
+        return (draft, next);
+    }
     status::stalled(o, &mut draft, Reason::CopyFailed, &words::no_job(&o.savepoint, why));
     (draft, Next::After(HELP))
 }
 
 /// The resource is being deleted before its copy was complete: the Job goes, then what it has written.
-pub fn end(o: &Observed) -> Decision {
-    let late = o.savepoint.metadata.deletion_timestamp.as_ref().is_some_and(|at| since(o, at) >= REMOVED);
-    match o.copying {
-        _ if late || !has_finalizer(o) => (Some(Effect::RemoveFinalizer), Next::After(SETTLED)),
-        Copying::Left { job: true, .. } => (Some(Effect::DeleteCopyJob), Next::After(REMOVING)),
-        Copying::Left { files: true, .. } => (Some(Effect::RemoveCopy), Next::After(REMOVING)),
-        _ => (Some(Effect::RemoveFinalizer), Next::Again),
+pub fn end(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
+    let given_up = in_vain_for(o) >= REMOVED;
+    let Copying::Left { job, files } = &o.copying else { return let_go() };
+    match (job, files) {
+        _ if !has_finalizer(o) => let_go(),
+        (JobLeft::There, _) if !given_up => (Some(Effect::DeleteCopyJob), Next::After(REMOVING)),
+        // A pod on a node that says nothing is not waited for any longer.
+        (JobLeft::Going(at), _) if since(o, at) < REMOVED => (None, Next::After(REMOVING)),
+        (JobLeft::Unknown(why), _) | (_, FilesLeft::Unknown(why)) if !given_up => trouble(o, draft, why),
+        (_, FilesLeft::There(_)) if !given_up => (Some(Effect::RemoveCopy), Next::After(REMOVING)),
+        _ => let_go(),
     }
+}
+
+fn let_go() -> Decision {
+    (Some(Effect::RemoveFinalizer), Next::After(SETTLED))
+}
+
+/// It is tried again, but not for ever.
+fn trouble(o: &Observed, draft: &mut FlinkSavepointStatus, why: &str) -> Decision {
+    let disposal = draft.disposal.get_or_insert_default();
+    disposal.in_vain_since.get_or_insert_with(|| time::to_k8s(o.now));
+    let message = words::not_removed(draft.copy.as_ref(), why, REMOVED);
+    status::under_way(o, draft, Reason::Disposing, &message);
+    (None, Next::After(REMOVING))
+}
+
+/// How long nothing could be done about what is left.
+fn in_vain_for(o: &Observed) -> Duration {
+    let disposal = o.savepoint.status.as_ref().and_then(|s| s.disposal.as_ref());
+    disposal.and_then(|disposal| disposal.in_vain_since.as_ref()).map_or(Duration::ZERO, |at| since(o, at))
+}
+
+/// What a copy that was not complete leaves behind, for the Event that says so.
+#[must_use]
+pub fn left_behind(o: &Observed) -> Option<String> {
+    let status = o.savepoint.status.as_ref().filter(|_| has_finalizer(o))?;
+    let copy = status.copy.as_ref().filter(|_| !status.phase.is_some_and(SavepointPhase::is_terminal))?;
+    words::left_behind(o, copy)
 }
 
 #[cfg(test)]

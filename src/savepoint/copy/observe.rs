@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 
 use super::super::lineage;
 use super::job::Copy;
-use super::{Copying, Found, pods, words};
+use super::{Copying, FilesLeft, Found, JobLeft, pods, words};
 use crate::api::condition::Reason;
 use crate::api::{
     CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
@@ -52,7 +52,7 @@ pub async fn observe(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef
     if savepoint.metadata.deletion_timestamp.is_some() {
         return match copy {
             Some(copy) => left(ctx, savepoint, copy).await,
-            None => Ok(Copying::Left { job: false, files: false }),
+            None => Ok(Copying::Left { job: JobLeft::Nothing, files: FilesLeft::Nothing }),
         };
     }
     match copy {
@@ -299,12 +299,26 @@ pub(super) fn two_stores(stores: &[FlinkSnapshotStore], from: &str, outside: &BT
 
 /// What is left of a copy that was not complete.
 async fn left(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) -> Result<Copying, Error> {
-    let namespace = savepoint.namespace().unwrap_or_default();
-    let uid = savepoint.uid().unwrap_or_default();
-    ctx.copies.give_up(&uid);
-    let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
-    let name = naming::copy_job_name(&savepoint.name_any(), &uid);
-    let job = copy.by_job && within("get Job", jobs.get_opt(&name)).await?.is_some();
-    let there = contents(ctx, savepoint, &copy.to).await?;
-    Ok(Copying::Left { job, files: there.is_ok_and(|contents| contents != Contents::Nothing) })
+    ctx.copies.give_up(&savepoint.uid().unwrap_or_default());
+    let job = if copy.by_job { job_left(ctx, savepoint).await? } else { JobLeft::Nothing };
+    let files = match contents(ctx, savepoint, &copy.to).await? {
+        Ok(Contents::Nothing) => FilesLeft::Nothing,
+        Ok(found) => FilesLeft::There(found.amount().files),
+        Err(why) => FilesLeft::Unknown(why),
+    };
+    Ok(Copying::Left { job, files })
+}
+
+async fn job_left(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<JobLeft, Error> {
+    let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
+    let name = naming::copy_job_name(&savepoint.name_any(), &savepoint.uid().unwrap_or_default());
+    match within("get Job", jobs.get_opt(&name)).await {
+        Ok(None) => Ok(JobLeft::Nothing),
+        Ok(Some(found)) => Ok(found.metadata.deletion_timestamp.map_or(JobLeft::There, JobLeft::Going)),
+        // Whoever has taken the right away must not keep the resource for ever.
+        Err(error) => match error.refusal() {
+            Some(why) => Ok(JobLeft::Unknown(why.to_owned())),
+            None => Err(error),
+        },
+    }
 }

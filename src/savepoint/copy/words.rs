@@ -1,8 +1,12 @@
 //! What a copy says of itself: which field, which value, and the cure. Its spec can't be changed, so what is wrong in
 //! there is mended by another resource. Pure.
 
+use std::time::Duration;
+
 use kube::ResourceExt;
 
+use super::super::observed::Observed;
+use super::{Copying, FilesLeft, JobLeft};
 use crate::api::condition::Reason;
 use crate::api::{CopyProgress, FlinkSavepoint, FlinkSnapshotStore, SavepointPhase};
 use crate::naming;
@@ -102,10 +106,10 @@ pub fn under_way(copy: &CopyProgress) -> String {
     format!("{} is copied to {}", copy.from, copy.to)
 }
 
-/// Kubernetes takes no Job.
+/// Kubernetes takes no Job, or keeps one that has failed.
 pub fn no_job(savepoint: &FlinkSavepoint, why: &str) -> String {
     format!(
-        "{} can't be created: {why}; raise the quota, or let admission and the operator's rights allow it",
+        "{} can't be created or deleted: {why}; raise the quota, or let admission and the operator's rights allow it",
         job(savepoint)
     )
 }
@@ -127,6 +131,35 @@ pub fn job_not_running(savepoint: &FlinkSavepoint, why: &str) -> String {
         "mend that; Kubernetes tries again, and another Job follows where it gives up"
     };
     format!("{} does not get on: {why}; {cure}", job(savepoint))
+}
+
+/// What was copied is to go, and does not.
+pub fn not_removed(copy: Option<&CopyProgress>, why: &str, limit: Duration) -> String {
+    let to = copy.map(|copy| copy.to.as_str()).unwrap_or_default();
+    let limit = limit.as_secs();
+    format!("what was copied to {to} can't be removed: {why}; it is tried for {limit} s, then it stays")
+}
+
+/// What a resource that goes leaves behind; `None`: nothing.
+pub fn left_behind(o: &Observed, copy: &CopyProgress) -> Option<String> {
+    let to = &copy.to;
+    let Copying::Left { job, files } = &o.copying else {
+        return Some(format!("{to} is left behind: all was copied to there, and its files had still to be looked at"));
+    };
+    let why = o.savepoint.status.as_ref().and_then(|s| s.message.as_deref()).unwrap_or_default();
+    let files = match files {
+        FilesLeft::Nothing => None,
+        FilesLeft::There(files) => {
+            Some(format!("{files} files of a copy that is not whole are left behind below {to}: {why}"))
+        }
+        FilesLeft::Unknown(why) => {
+            Some(format!("files of a copy that is not whole may be left behind below {to}: {why}"))
+        }
+    };
+    let still = || format!("{} was not gone: its pod may still write below {to}", self::job(&o.savepoint));
+    let job = (*job != JobLeft::Nothing).then(still);
+    let left: Vec<String> = job.into_iter().chain(files).collect();
+    (!left.is_empty()).then(|| format!("{}; remove what is there", left.join("; ")))
 }
 
 /// The Job, and what it copies.
