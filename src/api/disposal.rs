@@ -68,7 +68,7 @@ pub struct Disposal {
     /// Their bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<i64>,
-    /// Since when that is tried in vain; after ten minutes the resource goes, and the files stay.
+    /// Since when that is tried in vain; after ten minutes, of a copy that is not whole after one, the resource goes, and the files stay.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_vain_since: Option<Time>,
     /// Flink's ID of the request, where a JobManager deletes them.

@@ -28,6 +28,8 @@ pub enum Outcome {
     Asked(String),
     /// Files could not be removed: why.
     InVain(String),
+    /// The Job of a copy could not be created or deleted, or what was copied not be removed: why.
+    NoCopy(String),
 }
 
 /// Carries out an effect.
@@ -48,7 +50,11 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             return match within("create Job", jobs.create(&PostParams::default(), &copy::job::render(copy))).await {
                 // Its name has a hash of the UID: it is this one's.
                 Err(error) if error.is_taken() => Ok(Outcome::Done),
-                created => created.map(|_| Outcome::Done),
+                Err(error) => match error.refusal() {
+                    Some(why) => Ok(Outcome::NoCopy(why)),
+                    None => Err(error),
+                },
+                Ok(_) => Ok(Outcome::Done),
             };
         }
         Effect::DeleteCopyJob => {
@@ -57,12 +63,19 @@ pub async fn act(ctx: &Context, o: &Observed, effect: Effect) -> Result<Outcome,
             // It is gone only when its pods are: what they write is removed after them.
             return match within("delete Job", jobs.delete(&name, &DeleteParams::foreground())).await {
                 Err(error) if error.is_not_found() => Ok(Outcome::Done),
-                deleted => deleted.map(|_| Outcome::Done),
+                Err(error) => match error.refusal() {
+                    Some(why) => Ok(Outcome::NoCopy(why)),
+                    None => Err(error),
+                },
+                Ok(_) => Ok(Outcome::Done),
             };
         }
         Effect::RemoveCopy => {
             let place = o.savepoint.status.as_ref().and_then(|s| s.copy.as_ref()).map(|copy| copy.to.clone());
-            return remove(ctx, o, &place.unwrap_or_default()).await;
+            return Ok(match remove(ctx, o, &place.unwrap_or_default()).await? {
+                Outcome::InVain(why) => Outcome::NoCopy(why),
+                other => other,
+            });
         }
         Effect::Label(labels) => {
             let metadata = &o.savepoint.metadata;

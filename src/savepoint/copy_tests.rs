@@ -2,9 +2,10 @@ use chrono::TimeDelta;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::observe::source;
+use super::observe::{source, two_stores};
 use super::*;
-use crate::api::{FlinkSavepoint, SnapshotRef, condition::types};
+use crate::api::condition::{self, types};
+use crate::api::{Disposal, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, LocalRef, SnapshotRef};
 use crate::savepoint::observed::{Answer, Job};
 use crate::savepoint::plan::plan;
 use crate::savepoint::testing::{self, is, now, outcome};
@@ -69,7 +70,10 @@ fn a_job_that_failed_is_followed_by_another() {
     let plan = plan(&o);
     assert_eq!(outcome(&plan), ("delete-copy-job", "InProgress", "CopyFailed"));
     assert!(is(&plan, types::STALLED));
-    assert!(plan.status.message.unwrap().contains("AccessDenied"));
+    let message = plan.status.message.unwrap();
+    let job = crate::naming::copy_job_name("daily", testing::UID);
+    let says = [job.as_str(), FROM, TO, "AccessDenied", "mend"];
+    assert!(says.iter().all(|part| message.contains(part)), "{message}");
 }
 
 #[rstest]
@@ -83,32 +87,79 @@ fn what_comes_to_nothing(#[case] again: Again, #[case] phase: &str, #[case] told
     assert!(is(&plan, told));
 }
 
-fn ends(seconds: i64) -> Worker {
-    Worker::Ends(time::to_k8s(now() - TimeDelta::seconds(seconds)))
+/// Deleted, and for so long nothing could be done about what is left.
+fn deleted(left: Copying, in_vain: i64) -> Observed {
+    let mut o = then(&copying(found()), left);
+    let ago = |seconds| time::to_k8s(now() - TimeDelta::seconds(seconds));
+    o.savepoint.metadata.deletion_timestamp = Some(ago(3600));
+    let disposal = Disposal { in_vain_since: Some(ago(in_vain)), ..Disposal::default() };
+    o.savepoint.status.as_mut().unwrap().disposal = (in_vain > 0).then_some(disposal);
+    o
+}
+
+fn left(job: JobLeft, files: FilesLeft) -> Copying {
+    Copying::Left { job, files }
+}
+
+fn going(seconds: i64) -> JobLeft {
+    JobLeft::Going(time::to_k8s(now() - TimeDelta::seconds(seconds)))
+}
+
+fn unknown() -> FilesLeft {
+    FilesLeft::Unknown("the store gives no answer".to_owned())
+}
+
+/// However long the operator was away: what can be removed is.
+#[rstest]
+#[case::first_its_job(left(JobLeft::There, FilesLeft::There(3)), "delete-copy-job")]
+#[case::then_its_pods(left(going(1), FilesLeft::There(3)), "-")]
+#[case::which_may_never_end(left(going(60), FilesLeft::There(3)), "remove-copy")]
+#[case::then_what_it_has_written(left(JobLeft::Nothing, FilesLeft::There(3)), "remove-copy")]
+#[case::which_can_not_be_told(left(JobLeft::Nothing, unknown()), "-")]
+#[case::then_the_resource(left(JobLeft::Nothing, FilesLeft::Nothing), "remove-finalizer")]
+fn one_that_is_deleted_leaves_nothing(#[case] left: Copying, #[case] effect: &str) {
+    let plan = plan(&deleted(left, 0));
+    assert_eq!(plan.effect.as_ref().map_or("-", Effect::name), effect);
 }
 
 #[rstest]
-#[case::first_its_job(Worker::There, true, None, "delete-copy-job")]
-#[case::whose_pods_end(ends(599), true, None, "delete-copy-job")]
-#[case::but_not_for_ever(ends(600), true, None, "remove-finalizer")]
-#[case::then_what_it_has_written(Worker::Gone, true, None, "remove-copy")]
-#[case::that_is_tried_again(Worker::Gone, true, Some(599), "remove-copy")]
-#[case::but_not_for_ever_either(Worker::Gone, true, Some(600), "remove-finalizer")]
-#[case::then_the_resource(Worker::Gone, false, None, "remove-finalizer")]
-fn one_that_is_deleted_leaves_nothing(
-    #[case] job: Worker,
-    #[case] files: bool,
-    #[case] in_vain: Option<i64>,
-    #[case] effect: &str,
-) {
-    let mut o = then(&copying(found()), Copying::Left { job, files });
-    // The operator was away.
-    o.savepoint.metadata.deletion_timestamp = Some(time::to_k8s(now() - TimeDelta::days(1)));
-    if let Some(seconds) = in_vain {
-        let then = Observed { now: now() - TimeDelta::seconds(seconds), ..o.clone() };
-        o.savepoint.status = Some(super::in_vain(&then, "AccessDenied").0);
-    }
-    assert_eq!(plan(&o).effect.unwrap().name(), effect);
+#[case::its_job_can_not_be_deleted(left(JobLeft::There, FilesLeft::There(3)))]
+#[case::nor_be_looked_at(left(JobLeft::Unknown("forbidden".to_owned()), FilesLeft::There(3)))]
+#[case::files_can_not_be_removed(left(JobLeft::Nothing, FilesLeft::There(3)))]
+#[case::nor_be_looked_at(left(JobLeft::Nothing, unknown()))]
+fn nothing_holds_one_that_is_deleted_for_ever(#[case] left: Copying) {
+    assert_ne!(plan(&deleted(left.clone(), 59)).effect, Some(Effect::RemoveFinalizer));
+    let o = deleted(left, 60);
+    assert_eq!(plan(&o).effect, Some(Effect::RemoveFinalizer));
+    let said = left_behind(&o).unwrap();
+    assert!(said.contains(TO) && said.contains("remove what is there"), "{said}");
+}
+
+#[test]
+fn what_keeps_files_from_being_removed_is_said_and_since_when() {
+    let (status, _) = in_vain(&deleted(left(JobLeft::Nothing, FilesLeft::There(3)), 0), "AccessDenied");
+    assert_eq!(status.disposal.unwrap().in_vain_since, Some(time::to_k8s(now())));
+    let message = status.message.unwrap();
+    assert!([TO, "AccessDenied", "60 s"].iter().all(|part| message.contains(part)), "{message}");
+    let plan = plan(&deleted(left(JobLeft::Nothing, unknown()), 0));
+    assert_eq!(plan.status.disposal.unwrap().in_vain_since, Some(time::to_k8s(now())));
+    assert!(plan.status.message.unwrap().contains("the store gives no answer"));
+}
+
+#[test]
+fn what_is_left_behind_is_said() {
+    let said = |left| left_behind(&deleted(left, 0));
+    assert_eq!(said(left(JobLeft::Nothing, FilesLeft::Nothing)), None);
+    assert!(said(left(going(60), FilesLeft::Nothing)).unwrap().contains("Job daily-copy-"));
+    assert!(said(left(JobLeft::Nothing, FilesLeft::There(3))).unwrap().starts_with("3 files of a copy"));
+    assert!(said(left(JobLeft::Nothing, unknown())).unwrap().contains("the store gives no answer"));
+    let mut verifying = then(&deleted(Copying::Running { files: 1, bytes: 1 }, 0), Copying::NotAsked);
+    let whole = verifying.savepoint.status.as_mut().unwrap();
+    (whole.phase, whole.location) = (Some(SavepointPhase::Verifying), Some(TO.to_owned()));
+    assert_eq!(plan(&verifying).effect, Some(Effect::RemoveFinalizer));
+    assert!(left_behind(&verifying).unwrap().starts_with(&format!("{TO} is left behind: all was copied")));
+    verifying.savepoint.status.as_mut().unwrap().phase = Some(SavepointPhase::Completed);
+    assert_eq!(left_behind(&verifying), None, "of one that is complete deletionPolicy has been acted upon");
 }
 
 fn record(status: &Value) -> FlinkSavepoint {
@@ -144,40 +195,85 @@ fn what_is_copied(#[case] of: SnapshotRef, #[case] status: Value, #[case] expect
     assert_eq!(found, expected);
 }
 
+/// The field, the value, and what can be done although the spec can't be changed.
+#[rstest]
+#[case::there_is_none("weekly", json!({}), ["spec.copyOf.name", "weekly", "create it"])]
+#[case::it_goes("daily", json!({"phase": "Disposing", "location": FROM}), ["spec.copyOf", "daily is being deleted", "create another"])]
+#[case::it_has_failed("daily", json!({"phase": "Failed"}), ["spec.copyOf", "daily is Failed", "create another"])]
+#[case::not_yet("daily", json!({"phase": "InProgress"}), ["spec.copyOf", "daily is not complete yet", "see its status"])]
+fn what_can_not_be_copied_names_field_value_and_cure(
+    #[case] name: &str,
+    #[case] status: Value,
+    #[case] says: [&str; 3],
+) {
+    let all = [record(&status)];
+    let of = SnapshotRef { name: Some(name.to_owned()), path: None };
+    let Err(Copying::Waits(_, message) | Copying::Never(_, message)) = source(&all, &of) else { panic!("found") };
+    assert!(says.iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[rstest]
+#[case::of_the_namespace(None, Reason::NoStore, ["spec.targetDirectory", TO, "create one"])]
+#[case::the_named_one(Some("archive"), Reason::WrongStore, ["spec.storeRef.name", "archive", "create another"])]
+fn without_a_store_for_the_copy(#[case] named: Option<&str>, #[case] reason: Reason, #[case] says: [&str; 3]) {
+    let mut savepoint = copying(found()).savepoint;
+    savepoint.spec.store_ref = named.map(|name| LocalRef { name: name.to_owned() });
+    let (found, message) = words::no_target(&savepoint, TO);
+    assert_eq!(found, reason);
+    assert!(says.iter().all(|part| message.contains(part)), "{message}");
+}
+
+#[rstest]
+#[case::no_image("container copy: ImagePullBackOff: Back-off pulling image", "imagePullSecrets")]
+#[case::no_secret("container copy: CreateContainerConfigError: secret \"keys\" not found", "credentialsSecretRef")]
+#[case::no_room("Unschedulable: 0/3 nodes are available", "make room")]
+#[case::no_pod("FailedCreate: pods are forbidden: exceeded quota: compute", "raise the quota")]
+#[case::another("container copy: exit code 2: AccessDenied", "mend that")]
+fn a_job_that_does_not_get_on_says_why(#[case] why: &str, #[case] cure: &str) {
+    let o = then(&copying(found()), Copying::NotRunning(why.to_owned()));
+    let not_running = plan(&o);
+    assert_eq!(outcome(&not_running), ("-", "InProgress", "CopyFailed"));
+    assert!(is(&not_running, types::STALLED));
+    let message = not_running.status.message.unwrap();
+    let job = crate::naming::copy_job_name("daily", testing::UID);
+    assert!([job.as_str(), FROM, TO, why, cure].iter().all(|part| message.contains(part)), "{message}");
+
+    let o = then(&o, Copying::Running { files: 1, bytes: 1 });
+    let runs = plan(&o);
+    assert_eq!(outcome(&runs), ("-", "InProgress", "InProgress"));
+    assert!(!is(&runs, types::STALLED), "it is said no more once it runs");
+}
+
 #[test]
-fn pods_that_can_not_start_are_told_with_what_kubernetes_says() {
-    let why = "container copy: ImagePullBackOff: no such image";
-    let o = then(&copying(found()), Copying::NoPod(why.to_owned()));
-    let plan = plan(&o);
-    assert_eq!(outcome(&plan), ("-", "InProgress", "PodsNotReady"));
-    let message = plan.status.message.unwrap();
-    assert!(message.contains(why) && message.contains("correct that"), "{message}");
+fn a_job_that_can_not_be_created_says_why() {
+    let (status, _) = in_vain(&then(&copying(found()), Copying::NotAsked), "exceeded quota: count/jobs.batch=1");
+    assert_eq!(condition::find(&status.conditions, types::STALLED).unwrap().reason, "CopyFailed");
+    let message = status.message.unwrap();
+    assert!(
+        ["Job daily-copy-", FROM, "count/jobs.batch", "raise the quota"].iter().all(|part| message.contains(part)),
+        "{message}"
+    );
+}
+
+fn store(name: &str, secret: &str) -> FlinkSnapshotStore {
+    let spec = FlinkSnapshotStoreSpec {
+        url: format!("s3://{name}"),
+        credentials_secret_ref: Some(LocalRef { name: secret.to_owned() }),
+        ..FlinkSnapshotStoreSpec::default()
+    };
+    FlinkSnapshotStore::new(name, spec)
 }
 
 #[rstest]
-#[case::its_job(Copying::Left { job: Worker::There, files: false }, true)]
-#[case::its_files(Copying::Left { job: Worker::Gone, files: true }, true)]
-#[case::nothing(Copying::Left { job: Worker::Gone, files: false }, false)]
-#[case::it_stays(Copying::NotAsked, false)]
-fn what_is_left_of_a_copy_is_named(#[case] left: Copying, #[case] told: bool) {
-    let o = then(&copying(found()), left);
-    let note = left_behind(&o);
-    assert_eq!(note.is_some(), told);
-    assert!(note.is_none_or(|note| note.contains(TO)));
-}
-
-#[rstest]
-#[case::there_is_none(json!([]), &["spec.copyOf.name", "daily", "create it"])]
-#[case::it_failed(json!({"phase": "Failed"}), &["spec.copyOf", "daily", "Failed", "create another"])]
-fn what_can_not_be_copied_is_told_with_the_cure(#[case] status: Value, #[case] words: &[&str]) {
-    let object = json!({
-        "apiVersion": "savepoints.dev/v1alpha1", "kind": "FlinkSavepoint",
-        "metadata": {"name": "daily", "namespace": "shop"}, "spec": {}, "status": status,
-    });
-    let all: Vec<FlinkSavepoint> =
-        if status.is_array() { Vec::new() } else { vec![serde_json::from_value(object).unwrap()] };
-    let of = SnapshotRef { name: Some("daily".to_owned()), path: None };
-    let told = source(&all, &of).unwrap_err();
-    let (Copying::Waits(_, message) | Copying::Never(_, message)) = told else { panic!("{told:?}") };
-    assert!(words.iter().all(|word| message.contains(word)), "{message}");
+#[case::all_in_one_place("keys", &[], false)]
+#[case::with_the_same_keys("keys", &["s3://old/"], false)]
+#[case::with_other_keys("old-keys", &["s3://old/"], true)]
+#[case::in_its_own_store("old-keys", &["s3://flink/"], false)]
+fn files_in_several_stores(#[case] secret: &str, #[case] outside: &[&str], #[case] refused: bool) {
+    let outside = outside.iter().map(|url| (*url).to_owned()).collect();
+    let why = two_stores(&[store("flink", "keys"), store("old", secret)], FROM, &outside);
+    assert_eq!(why.is_some(), refused, "{why:?}");
+    let says =
+        ["spec.copyOf", FROM, "s3://old", "FlinkSnapshotStore old", "FlinkSnapshotStore flink", "give both the same"];
+    assert!(why.is_none_or(|why| says.iter().all(|part| why.contains(part))));
 }

@@ -151,7 +151,6 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
     if effect == Effect::RemoveFinalizer {
         tell_end(ctx, &observed);
     }
-    let of_copy = effect == Effect::RemoveCopy;
     failpoint::hit(before, &key);
     let outcome = act::act(ctx, &observed, effect).await?;
     failpoint::hit(after, &key);
@@ -163,8 +162,8 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
         },
         Outcome::Refused(cause) => (plan::refused(&observed, &cause), plan.next),
         Outcome::Asked(request) => (dispose::asked(&observed, request), plan.next),
-        Outcome::InVain(why) if of_copy => copy::in_vain(&observed, &why),
         Outcome::InVain(why) => dispose::failed(&observed, &why),
+        Outcome::NoCopy(why) => copy::in_vain(&observed, &why),
     };
     let live = write_status(api, FlinkSavepoint { status: Some(status), ..observed.savepoint }).await?;
     tell(ctx, before, &live);
@@ -175,7 +174,11 @@ async fn pass(ctx: &Context, api: &Api<FlinkSavepoint>, observed: Observed) -> R
 fn tell_end(ctx: &Context, o: &Observed) {
     let about = || o.savepoint.object_ref(&());
     let name = o.savepoint.name_any();
-    if let Some(left) = deletion::left_behind(&o.savepoint).or_else(|| copy::left_behind(o)) {
+    if let Some(left) = deletion::left_behind(&o.savepoint) {
+        ctx.events.warning(about(), "LeftBehind", "Savepoint", &left);
+    }
+    if let Some(left) = copy::left_behind(o).filter(|_| o.savepoint.metadata.deletion_timestamp.is_some()) {
+        tracing::warn!(savepoint = name, left, "left behind");
         ctx.events.warning(about(), "LeftBehind", "Savepoint", &left);
     }
     match dispose::outcome(o).filter(|_| o.savepoint.metadata.deletion_timestamp.is_some()) {

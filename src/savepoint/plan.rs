@@ -125,7 +125,7 @@ pub fn plan(o: &Observed) -> Plan {
         // Flink has no part in it.
         _ if o.savepoint.spec.copy_of.is_some() => {
             if o.savepoint.metadata.deletion_timestamp.is_some() {
-                copy::end(o)
+                copy::end(o, draft)
             } else {
                 copy::decide(o, draft)
             }

@@ -70,6 +70,7 @@ fn read(files: Option<store::Verification>) -> Check {
         file_count: 3,
         operators: Vec::new(),
         operator_count: 2,
+        outside: std::collections::BTreeSet::new(),
         files,
         facts: None,
     }))

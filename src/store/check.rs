@@ -1,5 +1,6 @@
 //! Reads a snapshot and looks for its files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::flink::SavepointFormat;
 use crate::reconcile::Error;
 use crate::runtime::Context;
 use crate::runtime::background::{Background, Looked, Tell};
+use crate::snapshot::path::Directory;
 use crate::snapshot::store::{self, Progress, Snapshot, Store, StoreError, Stores};
 use crate::snapshot::{self, SnapshotFacts};
 
@@ -92,6 +94,8 @@ pub struct Checked {
     pub operators: Vec<SavepointOperator>,
     /// The number of all operators.
     pub operator_count: i32,
+    /// Urls of the stores in which it has files outside of its directory.
+    pub outside: BTreeSet<String>,
     /// What became of the files; `None` where only the metadata was to be read.
     pub files: Option<store::Verification>,
     /// All that its metadata says, but for the files.
@@ -212,7 +216,14 @@ async fn read(stores: Stores, location: String, files: bool, tell: Tell<Progress
     } else {
         None
     };
-    Ok(checked(snapshot, files))
+    Ok(Checked { outside: outside(&stores, &snapshot), ..checked(snapshot, files) })
+}
+
+/// Where its other files are.
+fn outside(stores: &Stores, snapshot: &Snapshot) -> BTreeSet<String> {
+    let directory = Directory::new(&snapshot.directory);
+    let files = snapshot.facts.files_outside(&directory);
+    files.filter_map(|(location, _)| Some(stores.of(&location)?.url().to_owned())).collect()
 }
 
 fn unreadable(error: &store::LoadError) -> Failure {
@@ -251,6 +262,7 @@ fn checked(snapshot: Snapshot, files: Option<store::Verification>) -> Checked {
         file_count,
         operators: operators(&facts),
         operator_count: i32::try_from(facts.operators.len()).unwrap_or(i32::MAX),
+        outside: BTreeSet::new(),
         files,
         facts: Some(Arc::new(facts)),
     }

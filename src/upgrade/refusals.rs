@@ -50,27 +50,25 @@ pub async fn add(ctx: &Context, o: &mut Observed) {
 
 /// Only Events tell of a StatefulSet's failures.
 async fn of_stateful_set(ctx: &Context, o: &Observed, name: &str) -> Result<Option<String>, Error> {
-    let Some(found) = within("get StatefulSet", api::<StatefulSet>(ctx, o).get_metadata_opt(name)).await? else {
-        return Ok(None);
-    };
-    told(ctx, &found).await.map(|told| told.map(|why| format!("StatefulSet {name}: {why}")))
+    let found = within("get StatefulSet", api::<StatefulSet>(ctx, o).get_metadata_opt(name)).await?;
+    let Some(uid) = found.and_then(|set| set.uid()) else { return Ok(None) };
+    let note = failed_create(ctx, &o.upgrade.namespace().unwrap_or_default(), &uid).await?;
+    Ok(note.map(|note| format!("StatefulSet {name}: FailedCreate: {note}")))
 }
 
-/// What the Events of an object that makes pods say of those that it could not make.
+/// Why the controller of an object could make no pod, by its newest Event that says so.
 ///
 /// # Errors
 /// If Kubernetes can't be asked.
-pub async fn told(ctx: &Context, object: &impl kube::ResourceExt) -> Result<Option<String>, Error> {
-    let (Some(uid), Some(namespace)) = (object.uid(), object.namespace()) else { return Ok(None) };
+pub async fn failed_create(ctx: &Context, namespace: &str, uid: &str) -> Result<Option<String>, Error> {
     let failed = ListParams::default().match_any().fields(&format!("regarding.uid={uid},reason=FailedCreate"));
-    let events: Api<Event> = Api::namespaced(ctx.client.clone(), &namespace);
+    let events: Api<Event> = Api::namespaced(ctx.client.clone(), namespace);
     let events = within("list Events", events.list(&failed)).await?.items;
-    let newest = events.into_iter().max_by_key(when);
-    Ok(newest.and_then(|event| event.note).map(|note| format!("FailedCreate: {note}")))
+    Ok(events.into_iter().max_by_key(told).and_then(|event| event.note))
 }
 
 /// When an Event was told last.
-fn when(event: &Event) -> Option<DateTime<Utc>> {
+fn told(event: &Event) -> Option<DateTime<Utc>> {
     let precise = event.series.as_ref().map(|series| &series.last_observed_time).or(event.event_time.as_ref());
     precise.map(time::from_k8s).or_else(|| event.deprecated_last_timestamp.as_ref().map(time::from_k8s))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EnvVar, EnvVarSource, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements,
-    SeccompProfile, SecretKeySelector, SecurityContext,
+    Capabilities, Container, EnvVar, EnvVarSource, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -34,6 +34,8 @@ pub struct Copy {
     pub uid: String,
     /// The operator's own image.
     pub image: String,
+    /// The Secrets that it is pulled with.
+    pub pull_secrets: Vec<String>,
     /// Directory of the snapshot.
     pub from: String,
     /// Directory of the copy.
@@ -77,6 +79,8 @@ pub fn render(copy: &Copy) -> Job {
     };
     let pod = PodSpec {
         containers: vec![container],
+        image_pull_secrets: (!copy.pull_secrets.is_empty())
+            .then(|| copy.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()),
         restart_policy: Some("Never".to_owned()),
         // It asks nothing of Kubernetes.
         automount_service_account_token: Some(false),

@@ -13,6 +13,7 @@ fn copy() -> Copy {
         savepoint: "daily-copy".to_owned(),
         uid: "0f0e0d0c-1111".to_owned(),
         image: "operator:1".to_owned(),
+        pull_secrets: vec!["registry".to_owned()],
         from: "s3://flink/sp/savepoint-1".to_owned(),
         to: "s3://archive/savepoint-1".to_owned(),
         source: store("s3://flink", "keys"),
@@ -61,6 +62,10 @@ fn it_may_run_where_pods_are_restricted() {
     assert_eq!(job.metadata.name.as_deref(), Some(naming::copy_job_name("daily-copy", "0f0e0d0c-1111").as_str()));
     let pod = job.spec.unwrap().template.spec.unwrap();
     assert_eq!(pod.automount_service_account_token, Some(false));
+    assert_eq!(
+        pod.image_pull_secrets.unwrap_or_default().into_iter().map(|s| s.name).collect::<Vec<_>>(),
+        ["registry"]
+    );
     assert_eq!(pod.security_context.unwrap().run_as_non_root, Some(true));
     let container = pod.containers[0].security_context.clone().unwrap();
     assert_eq!((container.read_only_root_filesystem, container.allow_privilege_escalation), (Some(true), Some(false)));

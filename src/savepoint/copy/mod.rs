@@ -5,6 +5,8 @@
 
 pub mod job;
 pub mod observe;
+mod pods;
+mod words;
 
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ const TOLD: Duration = Duration::from_secs(5);
 /// Until somebody has helped.
 const HELP: Duration = Duration::from_secs(30);
 /// For so long the end of the resource waits until what was copied is removed.
-const REMOVED: Duration = Duration::from_secs(600);
+const REMOVED: Duration = Duration::from_secs(60);
 /// While that goes on.
 const REMOVING: Duration = Duration::from_secs(1);
 
@@ -40,17 +42,6 @@ pub struct Found {
     pub source: SavepointSource,
     /// Flink's version that has written it, if its record says so.
     pub flink_version: Option<String>,
-}
-
-/// The Job of a copy whose resource is being deleted.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Worker {
-    /// There is none, or no more.
-    Gone,
-    /// It is there.
-    There,
-    /// It is being deleted, since then.
-    Ends(Time),
 }
 
 /// How it stands with a copy.
@@ -75,21 +66,45 @@ pub enum Copying {
         /// Bytes.
         bytes: u64,
     },
-    /// No pod of its Job can start: why, in Kubernetes' own words.
-    NoPod(String),
+    /// Its Job is there, and does not get on: why.
+    NotRunning(String),
     /// It came to nothing.
     Failed(Failure),
     /// The same, of a Job, which is to go.
     JobFailed(String),
     /// All is there.
     Done,
-    /// What is left of one whose resource is being deleted: its Job, or files.
+    /// What is left of one whose resource is being deleted.
     Left {
-        /// The Job.
-        job: Worker,
-        /// Files are, or nobody can look.
-        files: bool,
+        /// Of its Job.
+        job: JobLeft,
+        /// Of what was copied.
+        files: FilesLeft,
     },
+}
+
+/// What is left of a Job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobLeft {
+    /// It is not there, and writes nothing more.
+    Nothing,
+    /// It is there.
+    There,
+    /// It is being deleted since then: its pods have still to end.
+    Going(Time),
+    /// That can't be told: why.
+    Unknown(String),
+}
+
+/// What is left of a copy's files.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FilesLeft {
+    /// Nothing.
+    Nothing,
+    /// So many files.
+    There(u64),
+    /// That can't be told: why.
+    Unknown(String),
 }
 
 /// What a copy needs next.
@@ -112,7 +127,7 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
         // What is under way is stopped and removed before the resource goes.
         Copying::Found(_) if !has_finalizer(o) => (Some(Effect::AddFinalizer), Next::Again),
         Copying::Found(found) => {
-            let message = format!("{} is copied to {}", found.copy.from, found.copy.to);
+            let message = words::under_way(&found.copy);
             draft.copy = Some(CopyProgress { time: Some(time::to_k8s(o.now)), ..found.copy.clone() });
             draft.source = Some(found.source.clone());
             draft.flink_version.clone_from(&found.flink_version);
@@ -126,15 +141,13 @@ pub fn decide(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
             running(o, draft, *files, *bytes);
             (None, Next::After(RUNNING))
         }
-        Copying::NoPod(why) => {
-            let message = format!("the Job that copies can't start: {why}; correct that, and it goes on");
-            status::stalled(o, draft, Reason::PodsNotReady, &message);
+        Copying::NotRunning(why) => {
+            status::stalled(o, draft, Reason::CopyFailed, &words::job_not_running(&o.savepoint, why));
             (None, Next::After(RUNNING))
         }
         Copying::Failed(failure) => failed(o, draft, failure),
         Copying::JobFailed(why) => {
-            let message = format!("its Job has failed: {why}; correct that; another one follows");
-            status::stalled(o, draft, Reason::CopyFailed, &message);
+            status::stalled(o, draft, Reason::CopyFailed, &words::job_failed(&o.savepoint, why));
             (Some(Effect::DeleteCopyJob), Next::After(HELP))
         }
         Copying::Done => {
@@ -168,6 +181,7 @@ fn failed(o: &Observed, draft: &mut FlinkSavepointStatus, failure: &Failure) -> 
 
 fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u64) {
     let Some(copy) = &mut draft.copy else { return };
+    let message = words::under_way(copy);
     let told = copy.time.as_ref().is_some_and(|told| since(o, told) < TOLD);
     let number = |n: u64| Some(i64::try_from(n).unwrap_or(i64::MAX));
     if !told && (copy.files, copy.bytes) != (number(files), number(bytes)) {
@@ -175,50 +189,62 @@ fn running(o: &Observed, draft: &mut FlinkSavepointStatus, files: u64, bytes: u6
         copy.bytes = number(bytes);
         copy.time = Some(time::to_k8s(o.now));
     }
+    // What was in its way is not any more.
+    status::under_way(o, draft, Reason::InProgress, &message);
 }
 
-/// What is left of a copy whose resource goes, for the Event that says so.
-#[must_use]
-pub fn left_behind(o: &Observed) -> Option<String> {
-    let Copying::Left { job, files } = &o.copying else { return None };
-    let copy = o.savepoint.status.as_ref()?.copy.as_ref().filter(|_| *job != Worker::Gone || *files)?;
-    Some(format!(
-        "what was copied to {} is left behind: it could not be removed within {} s",
-        copy.to,
-        REMOVED.as_secs()
-    ))
-}
-
-/// The resource is being deleted before its copy was complete: the Job goes, then what it has written.
-pub fn end(o: &Observed) -> Decision {
-    let let_go = (Some(Effect::RemoveFinalizer), Next::After(SETTLED));
-    let Copying::Left { job, files } = &o.copying else { return let_go };
-    let disposal = o.savepoint.status.as_ref().and_then(|s| s.disposal.as_ref());
-    // Counted from the first try: the operator may have been away.
-    let tried = match job {
-        Worker::There => None,
-        Worker::Ends(at) => Some(at),
-        Worker::Gone => disposal.and_then(|disposal| disposal.in_vain_since.as_ref()),
-    };
-    if !has_finalizer(o) || tried.is_some_and(|at| since(o, at) >= REMOVED) {
-        return let_go;
-    }
-    match (job, files) {
-        (Worker::There | Worker::Ends(_), _) => (Some(Effect::DeleteCopyJob), Next::After(REMOVING)),
-        (Worker::Gone, true) => (Some(Effect::RemoveCopy), Next::After(REMOVING)),
-        (Worker::Gone, false) => let_go,
-    }
-}
-
-/// The status, and when to look again, once what was copied could not be removed.
+/// The status, and when to look again, once a Job could not be created, or what is left could not be removed.
 #[must_use]
 pub fn in_vain(o: &Observed, why: &str) -> (FlinkSavepointStatus, Next) {
     let mut draft = o.savepoint.status.clone().unwrap_or_default();
-    draft.disposal.get_or_insert_default().in_vain_since.get_or_insert_with(|| time::to_k8s(o.now));
-    let limit = REMOVED.as_secs();
-    let message = format!("what was copied can't be removed: {why}; it is tried for {limit} s, then it stays");
-    status::under_way(o, &mut draft, Reason::Disposing, &message);
+    if o.savepoint.metadata.deletion_timestamp.is_some() {
+        let (_, next) = trouble(o, &mut draft, why);
+        return (draft, next);
+    }
+    status::stalled(o, &mut draft, Reason::CopyFailed, &words::no_job(&o.savepoint, why));
     (draft, Next::After(HELP))
+}
+
+/// The resource is being deleted before its copy was complete: the Job goes, then what it has written.
+pub fn end(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
+    let given_up = in_vain_for(o) >= REMOVED;
+    let Copying::Left { job, files } = &o.copying else { return let_go() };
+    match (job, files) {
+        _ if !has_finalizer(o) => let_go(),
+        (JobLeft::There, _) if !given_up => (Some(Effect::DeleteCopyJob), Next::After(REMOVING)),
+        // A pod on a node that says nothing is not waited for any longer.
+        (JobLeft::Going(at), _) if since(o, at) < REMOVED => (None, Next::After(REMOVING)),
+        (JobLeft::Unknown(why), _) | (_, FilesLeft::Unknown(why)) if !given_up => trouble(o, draft, why),
+        (_, FilesLeft::There(_)) if !given_up => (Some(Effect::RemoveCopy), Next::After(REMOVING)),
+        _ => let_go(),
+    }
+}
+
+fn let_go() -> Decision {
+    (Some(Effect::RemoveFinalizer), Next::After(SETTLED))
+}
+
+/// It is tried again, but not for ever.
+fn trouble(o: &Observed, draft: &mut FlinkSavepointStatus, why: &str) -> Decision {
+    let disposal = draft.disposal.get_or_insert_default();
+    disposal.in_vain_since.get_or_insert_with(|| time::to_k8s(o.now));
+    let message = words::not_removed(draft.copy.as_ref(), why, REMOVED);
+    status::under_way(o, draft, Reason::Disposing, &message);
+    (None, Next::After(REMOVING))
+}
+
+/// How long nothing could be done about what is left.
+fn in_vain_for(o: &Observed) -> Duration {
+    let disposal = o.savepoint.status.as_ref().and_then(|s| s.disposal.as_ref());
+    disposal.and_then(|disposal| disposal.in_vain_since.as_ref()).map_or(Duration::ZERO, |at| since(o, at))
+}
+
+/// What a copy that was not complete leaves behind, for the Event that says so.
+#[must_use]
+pub fn left_behind(o: &Observed) -> Option<String> {
+    let status = o.savepoint.status.as_ref().filter(|_| has_finalizer(o))?;
+    let copy = status.copy.as_ref().filter(|_| !status.phase.is_some_and(SavepointPhase::is_terminal))?;
+    words::left_behind(o, copy)
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
 //! Reads how it stands with a copy.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::super::lineage;
-use super::job::{CONTAINER, Copy, labels_of};
-use super::{Copying, Found, Worker};
+use super::job::Copy;
+use super::{Copying, FilesLeft, Found, JobLeft, pods, words};
 use crate::api::condition::Reason;
 use crate::api::{
     CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
@@ -23,7 +23,6 @@ use crate::runtime::background::{Background, Looked};
 use crate::snapshot::store::{self, Contents, Store, Stores};
 use crate::store::check::{self, Again, By, Check, Failure, Serving};
 use crate::store::open::{self, serves};
-use crate::upgrade::{jobmanager, refusals};
 
 /// How long a pass looks on.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -51,7 +50,7 @@ pub async fn observe(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef
     if savepoint.metadata.deletion_timestamp.is_some() {
         return match copy {
             Some(copy) => left(ctx, savepoint, copy).await,
-            None => Ok(Copying::Left { job: Worker::Gone, files: false }),
+            None => Ok(Copying::Left { job: JobLeft::Nothing, files: FilesLeft::Nothing }),
         };
     }
     match copy {
@@ -83,16 +82,10 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
     let to = format!("{directory}/{name}");
     match check::store_of(ctx, by_target(savepoint), &to).await? {
         Serving::By(store) if store.may_remove() => {}
-        Serving::By(_) => {
-            let message = format!(
-                "spec.targetDirectory: the FlinkSnapshotStore of {target} is readOnly; set its spec.readOnly to false, or \
-                 create another FlinkSavepoint with another targetDirectory"
-            );
-            return Ok(Copying::Blocked(Reason::NoStore, message));
+        Serving::By(store) => {
+            return Ok(Copying::Blocked(Reason::NoStore, words::read_only(&target, store.url())));
         }
-        Serving::Nobody(why) => {
-            return Ok(Copying::Blocked(Reason::NoStore, no_target_store(&why)));
-        }
+        Serving::Nobody(_) => return Ok(nobody_writes(savepoint, &to)),
         Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
     }
     let key = format!("{uid}/source");
@@ -101,26 +94,26 @@ async fn find(ctx: &Context, savepoint: &FlinkSavepoint, of: &SnapshotRef) -> Re
         Check::NotAsked | Check::Running(_) => {
             return Ok(Copying::Waits(Reason::InProgress, format!("the metadata of {from} is read")));
         }
-        Check::NoStore { reason, message } => return Ok(Copying::Blocked(reason, message)),
+        Check::NoStore { reason, .. } => return Ok(Copying::Blocked(reason, words::no_source(&from))),
         Check::Failed(failure) => return Ok(Copying::Failed(failure)),
     };
     let local = [&from, &to].into_iter().any(|place| location::normalise(place).starts_with("file:"));
     let small_bytes = i64::try_from(ctx.settings.small_copy_bytes).unwrap_or(i64::MAX);
     let small = checked.size_bytes <= small_bytes && checked.file_count <= SMALL_FILES;
+    let by_job = !(local || small);
+    if by_job && let Some(why) = two_stores(&specs(ctx, &namespace).await?, &checked.directory, &checked.outside) {
+        return Ok(Copying::Blocked(Reason::FilesNotServed, why));
+    }
     let copy = CopyProgress {
         from: checked.directory.clone(),
         to,
-        by_job: !(local || small),
+        by_job,
         total_files: Some(checked.file_count),
         total_bytes: Some(checked.size_bytes),
         ..CopyProgress::default()
     };
     let flink_version = record.and_then(|record| record.status.as_ref()?.flink_version.clone());
     Ok(Copying::Found(Box::new(Found { source: lineage::of_copy(&copy.from, record), copy, flink_version })))
-}
-
-fn no_target_store(why: &str) -> String {
-    format!("spec.targetDirectory: {why}; create one whose url it is below")
 }
 
 /// The place of what is to be copied, and its record, if it has one.
@@ -131,11 +124,7 @@ pub(super) fn source<'a>(
     let record = match (&of.name, &of.path) {
         (Some(name), _) => {
             let Some(record) = all.iter().find(|s| s.name_any() == *name) else {
-                let message = format!(
-                    "spec.copyOf.name: there is no FlinkSavepoint {name} in this namespace; create it, or create another \
-                     FlinkSavepoint that copies one that is there"
-                );
-                return Err(Copying::Waits(Reason::SnapshotNotFound, message));
+                return Err(Copying::Waits(Reason::SnapshotNotFound, words::no_record(name)));
             };
             Some(record)
         }
@@ -155,18 +144,18 @@ pub(super) fn source<'a>(
     match (status.phase, status.location) {
         (Some(SavepointPhase::Completed | SavepointPhase::Superseded), Some(location)) => Ok((location, Some(record))),
         // It gives way, or goes.
-        (Some(SavepointPhase::Disposing), _) => {
-            Err(Copying::Waits(Reason::Disposing, format!("spec.copyOf: FlinkSavepoint {name} is being deleted")))
-        }
+        (Some(SavepointPhase::Disposing), _) => Err(Copying::Waits(Reason::Disposing, words::goes(&name))),
         (Some(phase), _) if phase.is_terminal() => {
-            let message = format!(
-                "spec.copyOf: FlinkSavepoint {name} is {phase}, there is no snapshot; create another FlinkSavepoint that \
-                 copies another one"
-            );
-            Err(Copying::Never(Reason::SnapshotNotFound, message))
+            Err(Copying::Never(Reason::SnapshotNotFound, words::no_snapshot(&name, phase)))
         }
-        _ => Err(Copying::Waits(Reason::InProgress, format!("spec.copyOf: FlinkSavepoint {name} is not complete yet"))),
+        _ => Err(Copying::Waits(Reason::InProgress, words::not_yet(&name))),
     }
+}
+
+/// No store takes the copy.
+fn nobody_writes(savepoint: &FlinkSavepoint, to: &str) -> Copying {
+    let (reason, message) = words::no_target(savepoint, to);
+    Copying::Blocked(reason, message)
 }
 
 /// A small one, copied by this process.
@@ -175,7 +164,7 @@ async fn by_operator(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgr
     let opened = open::of_namespace(ctx, &namespace, None).await?;
     let to = match check::store_of(ctx, by_target(savepoint), &copy.to).await? {
         Serving::By(store) => store,
-        Serving::Nobody(why) => return Ok(Copying::Blocked(Reason::NoStore, no_target_store(&why))),
+        Serving::Nobody(_) => return Ok(nobody_writes(savepoint, &copy.to)),
         Serving::Refused(failure) => return Ok(Copying::Failed(failure)),
     };
     let (from, stores, target) = (copy.from.clone(), opened.stores().clone(), copy.to.clone());
@@ -234,12 +223,10 @@ async fn by_job(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) 
         return Ok(Copying::Done);
     }
     if is("Failed") {
-        return Ok(Copying::JobFailed(last_words(&pods(ctx, &namespace, &uid).await?)));
+        return Ok(Copying::JobFailed(pods::last_words(ctx, &namespace, &uid).await?));
     }
-    if found.status.as_ref().and_then(|s| s.ready).unwrap_or_default() == 0
-        && let Some(why) = no_pod(ctx, &found, &pods(ctx, &namespace, &uid).await?).await?
-    {
-        return Ok(Copying::NoPod(why));
+    if let Some(why) = pods::trouble(ctx, &namespace, &uid, &found).await {
+        return Ok(Copying::NotRunning(why));
     }
     let amount = contents.map(Contents::amount).unwrap_or_default();
     Ok(Copying::Running { files: amount.files, bytes: amount.bytes })
@@ -261,77 +248,76 @@ async fn wanted(
     copy: &CopyProgress,
 ) -> Result<Copying, Error> {
     let Some(image) = image::own(ctx).await? else {
-        let message = "a large copy is made by the operator's own image, whose name is not known; give it to the operator by \
-                       --image (OPERATOR_IMAGE)";
-        return Ok(Copying::Blocked(Reason::CopyFailed, message.to_owned()));
+        return Ok(Copying::Blocked(Reason::CopyFailed, words::no_image()));
     };
-    let api: Api<FlinkSnapshotStore> = Api::namespaced(ctx.client.clone(), namespace);
-    let stores = within("list FlinkSnapshotStores", api.list(&ListParams::default())).await?.items;
-    let serving = |place: &str| -> Option<FlinkSnapshotStoreSpec> {
-        let those = stores.iter().filter(|store| serves(&store.spec.url, place));
-        those.max_by_key(|store| location::normalise(&store.spec.url).len()).map(|store| store.spec.clone())
+    let stores = specs(ctx, namespace).await?;
+    let target = match &savepoint.spec.store_ref {
+        Some(named) => stores.iter().find(|s| s.name_any() == named.name && serves(&s.spec.url, &copy.to)),
+        None => serving(&stores, &copy.to),
     };
-    let named = savepoint.spec.store_ref.as_ref().and_then(|named| stores.iter().find(|s| s.name_any() == named.name));
-    let target = named.map(|store| store.spec.clone()).or_else(|| serving(&copy.to));
-    let nobody = |place: &str| format!("no FlinkSnapshotStore of this namespace serves {place}");
-    let Some(source) = serving(&copy.from) else {
-        let message = format!("spec.copyOf: {}; create one whose url it is below", nobody(&copy.from));
-        return Ok(Copying::Blocked(Reason::NoStore, message));
-    };
-    let Some(target) = target else {
-        return Ok(Copying::Blocked(Reason::NoStore, no_target_store(&nobody(&copy.to))));
+    let Some(target) = target else { return Ok(nobody_writes(savepoint, &copy.to)) };
+    let Some(source) = serving(&stores, &copy.from) else {
+        return Ok(Copying::Blocked(Reason::NoStore, words::no_source(&copy.from)));
     };
     Ok(Copying::NoJob(Box::new(Copy {
         namespace: namespace.to_owned(),
         savepoint: savepoint.name_any(),
         uid: savepoint.uid().unwrap_or_default(),
         image,
+        pull_secrets: image::pull_secrets(ctx).await?,
         from: copy.from.clone(),
         to: copy.to.clone(),
-        source,
-        target,
+        source: source.spec.clone(),
+        target: target.spec.clone(),
     })))
 }
 
-/// The pods of the Job.
-async fn pods(ctx: &Context, namespace: &str, uid: &str) -> Result<Vec<Pod>, Error> {
-    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), namespace);
-    let labels = labels_of(uid).into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>();
-    Ok(within("list Pods", pods.list(&ListParams::default().labels(&labels.join(",")))).await?.items)
+/// The FlinkSnapshotStores of a namespace.
+async fn specs(ctx: &Context, namespace: &str) -> Result<Vec<FlinkSnapshotStore>, Error> {
+    let api: Api<FlinkSnapshotStore> = Api::namespaced(ctx.client.clone(), namespace);
+    Ok(within("list FlinkSnapshotStores", api.list(&ListParams::default())).await?.items)
 }
 
-/// Why the newest pod does not start, or why there is none.
-async fn no_pod(ctx: &Context, job: &Job, pods: &[Pod]) -> Result<Option<String>, Error> {
-    match pods.iter().max_by_key(|pod| pod.creation_timestamp()) {
-        Some(newest) => Ok(jobmanager::trouble(newest)),
-        None => refusals::told(ctx, job).await,
-    }
+/// The one that serves a place.
+fn serving<'a>(stores: &'a [FlinkSnapshotStore], place: &str) -> Option<&'a FlinkSnapshotStore> {
+    let those = stores.iter().filter(|store| serves(&store.spec.url, place));
+    those.max_by_key(|store| location::normalise(&store.spec.url).len())
 }
 
-/// What the last pod of a Job that failed has said.
-fn last_words(pods: &[Pod]) -> String {
-    let said = |pod: &Pod| {
-        let containers = pod.status.as_ref()?.container_statuses.as_ref()?;
-        let ended = containers.iter().find(|c| c.name == CONTAINER)?.state.as_ref()?.terminated.as_ref()?;
-        Some((ended.finished_at.clone(), ended.message.clone()?.trim().to_owned()))
+/// A Job reads all files of the snapshot in one way: why that does not do, if it does not.
+pub(super) fn two_stores(stores: &[FlinkSnapshotStore], from: &str, outside: &BTreeSet<String>) -> Option<String> {
+    let way = |store: &FlinkSnapshotStore| {
+        let FlinkSnapshotStoreSpec { endpoint, region, credentials_secret_ref, .. } = store.spec.clone();
+        (endpoint, region, credentials_secret_ref.map(|secret| secret.name))
     };
-    let last = pods.iter().filter_map(said).max();
-    last.map_or_else(|| "its pods have said nothing; see its Events".to_owned(), |(_, words)| words)
+    let own = serving(stores, from)?;
+    let others = outside.iter().filter_map(|url| serving(stores, url));
+    let other = others.into_iter().find(|other| way(other) != way(own))?;
+    Some(words::two_stores(from, own, other))
 }
 
 /// What is left of a copy that was not complete.
 async fn left(ctx: &Context, savepoint: &FlinkSavepoint, copy: &CopyProgress) -> Result<Copying, Error> {
-    let namespace = savepoint.namespace().unwrap_or_default();
-    let uid = savepoint.uid().unwrap_or_default();
-    ctx.copies.give_up(&uid);
-    let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &namespace);
-    let name = naming::copy_job_name(&savepoint.name_any(), &uid);
-    let found = if copy.by_job { within("get Job", jobs.get_metadata_opt(&name)).await? } else { None };
-    let job = match found.map(|job| job.metadata.deletion_timestamp) {
-        None => Worker::Gone,
-        Some(None) => Worker::There,
-        Some(Some(since)) => Worker::Ends(since),
+    ctx.copies.give_up(&savepoint.uid().unwrap_or_default());
+    let job = if copy.by_job { job_left(ctx, savepoint).await? } else { JobLeft::Nothing };
+    let files = match contents(ctx, savepoint, &copy.to).await? {
+        Ok(Contents::Nothing) => FilesLeft::Nothing,
+        Ok(found) => FilesLeft::There(found.amount().files),
+        Err(why) => FilesLeft::Unknown(why),
     };
-    let there = contents(ctx, savepoint, &copy.to).await?;
-    Ok(Copying::Left { job, files: there != Ok(Contents::Nothing) })
+    Ok(Copying::Left { job, files })
+}
+
+async fn job_left(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<JobLeft, Error> {
+    let jobs: Api<Job> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
+    let name = naming::copy_job_name(&savepoint.name_any(), &savepoint.uid().unwrap_or_default());
+    match within("get Job", jobs.get_opt(&name)).await {
+        Ok(None) => Ok(JobLeft::Nothing),
+        Ok(Some(found)) => Ok(found.metadata.deletion_timestamp.map_or(JobLeft::There, JobLeft::Going)),
+        // Whoever has taken the right away must not keep the resource for ever.
+        Err(error) => match error.refusal() {
+            Some(why) => Ok(JobLeft::Unknown(why.to_owned())),
+            None => Err(error),
+        },
+    }
 }
