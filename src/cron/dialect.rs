@@ -71,9 +71,9 @@ impl Field {
 
     fn value(&self, text: &str) -> Result<u32, String> {
         let Self(name, min, max, names) = *self;
-        let named = names.iter().position(|known| known.eq_ignore_ascii_case(text));
-        let named = named.and_then(|at| u32::try_from(at).ok()).map(|at| at + min);
-        let value = named.or_else(|| number(text)).filter(|value| (min..=max).contains(value));
+        let position = names.iter().position(|known| known.eq_ignore_ascii_case(text));
+        let by_name = position.and_then(|at| u32::try_from(at).ok()).map(|at| at + min);
+        let value = by_name.or_else(|| number(text)).filter(|value| (min..=max).contains(value));
         value.ok_or_else(|| format!("{name}: {text:?} is not within {min} and {max}"))
     }
 }

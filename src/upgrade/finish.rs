@@ -280,8 +280,8 @@ fn record(
     let limit = o.upgrade.spec.revision_history_limit().max(1);
     let (mut upgrades, mut others) = (0, 0);
     draft.history.retain(|entry| {
-        let upgraded = matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::RolledBack);
-        let number = if upgraded { &mut upgrades } else { &mut others };
+        let moved = matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::RolledBack);
+        let number = if moved { &mut upgrades } else { &mut others };
         *number += 1;
         *number <= limit
     });

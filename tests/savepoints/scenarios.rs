@@ -423,13 +423,13 @@ pub fn copied_by_the_operator() -> Scenario {
 
 /// A Job does, and the first one fails.
 pub fn copied_by_a_job() -> Scenario {
-    let wish = Wish { large_copies: true, failing_jobs: 1, ..Wish::default() };
+    let wish = Wish { failing_jobs: Some(1), ..Wish::default() };
     Scenario { wish, ..copied_by_the_operator() }
 }
 
 /// The copy is deleted while its Job is at work: neither the Job nor what it has copied is left.
 pub fn deleted_while_a_job_copies() -> Scenario {
-    let wish = Wish { large_copies: true, ..Wish::default() };
+    let wish = Wish { failing_jobs: Some(0), ..Wish::default() };
     let mut it = Scenario { wish, ..copied_by_the_operator() };
     it.acts = vec![
         (When::Phase("daily", Completed), |w| copied(w, json!({"deletionPolicy": "Delete"}))),

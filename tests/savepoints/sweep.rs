@@ -102,19 +102,7 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
     let mut failed = BTreeSet::new();
     let (mut due, mut seen) = (BTreeMap::<String, Instant>::new(), BTreeMap::<String, Seen>::new());
     loop {
-        let mut next_act = None;
-        let mut later = Vec::new();
-        for (when, act) in acts {
-            match when {
-                When::At(at) if begin.elapsed() < at => {
-                    next_act = Some(next_act.map_or(begin + at, |other: Instant| other.min(begin + at)));
-                    later.push((when, act));
-                }
-                _ if is_time(&world, when).await => act(world.clone()).await,
-                _ => later.push((when, act)),
-            }
-        }
-        acts = later;
+        let next_act = do_what_is_due(&world, begin, &mut acts).await;
         if Instant::now() < back {
             // The world goes on without the operator.
             sleep_until(next_act.unwrap_or(back).min(back)).await;
@@ -198,6 +186,22 @@ async fn tell(scenario: &Scenario, faults: Faults, down: Duration, late: Duratio
     tokio::time::sleep(scenario.settles).await;
     rest(&world, &world.operator(&Faults::none())).await?;
     Ok(Told { world, calls })
+}
+
+/// Does what it is time for; when the next one is due.
+async fn do_what_is_due(world: &World, begin: Instant, acts: &mut Vec<(When, Act)>) -> Option<Instant> {
+    let mut next = None;
+    for (when, act) in std::mem::take(acts) {
+        match when {
+            When::At(at) if begin.elapsed() < at => {
+                next = Some(next.map_or(begin + at, |other: Instant| other.min(begin + at)));
+                acts.push((when, act));
+            }
+            _ if is_time(world, when).await => act(world.clone()).await,
+            _ => acts.push((when, act)),
+        }
+    }
+    next
 }
 
 async fn is_time(world: &World, when: When) -> bool {

@@ -65,22 +65,13 @@ pub struct Wish {
     pub store: bool,
     /// Whether the operator may see which pod is behind a Service.
     pub pods_visible: bool,
-    /// Whether what is copied is too large for the operator.
-    pub large_copies: bool,
-    /// So many Jobs fail before one copies all.
-    pub failing_jobs: usize,
+    /// What is copied is too large for the operator: so many Jobs fail before one copies all.
+    pub failing_jobs: Option<usize>,
 }
 
 impl Default for Wish {
     fn default() -> Self {
-        Self {
-            version: Version::V1_20,
-            high_availability: false,
-            store: true,
-            pods_visible: true,
-            large_copies: false,
-            failing_jobs: 0,
-        }
+        Self { version: Version::V1_20, high_availability: false, store: true, pods_visible: true, failing_jobs: None }
     }
 }
 
@@ -101,8 +92,8 @@ impl World {
             invariants: Invariants::default(),
             versions: Arc::default(),
             shown: Arc::default(),
-            large_copies: wish.large_copies,
-            copier: Arc::new(Copier::new(wish.failing_jobs)),
+            large_copies: wish.failing_jobs.is_some(),
+            copier: Arc::new(Copier::new(wish.failing_jobs.unwrap_or_default())),
             clock,
         };
         world.furnish(wish).await;

@@ -219,7 +219,7 @@ async fn compare(story: &Story, world: &World) {
         expected.insert(naming::run_now_name("nightly", "before the release"), 1);
     }
     assert_eq!(created, expected);
-    let left: Vec<String> = world.savepoints().iter().map(|savepoint| savepoint.name_any()).collect();
+    let left: Vec<String> = world.savepoints().iter().map(kube::ResourceExt::name_any).collect();
     assert_eq!(left, story.left);
     let status: FlinkSavepointScheduleStatus = world.schedule().status.unwrap();
     assert_eq!((status.missed, status.active), (None, Vec::new()), "at half past one all are over");

@@ -316,7 +316,7 @@ async fn job_left(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<JobLeft, 
         Ok(Some(found)) => Ok(found.metadata.deletion_timestamp.map_or(JobLeft::There, JobLeft::Going)),
         // Whoever has taken the right away must not keep the resource for ever.
         Err(error) => match error.refusal() {
-            Some(why) => Ok(JobLeft::Unknown(why.to_owned())),
+            Some(why) => Ok(JobLeft::Unknown(why)),
             None => Err(error),
         },
     }

@@ -32,13 +32,11 @@ pub async fn trouble(ctx: &Context, namespace: &str, uid: &str, job: &Job) -> Op
 
 async fn of_pods(ctx: &Context, namespace: &str, uid: &str, job: &Job) -> Result<Option<String>, Error> {
     let pods = list(ctx, namespace, uid).await?;
-    match pods.iter().max_by_key(|pod| pod.creation_timestamp()) {
-        Some(pod) => Ok(jobmanager::trouble(pod)),
-        None => {
-            let refused = refusals::failed_create(ctx, namespace, &job.uid().unwrap_or_default()).await?;
-            Ok(refused.map(|note| format!("FailedCreate: {note}")))
-        }
+    if let Some(newest) = pods.iter().max_by_key(|pod| pod.creation_timestamp()) {
+        return Ok(jobmanager::trouble(newest));
     }
+    let refused = refusals::failed_create(ctx, namespace, &job.uid().unwrap_or_default()).await?;
+    Ok(refused.map(|note| format!("FailedCreate: {note}")))
 }
 
 /// What the last pod of a Job that failed has said.

@@ -50,23 +50,19 @@ pub fn no_source(from: &str) -> String {
 
 /// Nobody can write the copy: the reason, and in words.
 pub fn no_target(savepoint: &FlinkSavepoint, to: &str) -> (Reason, String) {
-    match &savepoint.spec.store_ref {
-        Some(named) => {
-            let message = format!(
-                "spec.storeRef.name: there is no FlinkSnapshotStore {} in this namespace whose url {to} is below; create \
-                 it, or delete this resource and create another with another storeRef, or without",
-                named.name
-            );
-            (Reason::WrongStore, message)
-        }
-        None => {
-            let message = format!(
-                "spec.targetDirectory: no FlinkSnapshotStore of this namespace serves {to}; create one whose url it is \
-                 below, and it is copied to there"
-            );
-            (Reason::NoStore, message)
-        }
+    if let Some(named) = &savepoint.spec.store_ref {
+        let message = format!(
+            "spec.storeRef.name: there is no FlinkSnapshotStore {} in this namespace whose url {to} is below; create it, or \
+             delete this resource and create another with another storeRef, or without",
+            named.name
+        );
+        return (Reason::WrongStore, message);
     }
+    let message = format!(
+        "spec.targetDirectory: no FlinkSnapshotStore of this namespace serves {to}; create one whose url it is below, and \
+         it is copied to there"
+    );
+    (Reason::NoStore, message)
 }
 
 /// Nobody may write the copy.
