@@ -276,10 +276,13 @@ fn record(
             }),
         },
     );
-    // A job that is lost ten times a night keeps the ways back of its upgrades.
-    let limit = o.upgrade.spec.revision_history_limit().max(1);
+    cut(&mut draft.history, o.upgrade.spec.revision_history_limit().max(1));
+}
+
+/// So many upgrades are kept, and so many of all else: a job that is lost ten times a night keeps its ways back.
+fn cut(history: &mut Vec<HistoryEntry>, limit: usize) {
     let (mut upgrades, mut others) = (0, 0);
-    draft.history.retain(|entry| {
+    history.retain(|entry| {
         let moved = matches!(entry.result, UpgradeResult::Succeeded | UpgradeResult::RolledBack);
         let number = if moved { &mut upgrades } else { &mut others };
         *number += 1;
@@ -290,3 +293,7 @@ fn record(
 fn parent(path: &str) -> Option<String> {
     path.rsplit_once('/').map(|(directory, _)| directory.to_owned())
 }
+
+#[cfg(test)]
+#[path = "finish_tests.rs"]
+mod tests;
