@@ -1,20 +1,30 @@
 //! What the snapshot reader takes of memory, by an allocator that counts. A single test, because the count is of the
 //! whole process.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::fs;
 use std::io::{self, Cursor, Read, Write as _, repeat};
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
-use flink_savepoint_operator::snapshot::store::{Access, Patience, Settings, Store, Stores, load, quietly};
+use flink_savepoint_operator::snapshot::store::{Access, Patience, Settings, Store, Stores, copy, load, quietly};
 use flink_savepoint_operator::snapshot::{Error, Event, RewriteError, SnapshotFacts, read, rewrite};
+use object_store::ObjectStoreExt as _;
 use peak_alloc::PeakAlloc;
+use sparse::Sparse;
+use tokio::runtime::Runtime;
+
+#[path = "common/sparse.rs"]
+mod sparse;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const GIB: u32 = 1 << 30;
+const MIB: usize = 1 << 20;
 
 /// The most that `run` had allocated at once, in bytes.
 fn peak(run: impl FnOnce()) -> usize {
@@ -60,14 +70,19 @@ fn serve(length: u64, mut content: impl Read + Send + 'static) -> io::Result<Str
 
 /// A `_metadata` whose one subtask has incremental state of so many shared files.
 fn files(count: u32) -> impl Read {
+    files_in("s3://bucket/checkpoints/0123456789abcdef0123456789abcdef/shared", count, 99)
+}
+
+/// The same, in this directory and of this size.
+fn files_in(directory: &'static str, count: u32, size: u64) -> impl Read {
     let begin = [head(), vec![0], numbers(&[1, 0, 0, 0]), vec![5], vec![0; 10], numbers(&[0, 1]), vec![0]].concat();
     let mut n = 0;
     let next = move || {
         n += 1;
-        let path = format!("s3://bucket/checkpoints/0123456789abcdef0123456789abcdef/shared/{n:036}");
+        let path = format!("{directory}/{n:036}");
         let length = u16::try_from(path.len()).unwrap_or_default().to_be_bytes();
         // No local name; tag, size, path.
-        Cursor::new([&[0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 99], length.as_slice(), path.as_bytes()].concat())
+        Cursor::new([&[0, 0, 2][..], &size.to_be_bytes(), length.as_slice(), path.as_bytes()].concat())
     };
     let one_by_one = Files { left: count, next, now: Cursor::default() };
     let private_raw_and_channels = [numbers(&[0]), vec![0], numbers(&[0, 0])].concat();
@@ -91,6 +106,28 @@ impl<F: FnMut() -> Cursor<Vec<u8>>> Read for Files<F> {
         self.now = (self.next)();
         self.now.read(into)
     }
+}
+
+/// The most that a copy of a snapshot of so many files takes.
+fn copying(runtime: &Runtime, count: u32, size: u64) -> usize {
+    let (source, target) = (Sparse::default(), Sparse::default());
+    let mut metadata = Vec::new();
+    files_in("s3://bucket/savepoint", count, size).read_to_end(&mut metadata).unwrap();
+    let of = |n: u32| (format!("savepoint/{n:036}").into(), size);
+    source.sizes.lock().unwrap().extend((1..=count).map(of));
+    runtime.block_on(source.small.put(&"savepoint/_metadata".into(), metadata.into())).unwrap();
+    let (from, to) = (Store::over("s3://bucket", Arc::new(source)), Store::over("s3://archive", Arc::new(target)));
+    let mut copied = None;
+    let taken = peak(|| {
+        copied = Some(runtime.block_on(async {
+            let stores = Stores::new(vec![from]);
+            let snapshot = load(&stores, "s3://bucket/savepoint", &quietly).await.unwrap();
+            copy(&stores, &snapshot, &to, "s3://archive/savepoint", &|_| {}).await.unwrap()
+        }));
+    });
+    let copied = copied.unwrap();
+    assert_eq!((copied.copied_files, copied.copied_bytes), (u64::from(count), u64::from(count) * size));
+    taken
 }
 
 #[test]
@@ -118,6 +155,15 @@ fn memory_is_bounded() {
     let found = found.unwrap().unwrap();
     assert_eq!((found.metadata_bytes, found.facts.inline_bytes), (length, u64::from(GIB)));
     assert!(taken < 3 * 1024 * 1024, "{taken} bytes for one GiB from S3");
+
+    // A whole copy takes two parts of 5 MiB for each of four files at a time, however large they are and how many.
+    let single = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let taken = copying(&single, 1, GIB.into());
+    assert!(taken < 11 * MIB, "{taken} bytes for a copy of a file of one GiB");
+    for count in [8, 100] {
+        let taken = copying(&single, count, 16 * MIB as u64);
+        assert!(taken < 41 * MIB, "{taken} bytes for a copy of {count} files");
+    }
 
     // A million files that nobody keeps take no more.
     let taken = peak(|| read(files(1_000_000), None, |_| Ok::<_, Error>(())).unwrap());
