@@ -390,6 +390,13 @@ fn schedule() -> Vec<Case> {
             "give exactly one of jobRef and flinkCluster",
         ),
         at(
+            "spec.savepointTemplate.spec",
+            json!({}),
+            template(json!({"path": "s3://b/c"})),
+            "path has no meaning in a schedule, which takes savepoints: leave it out, and register that one snapshot by a \
+             FlinkSavepoint with path",
+        ),
+        at(
             "spec.savepointTemplate.spec.flinkCluster",
             cluster(json!({"jobName": "a"})),
             cluster(json!({"jobName": "a", "jobId": hex})),

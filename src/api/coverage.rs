@@ -132,6 +132,8 @@ mod shown_by {
     pub(super) const FAILURES: &str = "failed_ones_are_kept_for_a_while";
     /// Schedules that do not start together.
     pub(super) const JITTER: &str = "jitter_spreads";
+    /// What admission refuses, each with its message.
+    pub(super) const REFUSED: &str = "every_rule_accepts_and_refuses_with_its_message";
     /// What a slot's savepoint is made of.
     pub(super) const TEMPLATE: &str = "a_slot_s_savepoint_is_made_of_the_template";
     /// A snapshot that is copied.
@@ -154,8 +156,8 @@ use shown_by::{
     ATTEMPTS, BLUE_GREEN, BY_HAND, CARRIER, CARRIER_TLS, CHILD, CHILDREN, CONCURRENCY, CONFIGURATION, COPY,
     CREDENTIALS, DEADLINE, DELETE_DRAINS, DELETE_LATE, DIRECTORY, DISPOSED, DROP, EXPIRED, FAILURES, FOREIGN,
     FOREIGN_SLOT, FORK, GATE, HISTORY, JAR, JAR_HASH, JITTER, MEMORY, MODES, NAMED, NEVER_EMPTY, ONE_JOB, PAUSE,
-    PREFLIGHT, REGISTERED, RENDER, REPLICAS, RESTORE, RETENTION, REVISION, REWIND, ROOM, SAVEPOINT, SESSION, SLOTS,
-    SOURCE, START, STORE, STORE_REF, SUSPEND, TEMPLATE, TIMEOUT, TLS, VERIFICATION, WINDOWS, ZONE,
+    PREFLIGHT, REFUSED, REGISTERED, RENDER, REPLICAS, RESTORE, RETENTION, REVISION, REWIND, ROOM, SAVEPOINT, SESSION,
+    SLOTS, SOURCE, START, STORE, STORE_REF, SUSPEND, TEMPLATE, TIMEOUT, TLS, VERIFICATION, WINDOWS, ZONE,
 };
 
 /// The fields that this version acts upon.
@@ -252,6 +254,7 @@ pub const USED: &[Used] = &[
     used("fss.spec.savepointTemplate.metadata.annotations", TEMPLATE),
     only("fss.spec.savepointTemplate.spec.jobRef.kind", &["FlinkJobUpgrade"], TEMPLATE),
     used("fss.spec.savepointTemplate.spec.jobRef.name", TEMPLATE),
+    used("fss.spec.savepointTemplate.spec.path", REFUSED),
     used("fss.spec.savepointTemplate.spec.flinkCluster.service", FOREIGN_SLOT),
     used("fss.spec.savepointTemplate.spec.flinkCluster.port", FOREIGN_SLOT),
     used("fss.spec.savepointTemplate.spec.flinkCluster.tls.secretRef.name", FOREIGN_SLOT),

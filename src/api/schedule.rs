@@ -145,8 +145,13 @@ pub struct TemplateMetadata {
 /// The part of a FlinkSavepoint's spec that a schedule may set. It may be changed, unlike a FlinkSavepoint's own.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.jobRef) != has(self.flinkCluster)")
-    .message("give exactly one of jobRef and flinkCluster"))]
+#[x_kube(
+    validation = Rule::new("has(self.jobRef) != has(self.flinkCluster)")
+        .message("give exactly one of jobRef and flinkCluster"),
+    validation = Rule::new("!has(self.path)")
+        .message("path has no meaning in a schedule, which takes savepoints: leave it out, and register that one snapshot by a \
+            FlinkSavepoint with path"),
+)]
 pub struct SavepointTemplateSpec {
     /// Take savepoints of the job of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +159,10 @@ pub struct SavepointTemplateSpec {
     /// Take savepoints of a job of any Flink cluster that can be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flink_cluster: Option<FlinkClusterRef>,
+    /// Refused, so that one which is meant is not passed over in silence: a schedule takes savepoints, and registers none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_URL))]
+    pub path: Option<String>,
     /// Format of the savepoints. Left out: chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format_type: Option<FormatType>,

@@ -292,7 +292,7 @@ fn jitter_spreads() {
     };
     let offsets: std::collections::BTreeSet<i64> = (0..100).map(|n| offset(&format!("s{n}"))).collect();
     assert!(offsets.len() > 80 && offsets.iter().all(|offset| (0..600).contains(offset)), "{offsets:?}");
-    assert_eq!(offset("s1"), offset("s1"));
+    assert_eq!(offset("s1"), 76, "whoever looks, and with whichever version");
 }
 
 /// A second look changes nothing.
