@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::dispose::goes_with_files;
+use super::dispose::{DEADLINE_OF_NAMESPACE, goes_with_files};
 use super::holds::listed;
 use super::observed::{Answer, Observed};
 use super::plan::{Decision, Effect, has_finalizer};
@@ -25,6 +25,7 @@ pub fn bound(o: &Observed, draft: &mut FlinkSavepointStatus) -> Option<Decision>
     let flink_is_done = draft.attempts.last().is_none_or(|a| a.result.is_some());
     let needed = o.holds.as_deref().filter(|holds| !holds.is_empty());
     let limit = match &o.answer {
+        _ if flink_is_done && draft.location.is_some() && o.namespace_terminating => DEADLINE_OF_NAMESPACE,
         // There is a savepoint: who needs it, and the store with which its files are to go, may have their turn yet.
         _ if flink_is_done && draft.location.is_some() && needed.is_some() => NEEDED,
         _ if flink_is_done && draft.location.is_some() && goes_with_files(&o.savepoint) => SILENT,

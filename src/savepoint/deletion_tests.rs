@@ -72,6 +72,22 @@ fn one_whose_files_are_to_be_looked_at(
     assert!(left.is_none_or(|left| left.contains("savepoints/savepoint-1")));
 }
 
+/// Its store's Secret is gone, too: nothing is verified any more.
+#[rstest]
+#[case(9, "-")]
+#[case(10, "remove-finalizer")]
+fn in_a_namespace_that_goes_nobody_is_waited_for_long(#[case] deleted: i64, #[case] effect: &str) {
+    let mut it = triggered(savepoint(None), 300);
+    it.metadata.deletion_timestamp = Some(time::to_k8s(now() - TimeDelta::seconds(deleted)));
+    let status = it.status.as_mut().unwrap();
+    (status.phase, status.location) = (Some(SavepointPhase::Verifying), Some("s3://bucket/savepoint-1".to_owned()));
+    status.attempts.last_mut().unwrap().result = Some("Completed".to_owned());
+    let mut o = observed(it, job(), Answer::NotAsked);
+    (o.check, o.namespace_terminating) = (Check::Running(None), true);
+    o.holds = Some(vec![Hold { kind: "FlinkJobUpgrade".to_owned(), name: "orders".to_owned(), ..Hold::default() }]);
+    assert_eq!(plan(&o).effect.as_ref().map_or("-", Effect::name), effect);
+}
+
 #[test]
 fn what_is_left_behind_is_named() {
     let mut it = triggered(savepoint(None), 1);

@@ -31,7 +31,7 @@ const ASKED: Duration = Duration::from_secs(1);
 /// For so long it is tried, then the resource goes and the files stay.
 const DEADLINE: Duration = Duration::from_secs(600);
 /// The same where the namespace goes, too: its stores and their Secrets do not come back.
-const DEADLINE_OF_NAMESPACE: Duration = Duration::from_secs(10);
+pub const DEADLINE_OF_NAMESPACE: Duration = Duration::from_secs(10);
 
 /// The phases in which there are files.
 const THERE: [SavepointPhase; 3] = [SavepointPhase::Completed, SavepointPhase::Superseded, SavepointPhase::Disposing];

@@ -55,10 +55,14 @@ impl End {
 pub async fn end(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<End, Error> {
     let mut end = End::of(savepoint);
     let phase = savepoint.status.as_ref().and_then(|s| s.phase);
+    let deleted = savepoint.metadata.deletion_timestamp.is_some();
+    if phase == Some(SavepointPhase::Verifying) && deleted {
+        end.namespace_terminating = namespace_terminating(ctx, &savepoint.namespace().unwrap_or_default()).await?;
+    }
     if !matches!(phase, Some(SavepointPhase::Completed | SavepointPhase::Superseded | SavepointPhase::Disposing)) {
         return Ok(end);
     }
-    let goes = savepoint.metadata.deletion_timestamp.is_some() && dispose::is_wanted(savepoint);
+    let goes = deleted && dispose::is_wanted(savepoint);
     let (jobs, savepoints) = if goes { live(ctx).await? } else { known(ctx).await? };
     // What is Flink's stays so.
     if end.ownership != Some(Ownership::Flink) {
