@@ -62,6 +62,12 @@ string_enum! {
         description = "The FlinkJobUpgrade whose job it is of"
     ),
     printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether its slots are acted upon"
+    ),
+    printcolumn(
         name = "Last Schedule",
         type_ = "date",
         json_path = ".status.lastScheduleTime",
@@ -78,6 +84,13 @@ string_enum! {
         type_ = "string",
         json_path = ".status.nextScheduleTime",
         description = "When the next slot is due",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        description = "What it waits for, or what is to be corrected",
         priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")

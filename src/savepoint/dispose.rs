@@ -137,7 +137,11 @@ fn wait(o: &Observed, draft: &mut FlinkSavepointStatus) -> Decision {
     let cure = if is_being_claimed(draft) {
         String::new()
     } else {
-        format!("; or set the annotation {}={}", annotations::FORCE_DELETE, o.savepoint.name_any())
+        format!(
+            "; to delete it nevertheless, set the annotation {}={}",
+            annotations::FORCE_DELETE,
+            o.savepoint.name_any()
+        )
     };
     draft.message = Some(format!("deletion waits for who needs the snapshot: {}{cure}", listed(&draft.holds)));
     (None, Next::After(HELD))
@@ -254,7 +258,8 @@ pub fn outcome(o: &Observed) -> Option<(bool, String)> {
     let gone = matches!(o.place, Place::Contents(Contents::Nothing) | Place::ByFlink(ByFlink::Done | ByFlink::Gone));
     Some(match disposal {
         Some(Disposal { files: Some(files), bytes: Some(bytes), .. }) if gone => {
-            (true, format!("{location} is deleted: {files} files, {bytes} bytes"))
+            let s = if *files == 1 { "" } else { "s" };
+            (true, format!("{location} is deleted: {files} file{s}, {bytes} bytes"))
         }
         Some(_) if o.place == Place::ByFlink(ByFlink::Gone) => {
             let note =
