@@ -3,8 +3,8 @@
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::Api;
 
+use crate::context::Context;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 
 /// The operator's container in its own pod, as chart and kustomize name it.
 const OPERATOR_CONTAINER: &str = "operator";

@@ -2,9 +2,12 @@
 
 pub mod api;
 pub mod cli;
+mod cluster;
+pub mod context;
 pub mod controllers;
 mod cron;
 pub mod flink;
+mod holds;
 mod image;
 mod jar;
 pub mod naming;

@@ -3,15 +3,14 @@
 use std::{io::Write as _, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser as _;
-use flink_savepoint_operator::savepoint::copy::observe::copies;
 use flink_savepoint_operator::{
     api,
     cli::{Cli, Command, Run, jar, snapshot},
+    context::{Context, Settings, read_helper_jar},
     controllers, flink,
     runtime::{
-        Context, Error, Settings, admin,
+        Error, admin,
         backoff::Backoff,
-        context::read_helper_jar,
         error::chain,
         events::Events,
         kube_client,
@@ -22,7 +21,7 @@ use flink_savepoint_operator::{
         tasks::Tasks,
         telemetry,
     },
-    store,
+    store::{self, copies::copies},
     time::Clock,
 };
 

@@ -14,8 +14,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::FINALIZER;
+use crate::context::Context;
 use crate::flink;
-use crate::runtime::Context;
 use crate::runtime::kube_client::{self, CallError};
 use crate::runtime::shutdown::Shutdown;
 

@@ -1,15 +1,13 @@
 //! What every controller runs on: the Lease, health, metrics, Events, logs and an orderly end.
 //!
-//! Nothing here knows Flink or the kinds of this project, but for the context, which holds what passes share.
+//! Nothing here knows Flink or the kinds of this project.
 
 pub mod admin;
 pub mod background;
 pub mod backoff;
-pub mod context;
 pub mod error;
 pub mod events;
 pub mod failpoint;
-pub mod known;
 pub mod kube_client;
 pub mod lease;
 pub mod metrics;
@@ -20,7 +18,6 @@ pub mod tasks;
 pub mod telemetry;
 pub mod turns;
 
-pub use context::{Context, Settings};
 pub use error::Error;
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use super::copy;
 use super::observed::Observed;
 use super::plan::Effect;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
+use crate::context::Context;
 use crate::flink::{self, Cause};
 use crate::naming;
 use crate::reconcile::{Error, must_lead, set_finalizer, within};
-use crate::runtime::Context;
 use crate::store::check::{self, Serving};
 
 /// Files of a snapshot that one pass removes.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::job::{self, JobManager};
+use super::job;
 use super::observed::{Answer, Completed, Forgotten, Found, JobNow, Written};
 use crate::api::{FlinkSavepoint, SavepointAttempt};
+use crate::cluster::JobManager;
+use crate::context::Context;
 use crate::flink::{self, Checkpoint, CheckpointStatus, JobId, SavepointOperation, TriggerId, config, location};
 use crate::reconcile::Error;
-use crate::runtime::Context;
 use crate::snapshot::store::Left;
 use crate::store::check::{self, Failure};
 use crate::time;

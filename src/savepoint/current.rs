@@ -7,8 +7,8 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use crate::api::{FlinkSavepoint, SavepointPhase};
+use crate::context::Context;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 
 /// Those of a namespace that are wanted. What the process knows of a settled one by its watch holds for ever; others, and
 /// those of these names that it does not know, are read anew. `list` is what is asked for before the watch has listed.

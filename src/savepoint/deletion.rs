@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::dispose::{DEADLINE_OF_NAMESPACE, goes_with_files};
-use super::holds::listed;
 use super::observed::{Answer, Observed};
 use super::plan::{Decision, Effect, has_finalizer};
 use super::settle::since;
 use crate::api::{FlinkSavepoint, FlinkSavepointStatus, SavepointPhase};
+use crate::holds::listed;
 use crate::reconcile::{Next, SETTLED};
 
 /// How long a JobManager that gives no answer is waited for.

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
-use super::holds::listed;
 use super::observed::{ByFlink, Observed, Place};
 use super::plan::{Decision, Effect};
 use super::settle::since;
@@ -17,10 +16,10 @@ use crate::api::condition::{Conditions, Reason, types};
 use crate::api::{
     DeletionPolicy, Disposal, FlinkSavepoint, FlinkSavepointStatus, Ownership, SavepointPhase, annotations,
 };
+use crate::holds::{Need, listed};
 use crate::reconcile::{Next, SETTLED};
 use crate::snapshot::store::{Amount, Contents};
 use crate::time;
-use crate::upgrade::references::Need;
 
 /// How often one that is held is looked at without any event.
 const HELD: Duration = Duration::from_secs(20);

@@ -9,7 +9,6 @@ mod deletion;
 mod dispose;
 mod follow;
 mod format;
-pub mod holds;
 pub mod job;
 mod lineage;
 mod observe;
@@ -18,7 +17,6 @@ mod overdue;
 mod plan;
 mod room;
 mod settle;
-mod shared;
 mod start;
 mod status;
 #[cfg(test)]
@@ -34,14 +32,13 @@ use kube::{Api, Resource, ResourceExt};
 use self::act::Outcome;
 use self::observed::Observed;
 use self::plan::Effect;
-pub use self::world::service_lives;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, SavepointPhase};
+use crate::context::Context;
+use crate::holds::{self, ownership};
 use crate::reconcile::{Error, Next, Reconciler, SETTLED, within, write_status};
-use crate::runtime::Context;
 use crate::runtime::failpoint;
 use crate::store::check::By;
 use crate::time;
-use crate::upgrade::ownership;
 
 /// The controller.
 #[derive(Debug, Clone, Copy)]

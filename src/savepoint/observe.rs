@@ -5,17 +5,18 @@ use kube::ResourceExt;
 use super::attempt::Asked;
 use super::copy::{self, Copying};
 use super::dispose;
-use super::job::{self, JobManager, cluster, upgrade};
+use super::job::{self, foreign, upgrade};
 use super::observed::{Answer, Job, JobNow, Leftovers, Observed};
 use super::room;
 use super::world::{self, End};
 use crate::api::condition::Reason;
 use crate::api::{FlinkSavepoint, Hold, SavepointAttempt, SavepointPhase, Then, Verification, coverage};
+use crate::cluster::{self, Found, JobManager};
+use crate::context::Context;
 use crate::flink::JobId;
+use crate::holds::Everybody;
 use crate::reconcile::Error;
-use crate::runtime::Context;
 use crate::store::check::{self, Again, Check, Failure, Serving};
-use crate::upgrade::claims::Everybody;
 
 /// Files of failed attempts that one pass removes.
 const SWEPT_AT_ONCE: usize = 1000;
@@ -131,7 +132,7 @@ async fn see(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Seen, Error> {
             } else if savepoint.metadata.deletion_timestamp.is_none() {
                 (seen.job, seen.job_manager) = match (&spec.job_ref, &spec.flink_cluster) {
                     (Some(job), _) => Box::pin(upgrade::job(ctx, savepoint, &job.name)).await?,
-                    (None, Some(cluster)) => Box::pin(cluster::job(ctx, savepoint, cluster)).await?,
+                    (None, Some(cluster)) => Box::pin(foreign::job(ctx, savepoint, cluster)).await?,
                     (None, None) => (Job::NotRead, None),
                 };
                 if let Job::Submitted(job) = &seen.job
@@ -212,8 +213,8 @@ pub async fn job_manager(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<Lo
             }
         }
         (None, Some(cluster), _) => match cluster::job_manager(ctx, &namespace, &cluster.cluster()).await? {
-            cluster::Found::Here(found) => Located::Here(found),
-            cluster::Found::NotNow(why) | cluster::Found::Blocked(_, why) => Located::NotNow(why),
+            Found::Here(found) => Located::Here(found),
+            Found::NotNow(why) | Found::Blocked(_, why) => Located::NotNow(why),
         },
         _ => Located::NotNow("which JobManager it was asked of is not recorded".to_owned()),
     })

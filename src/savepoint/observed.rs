@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::copy::Copying;
 use super::format::Setting;
-use super::job::JobManager;
 use crate::api::condition::Reason;
 use crate::api::{FlinkSavepoint, Hold, Operation, Ownership, SavepointSource};
+use crate::cluster::JobManager;
 use crate::flink::{Cause, JobId, JobState};
 use crate::runtime::room::Full;
 use crate::snapshot::store::Contents;

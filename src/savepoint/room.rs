@@ -10,10 +10,10 @@ use super::observed::{Submitted, Turn};
 use super::plan::WAITING;
 use crate::api::condition::{self, types};
 use crate::api::{FlinkSavepoint, FlinkSnapshotStore, SavepointAttempt, Then};
+use crate::context::Context;
 use crate::flink::location;
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::runtime::room::Full;
 use crate::store::open::serves;
 

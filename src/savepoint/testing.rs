@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::copy::Copying;
 use super::format::Setting;
-use super::job::JobManager;
 use super::observed::{Answer, Forgotten, Found, Job, JobNow, Leftovers, Observed, Place, Submitted, Turn};
 use super::plan::{Effect, Plan, plan};
 use crate::api::condition::{self, Reason, types};
@@ -12,6 +11,7 @@ use crate::api::{
     FINALIZER, FlinkClusterRef, FlinkSavepoint, FlinkSavepointSpec, JobKind, JobRef, ObjectRef, Operation,
     OperationKind, SavepointPhase, SavepointSource, Then,
 };
+use crate::cluster::JobManager;
 use crate::flink::{JobId, JobState};
 use crate::store::check::Check;
 use crate::time;

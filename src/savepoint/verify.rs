@@ -10,11 +10,11 @@ use super::{dispose, status};
 use crate::api::condition::Reason;
 use crate::api::{FlinkSavepointStatus, SavepointPhase, Then, Verification, annotations};
 use crate::flink::{JobId, JobState};
+use crate::holds::ownership;
 use crate::reconcile::{Next, SETTLED};
 use crate::snapshot::store::Progress;
 use crate::store::check::{Again, Check, Checked, Failure};
 use crate::time;
-use crate::upgrade::ownership;
 
 /// While files are being looked at.
 const RUNNING: Duration = Duration::from_secs(1);

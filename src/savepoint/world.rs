@@ -2,23 +2,21 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Service;
 use kube::{Api, ResourceExt};
 
 use super::dispose;
-use super::holds::{self, World};
-use super::job::{JobManager, upgrade};
+use super::job::upgrade;
 use super::observe::{Located, job_manager};
 use super::observed::{ByFlink, Place};
-use super::shared::{self, User};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, Hold, Ownership, SavepointPhase};
+use crate::cluster::JobManager;
+use crate::context::Context;
 use crate::flink::{self, DisposalOperation};
+use crate::holds::shared::{self, User};
+use crate::holds::{self, Everybody, World, ownership, service_lives};
 use crate::reconcile::{Error, namespace_terminating, within};
-use crate::runtime::Context;
 use crate::store::check::{self, Serving};
 use crate::time;
-use crate::upgrade::claims::Everybody;
-use crate::upgrade::ownership;
 
 /// What the end of a snapshot depends on.
 #[derive(Debug)]
@@ -119,16 +117,6 @@ async fn known(ctx: &Context) -> Result<Lists, Error> {
 async fn live(ctx: &Context) -> Result<Lists, Error> {
     let everybody = Everybody::read(ctx).await?;
     Ok((everybody.jobs, everybody.savepoints))
-}
-
-/// Whether the cluster of a foreign job is there: one that is gone needs no snapshot.
-///
-/// # Errors
-/// If Kubernetes can't be asked.
-pub async fn service_lives(ctx: &Context, savepoint: &FlinkSavepoint) -> Result<bool, Error> {
-    let Some(cluster) = &savepoint.spec.flink_cluster else { return Ok(false) };
-    let services: Api<Service> = Api::namespaced(ctx.client.clone(), &savepoint.namespace().unwrap_or_default());
-    Ok(within("get Service", services.get_metadata_opt(&cluster.service)).await?.is_some())
 }
 
 /// What lies in the directory of a snapshot whose files go.

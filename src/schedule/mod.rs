@@ -16,9 +16,10 @@ use kube::{Api, Resource, ResourceExt as _};
 use self::plan::{Effect, Observed};
 use crate::api::condition::Reason;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSavepointSchedule, annotations, coverage, labels};
+use crate::context::Context;
 use crate::naming;
 use crate::reconcile::{Error, Next, Reconciler, within, write_status};
-use crate::runtime::{Context, failpoint};
+use crate::runtime::failpoint;
 use crate::savepoint::current;
 
 /// The controller.

@@ -1,6 +1,7 @@
 //! The FlinkSnapshotStore controller: whether a place can be used, by really using it.
 
 pub mod check;
+pub mod copies;
 pub mod open;
 mod orphans;
 mod plan;
@@ -10,8 +11,8 @@ use kube::{Api, Resource, ResourceExt};
 use self::plan::{Observed, Probe};
 use crate::api::condition::{self, types};
 use crate::api::{FlinkSnapshotStore, FlinkSnapshotStoreStatus, Orphans};
+use crate::context::Context;
 use crate::reconcile::{Error, Next, Reconciler, write_status};
-use crate::runtime::Context;
 
 /// The controller.
 #[derive(Debug, Clone, Copy)]

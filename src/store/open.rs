@@ -12,9 +12,9 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use crate::api::FlinkSnapshotStore;
+use crate::context::Context;
 use crate::flink::location;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::snapshot::store::{Access, Credentials, Patience, Settings, Store, StoreError, Stores};
 
 /// Keys of the Secret.

@@ -8,9 +8,9 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, Orphans, SavepointPhase};
+use crate::context::Context;
 use crate::flink::location;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::snapshot::store::{Store, StoreError};
 use crate::store::open::serves;
 use crate::time;

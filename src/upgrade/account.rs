@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 use super::act::{create, delete_one};
 use super::workload;
 use crate::api::{FlinkJobUpgrade, labels};
+use crate::context::Context;
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 
 /// Creates what is missing of it.
 ///

@@ -18,10 +18,10 @@ use super::preflight::judge::Said;
 use super::strategy::blue_green;
 use super::{account, drift, ended, heal, high_availability, session, snapshots, status, workload};
 use crate::api::{FlinkSavepoint, annotations, labels};
+use crate::context::Context;
 use crate::flink::{self, CheckpointOperation, JobId, RunRequest};
 use crate::naming;
 use crate::reconcile::{Error, must_lead, set_finalizer, within};
-use crate::runtime::Context;
 
 /// For so long a pass waits for a checkpoint; one that takes longer is seen in the job's history.
 const CHECKPOINT_MOMENT: Duration = Duration::from_secs(2);

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
-use super::claims::Everybody;
 use super::observed::Observed;
 use super::plan::{Decision, Effect, SLOW};
-use super::{references, scope};
+use super::scope;
 use crate::api::{CheckpointSweep, FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint};
+use crate::context::Context;
 use crate::flink::location;
+use crate::holds::{Everybody, references};
 use crate::naming;
 use crate::reconcile::{Error, Next};
-use crate::runtime::Context;
 use crate::store::check::{self, By, Serving};
 use crate::time;
 

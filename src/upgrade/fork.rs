@@ -2,13 +2,14 @@
 
 use kube::{Api, ResourceExt};
 
+use super::child;
 use super::observed::Restore;
-use super::{child, snapshots};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, ForkSnapshot, FromJob, RestoreFrom, SavepointPhase, Then};
+use crate::context::Context;
+use crate::holds::ownership;
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::time;
 
 /// What a fork starts from: where a snapshot is, or what is to be done for one.
@@ -73,7 +74,7 @@ fn new(other: Option<&FlinkJobUpgrade>, taken: Option<FlinkSavepoint>, child: Fl
 /// The newest savepoint that a record of the namespace tells of; of a suspended job what it has left.
 fn latest(other: Option<&FlinkJobUpgrade>, all: &[FlinkSavepoint], from: &FromJob) -> Fork {
     let of_it = |s: &&FlinkSavepoint| {
-        s.spec.job_ref.as_ref().is_some_and(|job| job.name == from.name) && !snapshots::owned_by_flink(s)
+        s.spec.job_ref.as_ref().is_some_and(|job| job.name == from.name) && !ownership::is_flinks(s)
     };
     let completed = |s: &FlinkSavepoint| {
         let status = s.status.as_ref().filter(|status| status.phase == Some(SavepointPhase::Completed))?;

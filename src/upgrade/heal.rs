@@ -18,8 +18,8 @@ use super::plan::{Decision, Effect};
 use super::{drift, status, workload};
 use crate::api::condition::{Conditions, Reason, types};
 use crate::api::{FlinkJobUpgradeStatus, Healed};
+use crate::context::Context;
 use crate::reconcile::{Error, Next, within};
-use crate::runtime::Context;
 use crate::time;
 
 /// Whoever changes it once more is followed after this time, and each time after twice as long.

@@ -16,9 +16,9 @@ use super::observed::{HighAvailability, Observed, Revision};
 use super::{scope, status};
 use crate::api::annotations::HIGH_AVAILABILITY_STORAGE;
 use crate::api::{FlinkJobUpgrade, Submission, UpgradeStep};
+use crate::context::Context;
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::snapshot::store::Store;
 use crate::store::check::{self, By, Serving};
 

@@ -5,13 +5,13 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 
 use super::observed::Observed;
-use super::scope;
 use super::workload::{self, Fetch, Jar};
 use crate::api::{FlinkSnapshotStore, UpgradeStep};
+use crate::context::Context;
 use crate::flink::location;
+use crate::holds::references;
 use crate::image;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::store::open::serves;
 
 /// How the next revision's jar is fetched.
@@ -53,7 +53,7 @@ fn matters(o: &Observed) -> bool {
     }
     let active = status.and_then(|s| s.active.as_ref()).and_then(|active| o.record(active.revision));
     let same = active.is_some_and(|record| record.revision_hash == workload::revision_hash(&o.upgrade.spec));
-    o.upgrade.metadata.deletion_timestamp.is_none() && (!same || scope::pending_restore(&o.upgrade).is_some())
+    o.upgrade.metadata.deletion_timestamp.is_none() && (!same || references::pending_restore(&o.upgrade).is_some())
 }
 
 async fn fetching(ctx: &Context, namespace: &str, uri: &str) -> Result<Fetching, Error> {

@@ -4,9 +4,9 @@ use http::HeaderValue;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 
 use super::observed::Container;
+use crate::context::Context;
 use crate::flink;
 use crate::naming;
-use crate::runtime::Context;
 
 /// A JobManager's process.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ mod act;
 pub mod changes;
 mod child;
 mod children;
-pub mod claims;
+mod claims;
 mod deletion;
 mod drift;
 mod effect;
@@ -21,12 +21,10 @@ pub mod jobmanager;
 mod objects;
 mod observe;
 mod observed;
-pub mod ownership;
 mod plan;
 mod preflight;
 mod progress;
 mod recoverable;
-pub mod references;
 pub mod refusals;
 mod scope;
 mod session;
@@ -51,8 +49,9 @@ use self::act::Outcome;
 use self::observed::Observed;
 use crate::api::condition::{self, Reason, types};
 use crate::api::{FlinkJobUpgrade, FlinkJobUpgradeStatus, FlinkSavepoint, UpgradeResult, labels};
+use crate::context::Context;
 use crate::reconcile::{Error, Next, Reconciler, SETTLED, write_status};
-use crate::runtime::{Context, failpoint};
+use crate::runtime::failpoint;
 
 /// The controller.
 #[derive(Debug, Clone, Copy)]

@@ -16,9 +16,9 @@ use super::observed::{self, HighAvailability, Record, Revision};
 use super::scope::{self, Scope};
 use super::{jobmanager, workload};
 use crate::api::{FlinkJobUpgrade, annotations, labels};
+use crate::context::Context;
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 
 /// What Kubernetes has of a job.
 #[derive(Default)]

@@ -14,10 +14,10 @@ use super::observed::{Cluster, Existing, JobFacts, Newest, Observed, Restore, Re
 use super::plan::FAST;
 use super::{account, child, children, high_availability, jar, recoverable, refusals, scope, session, snapshots};
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint, coverage};
+use crate::context::Context;
 use crate::flink::{self, CheckpointStatus, CheckpointsConfig, JobId};
 use crate::naming;
 use crate::reconcile::{Error, namespace_terminating, within};
-use crate::runtime::Context;
 use crate::time::Clock;
 
 /// How long a pass may wait for tasks.

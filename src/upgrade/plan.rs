@@ -10,15 +10,14 @@ use super::observed::{Existing, Observed, Restore, Revision, Up};
 use super::state_source::{self, Now};
 use super::strategy::{blue_green, prewarm, recovery};
 use super::workload;
-use super::{
-    children, deletion, ended, finish, foreign, high_availability, jar, scope, session, status, suspend, windows,
-};
+use super::{children, deletion, ended, finish, foreign, high_availability, jar, session, status, suspend, windows};
 use crate::api::condition::{self, Reason, types};
 use crate::api::{
     ActiveRevision, FlinkJobUpgradeStatus, FlinkSavepoint, JobPhase, Operation, OperationKind, RestoreMode,
     SavepointPhase, StateSource, UpgradeFrom, UpgradeProgress, UpgradeStep, UpgradeStrategy,
 };
 use crate::flink::{ClaimMode, JobId, RunRequest};
+use crate::holds::references;
 use crate::naming;
 use crate::reconcile::{Next, SETTLED, unknown_values};
 use crate::time;
@@ -101,7 +100,7 @@ fn decide(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
 }
 
 fn first_start(o: &Observed, draft: &mut FlinkJobUpgradeStatus) -> Decision {
-    let restore = scope::pending_restore(&o.upgrade);
+    let restore = references::pending_restore(&o.upgrade);
     if draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str()) {
         // Told anew: something else may have been wrong meanwhile.
         status::refusal(o, draft);
@@ -169,7 +168,7 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
         suspend::is_wanted(o) && (now != Now::Finished || o.upgrade.spec.upgrade_from() == UpgradeFrom::Empty);
     let starts = !suspend::is_wanted(o)
         && (record.revision_hash != workload::revision_hash(&o.upgrade.spec)
-            || scope::pending_restore(&o.upgrade).is_some());
+            || references::pending_restore(&o.upgrade).is_some());
     let changed = suspends || starts;
     // A job that has ended since needs no savepoint for it.
     let failed = draft.failed_spec_hash.as_deref() == Some(workload::attempt_hash(&o.upgrade.spec).as_str())
@@ -198,9 +197,11 @@ fn at_rest(o: &Observed, draft: &mut FlinkJobUpgradeStatus, active: &ActiveRevis
             status::reconciling(o, draft, Reason::WaitingForOperation, &message);
             return (None, Next::After(SLOW));
         }
-        if let (Now::Finished, None, Some(message)) =
-            (&now, scope::pending_restore(&o.upgrade), state_source::no_state_is_left(o.upgrade.spec.upgrade_from()))
-        {
+        if let (Now::Finished, None, Some(message)) = (
+            &now,
+            references::pending_restore(&o.upgrade),
+            state_source::no_state_is_left(o.upgrade.spec.upgrade_from()),
+        ) {
             status::stalled(o, draft, Reason::StateUnknown, message);
             return (None, Next::After(AT_REST));
         }
@@ -315,7 +316,7 @@ fn begin_or_wait(o: &Observed, draft: &mut FlinkJobUpgradeStatus, from: Option<i
         status::stalled(o, draft, Reason::InvalidSpec, why);
         return (None, Next::After(AT_REST));
     }
-    let Some(wish) = scope::pending_restore(&o.upgrade) else { return begin(o, draft, from, None) };
+    let Some(wish) = references::pending_restore(&o.upgrade) else { return begin(o, draft, from, None) };
     match &o.restore {
         Restore::From(path) => begin(o, draft, from, Some((wish.id.clone(), path.clone()))),
         Restore::Refused(reason, message) => {

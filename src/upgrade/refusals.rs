@@ -11,9 +11,9 @@ use super::act::api;
 use super::observed::Observed;
 use super::strategy::prewarm;
 use crate::api::UpgradeStep;
+use crate::context::Context;
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::time;
 
 /// Pods that are missing for less have only not been made yet.

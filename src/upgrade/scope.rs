@@ -9,6 +9,7 @@ use crate::api::{
     Submission, UpgradeProgress, UpgradeStep,
 };
 use crate::flink::JobId;
+use crate::holds::references;
 
 /// What a pass reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,14 +176,7 @@ pub fn restore_matters(upgrade: &FlinkJobUpgrade) -> Option<RestoreFrom> {
     let idle = upgrade.metadata.deletion_timestamp.is_none()
         && upgrade.spec.job.state() == JobState::Running
         && status.is_none_or(|s| s.upgrade.is_none());
-    pending_restore(upgrade).filter(|_| idle).cloned()
-}
-
-/// A `job.restoreFrom` that was not acted on yet.
-#[must_use]
-pub fn pending_restore(upgrade: &FlinkJobUpgrade) -> Option<&RestoreFrom> {
-    let done = upgrade.status.as_ref().and_then(|s| s.restore_from_id.as_deref());
-    upgrade.spec.job.restore_from.as_ref().filter(|wish| done != Some(wish.id.as_str()))
+    references::pending_restore(upgrade).filter(|_| idle).cloned()
 }
 
 /// The revision whose own JobManager calls `main()` for the preflight, on a session cluster.

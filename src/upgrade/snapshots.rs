@@ -6,20 +6,20 @@ use chrono::{DateTime, Utc};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
-use super::claims::{self, Everybody};
+use super::claims;
 use super::fork::{self, Fork};
 use super::observed::{Existing, Observed, Restore, Retained};
 use super::{ended, preflight, scope};
 use crate::api::condition::Reason;
 use crate::api::{
-    FlinkJobUpgrade, FlinkSavepoint, Ownership, RestoreFrom, RestoreMode, SavepointPhase, StateSource, Submission,
-    labels,
+    FlinkJobUpgrade, FlinkSavepoint, RestoreFrom, RestoreMode, SavepointPhase, StateSource, Submission, labels,
 };
+use crate::context::Context;
 use crate::flink::config::CHECKPOINT_DIRECTORY;
 use crate::flink::location;
+use crate::holds::{Everybody, ownership};
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::store::check::{self, Again, By, Check, Failure, Serving};
 use crate::time;
 
@@ -172,7 +172,7 @@ async fn recorded(
             && s.labels().get(labels::JOB_UID).is_none_or(|own| own != uid)
             && s.status.as_ref().and_then(|s| s.phase) == Some(SavepointPhase::Completed)
             // The job that claimed it went on from there: what it has left is newer.
-            && !owned_by_flink(s)
+            && !ownership::is_flinks(s)
     };
     let place = |s: FlinkSavepoint| {
         let status = s.status?;
@@ -256,12 +256,6 @@ async fn restore(ctx: &Context, by: By<'_>, o: &Observed, wish: RestoreFrom) -> 
         }
         _ => Ok(Restore::Wait(format!("{field}: FlinkSavepoint {} is not completed yet", named.name))),
     }
-}
-
-/// Whether a snapshot's files are Flink's to delete.
-#[must_use]
-pub fn owned_by_flink(savepoint: &FlinkSavepoint) -> bool {
-    savepoint.status.as_ref().and_then(|s| s.ownership) == Some(Ownership::Flink)
 }
 
 /// Whether a snapshot that somebody names can be started from. Where no store serves it, Flink itself will find out.

@@ -3,13 +3,14 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::observed::{Cluster, Observed};
-use super::{recoverable, references, suspend};
+use super::{recoverable, suspend};
 use crate::api::condition::{self, Conditions, Reason, types};
 use crate::api::{
     ActiveRevision, CheckpointRef, FINALIZER, FlinkJobUpgrade, FlinkJobUpgradeStatus, HistoryEntry, JobPhase,
     PreflightResult, PreflightState, Submission, UpgradeProgress, UpgradeResult,
 };
 use crate::flink::{JobState, location};
+use crate::holds::references;
 use crate::naming;
 use crate::time;
 

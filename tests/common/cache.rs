@@ -1,7 +1,7 @@
 //! What a simulated process knows by its watches.
 
 use flink_savepoint_operator::api::FlinkSavepoint;
-use flink_savepoint_operator::runtime::Context;
+use flink_savepoint_operator::context::Context;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
 

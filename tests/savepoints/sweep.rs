@@ -241,7 +241,7 @@ async fn twins(world: &World) -> Result<(), String> {
 }
 
 /// What is over stays as it is, and what failed attempts have left is gone.
-async fn rest(world: &World, operator: &flink_savepoint_operator::runtime::Context) -> Result<(), String> {
+async fn rest(world: &World, operator: &flink_savepoint_operator::context::Context) -> Result<(), String> {
     let before = world.invariants.writes().len();
     tokio::time::advance(Duration::from_secs(3600)).await;
     for savepoint in world.all_savepoints() {

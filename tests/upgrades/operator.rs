@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fakes::faults::Faults;
+use flink_savepoint_operator::context::Context;
 use flink_savepoint_operator::reconcile::{Reconciler, passes};
-use flink_savepoint_operator::runtime::Context;
 use flink_savepoint_operator::savepoint::Savepoints;
 use flink_savepoint_operator::upgrade::Upgrades;
 use tokio::time::{Instant, sleep_until};

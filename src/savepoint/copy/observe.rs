@@ -14,31 +14,20 @@ use crate::api::condition::Reason;
 use crate::api::{
     CopyProgress, FlinkSavepoint, FlinkSnapshotStore, FlinkSnapshotStoreSpec, SavepointPhase, SnapshotRef,
 };
+use crate::context::Context;
 use crate::flink::location;
 use crate::image;
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
-use crate::runtime::background::{Background, Looked};
+use crate::runtime::background::Looked;
 use crate::snapshot::store::{self, Contents, Store, Stores};
 use crate::store::check::{self, Again, By, Check, Failure, Serving};
 use crate::store::open::{self, serves};
 
 /// How long a pass looks on.
 const MOMENT: Duration = Duration::from_millis(300);
-/// Copies that the operator makes at once.
-const AT_ONCE: usize = 2;
 /// What the operator copies itself has at most so many files.
 const SMALL_FILES: i64 = 200;
-
-/// Work of this kind.
-pub type Copies = Background<Result<(), Failure>, store::CopyProgress>;
-
-/// None yet.
-#[must_use]
-pub fn copies() -> Copies {
-    Background::new(AT_ONCE)
-}
 
 /// Reads it.
 ///

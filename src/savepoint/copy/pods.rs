@@ -8,8 +8,8 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 
 use super::job::{CONTAINER, labels_of};
+use crate::context::Context;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::time;
 use crate::upgrade::{jobmanager, refusals};
 

@@ -1,42 +1,15 @@
 //! The job that a savepoint is taken of, and its JobManager: of a FlinkJobUpgrade, or of any Flink cluster.
 
-pub mod cluster;
-pub mod endpoint;
+pub mod foreign;
 pub mod upgrade;
-
-use http::HeaderValue;
 
 use super::observed::JobNow;
 use crate::api::{FlinkSavepoint, Then};
+use crate::context::Context;
 use crate::flink::{self, JobId, JobOverview, JobState};
 use crate::reconcile::Error;
-use crate::runtime::Context;
 use crate::store::check::{self, Failure};
 use crate::time;
-
-/// Where a JobManager is, and which process answers there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobManager {
-    /// Base URL of its REST API.
-    pub url: String,
-    /// The process: its pod's UID and the container's restart count. `None`: that can't be seen, and so nothing is
-    /// repeated.
-    pub instance: Option<String>,
-    /// Its pod's name, where that is known by the instance.
-    pub pod: Option<String>,
-    /// What is sent with every request.
-    pub authorization: Option<HeaderValue>,
-    /// How, where it speaks HTTPS.
-    pub tls: Option<flink::Tls>,
-}
-
-impl JobManager {
-    /// A client of it.
-    #[must_use]
-    pub fn client(&self, ctx: &Context) -> flink::Client {
-        ctx.flink.client(&self.url).authorized(self.authorization.clone()).over_tls(self.tls.clone())
-    }
-}
 
 /// Why Flink would refuse a savepoint of a job now.
 fn not_ready(job: Option<&JobOverview>) -> Option<String> {
@@ -57,12 +30,12 @@ pub async fn now(ctx: &Context, namespace: &str, flink: &flink::Client, job: &Jo
     match jobs.into_iter().find(|j| &j.id == job) {
         // With high availability a job that was seen FINISHED has been seen to run again: its JobManager was killed before
         // it had stored the result. What it would be recovered from goes only after that.
-        Some(j) if j.state.is_terminal() => match cluster::may_return(ctx, namespace, flink, job).await {
+        Some(j) if j.state.is_terminal() => match foreign::may_return(ctx, namespace, flink, job).await {
             JobNow::Gone => JobNow::Ended(j.state),
             other => other,
         },
         Some(j) => JobNow::Lives { all_tasks_running: j.tasks.all_running(), state: j.state },
-        None => cluster::may_return(ctx, namespace, flink, job).await,
+        None => foreign::may_return(ctx, namespace, flink, job).await,
     }
 }
 

@@ -4,13 +4,14 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
-use super::{JobManager, cluster, not_ready, reasons_against};
+use super::{not_ready, reasons_against};
 use crate::api::condition::Reason;
 use crate::api::{self, FlinkJobUpgrade, FlinkSavepoint, SessionClusterRef};
+use crate::cluster::{self, JobManager};
+use crate::context::Context;
 use crate::flink::{self, JobId};
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 use crate::savepoint::format::{self, Setting};
 use crate::savepoint::lineage;
 use crate::savepoint::observed::{Job, Submitted, Turn};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::from_the_snapshot;
 use crate::api::{StateSource, UpgradeProgress, UpgradeStep};
+use crate::context::Context;
 use crate::flink::JobId;
 use crate::reconcile::Error;
-use crate::runtime::Context;
 use crate::snapshot::SnapshotFacts;
 use crate::store::check::{self, By, Check, Serving};
 use crate::upgrade::observed::{Newest, Observed};

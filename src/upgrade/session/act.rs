@@ -1,7 +1,7 @@
 //! What is done to a session cluster, its jobs aside.
 
+use crate::context::Context;
 use crate::reconcile::Error;
-use crate::runtime::Context;
 use crate::upgrade::observed::{Observed, SessionJobManager};
 
 /// Deletes jars of revisions that are not needed any more. Jobs that were run from them go on.

@@ -6,13 +6,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _};
 
 use crate::api::{FlinkJobUpgrade, SessionClusterRef, UpgradeStep};
+use crate::cluster::{self, Found, JobManager};
+use crate::context::Context;
 use crate::flink::UploadedJar;
 use crate::naming::{self, MAIN_CONTAINER};
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
-use crate::savepoint::job::JobManager;
-use crate::savepoint::job::cluster::{self, Found};
-use crate::savepoint::job::endpoint;
 use crate::upgrade::jobmanager::Process;
 use crate::upgrade::observed::{CarrierPod, Cluster, Observed, Revision, Session, SessionJar, SessionJobManager};
 use crate::upgrade::workload::{self, Carrier};
@@ -117,9 +115,9 @@ fn carrier(
         image: named.or(pod.containers.first())?.image.clone()?,
         pull_secrets: secrets.collect(),
         // By its name: it is uploaded to whoever leads when the pod has come up.
-        url: endpoint::url(spec, namespace),
+        url: cluster::url(spec, namespace),
         auth_secret: spec.auth_secret_ref.as_ref().map(|secret| secret.name.clone()),
-        server_name: spec.tls.as_ref().map(|tls| endpoint::server_name(spec, tls, namespace)),
+        server_name: spec.tls.as_ref().map(|tls| cluster::server_name(spec, tls, namespace)),
         tls_secret: spec.tls.as_ref().and_then(|tls| tls.secret_ref.as_ref()).map(|secret| secret.name.clone()),
         checkpoint_directory,
         savepoint_directory,

@@ -57,6 +57,12 @@ pub fn at_first(taken: bool, kind: Option<SnapshotKind>) -> Option<Ownership> {
     (taken || kind == Some(SnapshotKind::Savepoint)).then_some(Ownership::User)
 }
 
+/// Whether a snapshot's files are Flink's to delete.
+#[must_use]
+pub fn is_flinks(savepoint: &FlinkSavepoint) -> bool {
+    savepoint.status.as_ref().and_then(|s| s.ownership) == Some(Ownership::Flink)
+}
+
 #[cfg(test)]
 #[path = "ownership_tests.rs"]
 mod tests;

@@ -3,6 +3,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::holds::listed;
 
 const PLACE: &str = "s3://flink/sp/savepoint-1";
 
@@ -125,5 +126,5 @@ fn a_copy_of_a_place_without_a_record_needs_it() {
     copy.status = None;
     let everybody = Everybody { jobs: vec![own()], savepoints: vec![Arc::new(copy)] };
     let holds = everybody.holds(&own(), PLACE, false, DateTime::UNIX_EPOCH);
-    assert_eq!(holds::listed(&holds), "FlinkSavepoint copy: it is being copied");
+    assert_eq!(listed(&holds), "FlinkSavepoint copy: it is being copied");
 }

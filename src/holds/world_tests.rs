@@ -2,9 +2,12 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::savepoint::testing::now;
 
 const PLACE: &str = "s3://flink/sp/savepoint-1";
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
 
 fn savepoint(name: &str, minute: u32, spec: &Value) -> FlinkSavepoint {
     serde_json::from_value(json!({

@@ -2,7 +2,6 @@
 
 use kube::ResourceExt;
 
-use super::{fork, scope};
 use crate::api::{
     FlinkJobUpgrade, FlinkSavepoint, HistoryEntry, JobPhase, OperationKind, RestoreFrom, RestoreMode, Submission,
     UpgradeProgress, UpgradeResult,
@@ -98,7 +97,7 @@ pub fn to(job: &FlinkJobUpgrade, savepoint: &FlinkSavepoint) -> Vec<Need> {
             Need::Failed,
             failed && active.is_some_and(|a| wanted.at(a.last_checkpoint.as_ref().and_then(|c| c.path.as_ref()))),
         ),
-        (Need::RestoreFrom, scope::pending_restore(job).is_some_and(|wish| of_restore(job, wish, wanted))),
+        (Need::RestoreFrom, pending_restore(job).is_some_and(|wish| of_restore(job, wish, wanted))),
     ];
     needs.into_iter().filter_map(|(need, holds)| holds.then_some(need)).collect()
 }
@@ -111,7 +110,7 @@ pub fn places(job: &FlinkJobUpgrade) -> impl Iterator<Item = &str> {
     let restored = active.map(|a| &a.submission).filter(|submission| !is_independent(submission));
     let upgrade = status.and_then(|s| s.upgrade.as_ref());
     let submitted = upgrade.and_then(|u| u.submission.as_ref()?.restored_from.as_ref());
-    let wish = scope::pending_restore(job).and_then(|wish| wish.path.as_ref());
+    let wish = pending_restore(job).and_then(|wish| wish.path.as_ref());
     [
         restored.and_then(|s| s.restored_from.as_ref()),
         active.and_then(|a| a.last_checkpoint.as_ref()?.path.as_ref()),
@@ -131,6 +130,13 @@ pub fn places(job: &FlinkJobUpgrade) -> impl Iterator<Item = &str> {
 /// What an upgrade that succeeded has started from, as long as the history tells of it.
 fn way_back(entry: &HistoryEntry) -> Option<&String> {
     entry.restored_from.as_ref().filter(|_| entry.result == UpgradeResult::Succeeded)
+}
+
+/// A `job.restoreFrom` that was not acted on yet.
+#[must_use]
+pub fn pending_restore(upgrade: &FlinkJobUpgrade) -> Option<&RestoreFrom> {
+    let done = upgrade.status.as_ref().and_then(|s| s.restore_from_id.as_deref());
+    upgrade.spec.job.restore_from.as_ref().filter(|wish| done != Some(wish.id.as_str()))
 }
 
 /// It has state of its own, and that names no files of a snapshot that was there before.
@@ -177,7 +183,7 @@ fn of_restore(job: &FlinkJobUpgrade, wish: &RestoreFrom, wanted: Wanted<'_>) -> 
     let named = wish.savepoint_ref.as_ref().map(|named| &named.name);
     let taken_for_it = |savepoint: &FlinkSavepoint| {
         let uid = job.uid().unwrap_or_default();
-        naming::is_child_of(&savepoint.metadata, &uid, &fork::operation(job, wish))
+        naming::is_child_of(&savepoint.metadata, &uid, &naming::fork_id(&uid, &wish.id))
     };
     wanted.at(wish.path.as_ref())
         || wanted.named(named)

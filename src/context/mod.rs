@@ -1,4 +1,6 @@
-//! What every controller is given.
+//! What every controller is given: all that its passes share.
+
+mod known;
 
 use std::{
     path::{Path, PathBuf},
@@ -10,23 +12,20 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 
+pub use self::known::Known;
 use crate::flink;
-use crate::savepoint::copy::observe::Copies;
+use crate::runtime::Error;
+use crate::runtime::backoff::Backoff;
+use crate::runtime::events::Events;
+use crate::runtime::lease::Claim;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::readiness::{Pending, Readiness};
+use crate::runtime::room::Room;
+use crate::runtime::turns::Turns;
 use crate::store::check::Checks;
+use crate::store::copies::Copies;
 use crate::store::open::Open;
 use crate::time::Clock;
-
-use super::{
-    Error,
-    backoff::Backoff,
-    events::Events,
-    known::Known,
-    lease::Claim,
-    metrics::Metrics,
-    readiness::{Pending, Readiness},
-    room::Room,
-    turns::Turns,
-};
 
 /// The largest helper jar, in bytes: a `ConfigMap` takes 1 MiB, in base64.
 const HELPER_JAR_LIMIT: usize = 512 * 1024;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use kube::{Resource as _, ResourceExt};
 
+use super::references;
 use crate::api::condition::{self, types};
 use crate::api::{DeletionPolicy, FlinkJobUpgrade, FlinkSavepoint, Hold, Ownership, SavepointPhase, annotations};
 use crate::flink::location;
 use crate::time;
-use crate::upgrade::references;
 
 /// The newest of its job.
 const NEWEST: &str = "it is the newest verified savepoint of its job";
@@ -179,7 +179,7 @@ fn stays(savepoint: &FlinkSavepoint) -> bool {
 }
 
 /// One that was there before keeps its time.
-pub(super) fn hold((kind, name, reason): (&str, String, String), of: &FlinkSavepoint, now: DateTime<Utc>) -> Hold {
+pub fn hold((kind, name, reason): (&str, String, String), of: &FlinkSavepoint, now: DateTime<Utc>) -> Hold {
     let same = |hold: &&Hold| hold.kind == kind && hold.name == name && hold.reason == reason;
     let since = told(of).iter().find(same).and_then(|hold| hold.since.clone());
     Hold { kind: kind.to_owned(), name, reason, since: since.or_else(|| Some(time::to_k8s(now))) }
@@ -193,5 +193,5 @@ pub fn listed(holds: &[Hold]) -> String {
 }
 
 #[cfg(test)]
-#[path = "holds_tests.rs"]
+#[path = "world_tests.rs"]
 mod tests;

@@ -8,10 +8,10 @@ use kube::{Api, ResourceExt as _};
 
 use crate::api::condition::Reason;
 use crate::api::{ClusterTls, SessionClusterRef, annotations};
+use crate::context::Context;
 use crate::flink::{Connector, Tls, credentials, tls};
 use crate::naming;
 use crate::reconcile::{Error, within};
-use crate::runtime::Context;
 
 /// Why it can't be spoken to as the spec says: for the user.
 pub type Refused = (Reason, String);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
+use super::references;
 use crate::api::{FlinkJobUpgrade, FlinkSavepoint};
+use crate::context::Context;
 use crate::flink::location;
 use crate::reconcile::Error;
-use crate::runtime::Context;
 use crate::snapshot::store::{self, LoadError, Stores};
 use crate::store::open;
-use crate::upgrade::references;
 
 /// A `_metadata` names files of the snapshot.
 const USED: &str = "its _metadata names files of it";
