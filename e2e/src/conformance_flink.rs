@@ -19,7 +19,7 @@ use crate::{
     job,
     namespace::Sandbox,
     s3::S3,
-    session::{Behaviour, Run, SessionCluster, Wish},
+    session::{Behaviour, NEVER_STARTS, Run, SessionCluster, Wish},
 };
 
 /// As the cases expect it.
@@ -154,6 +154,15 @@ impl World for RealFlink {
                 Ok(())
             }
         }
+    }
+
+    async fn made_anew(&self) -> Result<bool> {
+        let may_be_lost = self.high_availability() && self.version() == Version::V2_3;
+        if !may_be_lost || self.cluster.job_manager_exit().await? != Some(NEVER_STARTS) {
+            return Ok(false);
+        }
+        eprintln!("the JobManager of Flink 2.3.0 does not start any more: its cluster is made anew");
+        self.cluster.make_anew().await.map(|()| true)
     }
 
     async fn files(&self, directory: &str) -> Result<Vec<String>> {

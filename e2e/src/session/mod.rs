@@ -33,6 +33,11 @@ const REST_PORT: u16 = 8081;
 const JAR: &str = "counting.jar";
 /// Key prefix of a cluster's checkpoints, below its own.
 const CHECKPOINTS: &str = "checkpoints";
+/// With which code a JobManager of Flink 2.3.0 ends, each time, where it has stored that a job has ended and was killed before
+/// it had cleaned up: a state that its `Dispatcher.onStart` checks does not hold.
+pub const NEVER_STARTS: i32 = 239;
+/// Key prefix of what its high availability keeps, below its own.
+const HIGH_AVAILABILITY: &str = "ha";
 /// How long a start may take, of three JVMs and more on a busy machine.
 const START: Duration = Duration::from_secs(180);
 
@@ -347,6 +352,23 @@ impl SessionCluster {
         pods.delete(&name, &DeleteParams::default()).await?;
         let other = |pod: &Pod| pod.metadata.uid.as_ref() != Some(&old.uid);
         wait::on(&pods, &name, "another pod", START, other).await.map(drop)
+    }
+
+    /// Has it start anew, without what high availability keeps, and so without its jobs.
+    ///
+    /// # Errors
+    /// The API server or S3 does not answer.
+    pub async fn make_anew(&self) -> Result<()> {
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
+        for name in self.high_availability_maps().await? {
+            maps.delete(&name, &DeleteParams::default()).await?;
+        }
+        for key in self.s3.list(&format!("{}/{HIGH_AVAILABILITY}/", self.prefix())).await? {
+            self.s3.remove(&key).await?;
+        }
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        pods.delete(&job_manager_pod(&self.name), &DeleteParams::default()).await?;
+        Ok(())
     }
 
     /// Kills a TaskManager's process (`kill -9`), by its number from 0. It is started again by itself.

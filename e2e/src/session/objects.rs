@@ -115,7 +115,7 @@ fn configuration(sandbox: &Sandbox, name: &str, wish: &Wish) -> BTreeMap<String,
     if wish.high_availability {
         for (key, value) in [
             ("high-availability.type", "kubernetes"),
-            ("high-availability.storageDir", &below("ha")),
+            ("high-availability.storageDir", &below(super::HIGH_AVAILABILITY)),
             ("high-availability.cluster-id", name),
             ("high-availability.jobmanager.port", "6123"),
             ("kubernetes.cluster-id", name),

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use e2e::{
     job::Version,
     namespace::Sandbox,
-    session::{Behaviour, Run, SessionCluster, Wish},
+    session::{Behaviour, NEVER_STARTS, Run, SessionCluster, Wish},
     wait,
 };
 use flink_savepoint_operator::api::{FlinkSavepoint, FlinkSavepointStatus};
@@ -250,17 +250,14 @@ pub async fn killed(sandbox: &Sandbox, version: Version) -> Result<()> {
     ended(&foreign, &job).await
 }
 
-/// Whether a JobManager that was killed comes back. Flink 2.3.0 does not where it has stored that a job has ended and was
-/// killed before it had cleaned up: a state that its `Dispatcher.onStart` checks does not hold, and it ends its process
-/// with this code, each time.
+/// Whether a JobManager that was killed comes back.
 async fn comes_back(foreign: &Foreign<'_>, name: &str) -> Result<bool> {
-    const FATAL: i32 = 239;
     wait::until("the JobManager is back, or never will be", DEADLINE, async || {
         let savepoint = foreign.sandbox.savepoints().get(name).await?;
         let exit = foreign.cluster.job_manager_exit().await?;
         Ok(match exit {
             _ if wait::holds(&savepoint, "Ready") => wait::Seen::Yes(true),
-            Some(FATAL) => wait::Seen::Yes(false),
+            Some(NEVER_STARTS) => wait::Seen::Yes(false),
             _ => wait::Seen::NotYet(wait::describe(&savepoint)),
         })
     })

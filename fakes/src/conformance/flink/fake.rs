@@ -157,6 +157,10 @@ impl World for Fake {
         Ok(())
     }
 
+    async fn made_anew(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     async fn files(&self, directory: &str) -> Result<Vec<String>> {
         self.below(directory).await
     }

@@ -108,6 +108,11 @@ pub trait World: Send + Sync {
     /// Kills a process.
     async fn strike(&self, target: Target, when: When) -> Result<()>;
 
+    /// Whether no JobManager will lead here any more; the cluster is then made anew, without its jobs. With high availability
+    /// Flink 2.3.0 may start no more once a JobManager was killed that had stored that a job has ended, and had not removed yet
+    /// what it had kept of it.
+    async fn made_anew(&self) -> Result<bool>;
+
     /// The files below a directory, a URL of [`World::directory`] or a location that Flink gave, as paths relative to
     /// it, without markers of directories.
     async fn files(&self, directory: &str) -> Result<Vec<String>>;
