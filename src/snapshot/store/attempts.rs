@@ -96,11 +96,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`], of the first that can't be removed; others may have been.
     pub async fn remove(&self, files: &[String]) -> Result<(), StoreError> {
-        let is_metadata = |file: &String| Path::from(file.as_str()).filename() == Some(METADATA);
-        let (metadata, others): (Vec<_>, Vec<_>) = files.iter().cloned().partition(is_metadata);
+        let is_metadata = |file: &Path| file.filename() == Some(METADATA);
+        // Not encoded once more: a name may have a percent sign.
+        let keys: Result<Vec<_>, StoreError> = files.iter().map(|file| Self::parsed(file, file)).collect();
+        let (metadata, others): (Vec<_>, Vec<_>) = keys?.into_iter().partition(is_metadata);
         for files in [metadata, others] {
             let each = futures::stream::iter(files).map(|file| async move {
-                match self.within(&file, self.objects().delete(&Path::from(file.as_str()))).await {
+                match self.within(file.as_ref(), self.objects().delete(&file)).await {
                     Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
                     Err(e) => Err(e),
                 }

@@ -173,7 +173,15 @@ impl Store {
     /// [`StoreError::InvalidUrl`] if the location has control characters.
     pub(super) fn key(location: &str) -> Result<Path, StoreError> {
         let path = location.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
-        Path::parse(path).map_err(|_| StoreError::InvalidUrl {
+        Self::parsed(location, path)
+    }
+
+    /// A key as it is. `location`: where it comes from.
+    ///
+    /// # Errors
+    /// [`StoreError::InvalidUrl`] if it has control characters.
+    pub(super) fn parsed(location: &str, key: &str) -> Result<Path, StoreError> {
+        Path::parse(key).map_err(|_| StoreError::InvalidUrl {
             url: location.to_owned(),
             problem: "take the control characters out of it",
         })
