@@ -15,7 +15,7 @@ use crate::runtime::shutdown::Shutdown;
 use crate::runtime::tasks::Tasks;
 use crate::savepoint::{self, Savepoints};
 use crate::schedule::{self, Schedules};
-use crate::store::SnapshotStores;
+use crate::store::{self, SnapshotStores};
 use crate::upgrade::{self, Upgrades};
 
 /// How many objects a list brings at once: the first list is the largest thing that the process ever holds.
@@ -29,7 +29,7 @@ pub fn spawn(tasks: &mut Tasks, ctx: &Context, stop: &Shutdown) {
     );
     tasks.spawn(
         "the FlinkSnapshotStore controller",
-        reconcile::run::<SnapshotStores>(ctx.clone(), controller(ctx), stop.clone()),
+        reconcile::run::<SnapshotStores>(ctx.clone(), stores(ctx), stop.clone()),
     );
     tasks.spawn("the FlinkJobUpgrade controller", reconcile::run::<Upgrades>(ctx.clone(), upgrades(ctx), stop.clone()));
     tasks.spawn(
@@ -52,6 +52,13 @@ where
     let (reader, writer) = reflector::store();
     let events = watcher(ctx.watched(), everything()).modify(|object: &mut K| object.managed_fields_mut().clear());
     Controller::for_stream(reflector(writer, events).applied_objects(), reader)
+}
+
+fn stores(ctx: &Context) -> Controller<FlinkSnapshotStore> {
+    let controller = controller::<FlinkSnapshotStore>(ctx);
+    let known = controller.store();
+    ctx.metrics.count_orphans_by(move || store::counted(&known.state()));
+    controller
 }
 
 fn schedules(ctx: &Context) -> Controller<FlinkSavepointSchedule> {

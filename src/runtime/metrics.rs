@@ -1,9 +1,8 @@
 //! Metrics, in `OpenMetrics` text. Labels are of few values: never an object's name.
 
 use std::{
-    collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -50,6 +49,23 @@ struct OfOrphan {
     kind: &'static str,
 }
 
+/// What nobody keeps in order, of all stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OrphanCounts {
+    /// Directories without a record.
+    pub directories: i64,
+    /// Records without files.
+    pub records: i64,
+}
+
+struct CountOrphans(Box<dyn Fn() -> OrphanCounts + Send + Sync>);
+
+impl fmt::Debug for CountOrphans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CountOrphans").finish_non_exhaustive()
+    }
+}
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// All metrics of the process. Cheap to clone; all clones count into the same.
@@ -65,7 +81,7 @@ pub struct Metrics {
     upgrades: Family<OfUpgrade, Counter>,
     downtime_seconds: Histogram,
     orphans: Family<OfOrphan, Gauge>,
-    orphans_of: Arc<Mutex<HashMap<String, (u32, u32)>>>,
+    count_orphans: Arc<OnceLock<CountOrphans>>,
 }
 
 impl Default for Metrics {
@@ -89,7 +105,7 @@ impl Metrics {
             upgrades: Family::default(),
             downtime_seconds: Histogram::new(DOWNTIME_SECONDS),
             orphans: Family::default(),
-            orphans_of: Arc::default(),
+            count_orphans: Arc::default(),
         };
         let mut all = Registry::with_prefix("flink_savepoint_operator");
         all.register("leader", "1 while this process holds the Lease", metrics.leader.clone());
@@ -144,14 +160,9 @@ impl Metrics {
         }
     }
 
-    /// What nobody keeps in order at a store: directories without a record, and records without files. All stores are
-    /// counted together.
-    pub fn orphans(&self, store: &str, directories: u32, records: u32) {
-        let mut of = self.orphans_of.lock().unwrap_or_else(PoisonError::into_inner);
-        of.insert(store.to_owned(), (directories, records));
-        let sum = |part: fn(&(u32, u32)) -> u32| of.values().map(|counts| i64::from(part(counts))).sum::<i64>();
-        self.orphans.get_or_create(&OfOrphan { kind: "directory" }).set(sum(|counts| counts.0));
-        self.orphans.get_or_create(&OfOrphan { kind: "record" }).set(sum(|counts| counts.1));
+    /// Says how what nobody keeps in order is counted whenever the metrics are asked for. Only the first call counts.
+    pub fn count_orphans_by(&self, count: impl Fn() -> OrphanCounts + Send + Sync + 'static) {
+        drop(self.count_orphans.set(CountOrphans(Box::new(count))));
     }
 
     /// All metrics as text of the media type [`CONTENT_TYPE`].
@@ -159,6 +170,11 @@ impl Metrics {
     /// # Errors
     /// Only if a metric can't be written as text.
     pub fn encode(&self) -> Result<String, fmt::Error> {
+        if let Some(CountOrphans(count)) = self.count_orphans.get() {
+            let OrphanCounts { directories, records } = count();
+            self.orphans.get_or_create(&OfOrphan { kind: "directory" }).set(directories);
+            self.orphans.get_or_create(&OfOrphan { kind: "record" }).set(records);
+        }
         let mut page = String::new();
         text::encode(&mut page, &self.registry)?;
         Ok(page)

@@ -8,6 +8,7 @@ mod plan;
 
 use kube::{Api, Resource, ResourceExt};
 
+pub use self::orphans::counted;
 use self::plan::{Observed, Probe};
 use crate::api::condition::{self, types};
 use crate::api::{FlinkSnapshotStore, FlinkSnapshotStoreStatus, Orphans};
@@ -59,12 +60,7 @@ async fn orphans(ctx: &Context, store: &FlinkSnapshotStore, probe: &Probe) -> Re
     }
     let Ok(opened) = open::open(ctx, store).await? else { return Ok(None) };
     match orphans::look(ctx, store, &opened).await? {
-        Ok(found) => {
-            let key = format!("{}/{}", store.namespace().unwrap_or_default(), store.name_any());
-            let count = |n: i32| u32::try_from(n).unwrap_or_default();
-            ctx.metrics.orphans(&key, count(found.directories_without_record), count(found.records_without_files));
-            Ok(Some(found))
-        }
+        Ok(found) => Ok(Some(found)),
         Err(error) => {
             tracing::warn!(store = store.name_any(), %error, "what nobody keeps in order could not be looked for");
             Ok(None)

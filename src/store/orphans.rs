@@ -1,6 +1,7 @@
 //! What nobody keeps in order: directories of savepoints whose FlinkSavepoint is gone, and FlinkSavepoints whose files are.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -11,6 +12,7 @@ use crate::api::{FlinkJobUpgrade, FlinkSavepoint, FlinkSnapshotStore, Orphans, S
 use crate::context::Context;
 use crate::flink::location;
 use crate::reconcile::{Error, within};
+use crate::runtime::metrics::OrphanCounts;
 use crate::snapshot::store::{Store, StoreError};
 use crate::store::open::serves;
 use crate::time;
@@ -23,6 +25,16 @@ const DEPTH: usize = 8;
 const AT_ONCE: usize = 8;
 /// A status names at most so many of each.
 const NAMED: usize = 10;
+
+/// What the statuses of all stores say together.
+#[must_use]
+pub fn counted(stores: &[Arc<FlinkSnapshotStore>]) -> OrphanCounts {
+    let told = stores.iter().filter_map(|store| store.status.as_ref()?.orphans.as_ref());
+    told.fold(OrphanCounts::default(), |sum, one| OrphanCounts {
+        directories: sum.directories + i64::from(one.directories_without_record),
+        records: sum.records + i64::from(one.records_without_files),
+    })
+}
 
 /// Looks through a store.
 ///

@@ -1,10 +1,9 @@
-use std::sync::Arc;
-
 use object_store::ObjectStoreExt as _;
 use object_store::memory::InMemory;
 use serde_json::json;
 
 use super::*;
+use crate::runtime::metrics::Metrics;
 
 async fn store(files: &[&str]) -> Store {
     let objects = Arc::new(InMemory::new());
@@ -90,4 +89,30 @@ async fn a_store_with_very_many_directories_says_so() {
     assert!(orphans(&found, &[], &[], DateTime::UNIX_EPOCH).truncated);
     let found = directories(&store(&all[..9]).await, "shop", &HashSet::new()).await.unwrap();
     assert!(!orphans(&found, &[], &[], DateTime::UNIX_EPOCH).truncated);
+}
+
+/// A store that is gone counts no more.
+#[test]
+fn the_metric_counts_the_stores_that_there_are() {
+    let store = |name: &str, directories: i32, records: i32| {
+        let mut store = FlinkSnapshotStore::new(name, crate::api::FlinkSnapshotStoreSpec::default());
+        let orphans =
+            Orphans { directories_without_record: directories, records_without_files: records, ..Orphans::default() };
+        store.status = Some(crate::api::FlinkSnapshotStoreStatus { orphans: Some(orphans), ..Default::default() });
+        Arc::new(store)
+    };
+    let never_looked = Arc::new(FlinkSnapshotStore::new("new", crate::api::FlinkSnapshotStoreSpec::default()));
+    let known = Arc::new(std::sync::Mutex::new(vec![store("a", 2, 1), store("b", 3, 0), never_looked]));
+    let (metrics, seen) = (Metrics::new(), known.clone());
+    metrics.count_orphans_by(move || counted(&seen.lock().unwrap()));
+    let told = |directories: i64, records: i64| {
+        let page = metrics.encode().unwrap();
+        let line = |kind: &str, n: i64| format!("flink_savepoint_operator_orphans{{kind=\"{kind}\"}} {n}\n");
+        assert!(page.contains(&line("directory", directories)) && page.contains(&line("record", records)), "{page}");
+    };
+    told(5, 1);
+    known.lock().unwrap().remove(1);
+    told(2, 1);
+    known.lock().unwrap().clear();
+    told(0, 0);
 }
