@@ -33,7 +33,7 @@ pub(super) const THIRD: &str = "00000000000000000000000000000123";
 /// Longer than a few requests take.
 pub(super) const SLOW: Snapshots = Snapshots::Take(SLOW_FOR);
 /// For so long after it was asked for a snapshot is certainly under way.
-pub(super) const SLOW_FOR: Duration = Duration::from_secs(5);
+const SLOW_FOR: Duration = Duration::from_secs(5);
 
 /// A location is `<directory>/savepoint-<6 hex of the job's id>-<12 hex>`.
 pub(super) fn is_named_after(location: &str, directory: &str, job: &str) -> Result<()> {
@@ -128,20 +128,24 @@ async fn two_savepoints_at_once(world: &dyn World) -> Result<()> {
     let directory = world.directory("two");
     hands.asks_savepoint(&job, TRIGGER, &directory).await?;
     hands.asks_savepoint(&job, OTHER, &directory).await?;
-    hands
-        .checkpoints_show("two savepoints in progress", &job, |body| {
-            let history = body.get("history")?.as_array()?;
-            let runs = |one: &&Value| {
-                one.get("status") == Some(&json!("IN_PROGRESS")) && one.get("is_savepoint") == Some(&json!(true))
-            };
-            (history.iter().filter(runs).count() == 2).then_some(())
-        })
-        .await?;
+    two_are_under_way(hands, &job).await?;
     let first = hands.outcome(&job, TRIGGER).await?.savepoint()?;
     let second = hands.outcome(&job, OTHER).await?.savepoint()?;
     ensure!(first != second, "one savepoint for two");
     hands.is_whole(&first).await?;
     hands.is_whole(&second).await
+}
+
+/// Two savepoints of a job are being written.
+pub(super) async fn two_are_under_way(hands: Hands<'_>, job: &str) -> Result<()> {
+    let shows = |body: &Value| {
+        let history = body.get("history")?.as_array()?;
+        let runs = |one: &&Value| {
+            one.get("status") == Some(&json!("IN_PROGRESS")) && one.get("is_savepoint") == Some(&json!(true))
+        };
+        (history.iter().filter(runs).count() == 2).then_some(())
+    };
+    hands.checkpoints_show("two savepoints in progress", job, shows).await
 }
 
 async fn savepoint_to_unwritable_directory(world: &dyn World) -> Result<()> {
