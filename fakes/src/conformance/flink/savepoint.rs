@@ -34,6 +34,8 @@ pub(super) const THIRD: &str = "00000000000000000000000000000123";
 pub(super) const SLOW: Snapshots = Snapshots::Take(SLOW_FOR);
 /// For so long after it was asked for a snapshot is certainly under way.
 const SLOW_FOR: Duration = Duration::from_secs(5);
+/// How long savepoints take that something else is to find under way: `/checkpoints` says so up to 3 s later.
+pub(super) const UNDER_WAY: Duration = Duration::from_secs(8);
 
 /// A location is `<directory>/savepoint-<6 hex of the job's id>-<12 hex>`.
 pub(super) fn is_named_after(location: &str, directory: &str, job: &str) -> Result<()> {
@@ -128,7 +130,7 @@ async fn two_savepoints_at_once(world: &dyn World) -> Result<()> {
     let directory = world.directory("two");
     hands.asks_savepoint(&job, TRIGGER, &directory).await?;
     hands.asks_savepoint(&job, OTHER, &directory).await?;
-    two_are_under_way(hands, &job).await?;
+    are_under_way(hands, &job, 2).await?;
     let first = hands.outcome(&job, TRIGGER).await?.savepoint()?;
     let second = hands.outcome(&job, OTHER).await?.savepoint()?;
     ensure!(first != second, "one savepoint for two");
@@ -136,16 +138,17 @@ async fn two_savepoints_at_once(world: &dyn World) -> Result<()> {
     hands.is_whole(&second).await
 }
 
-/// Two savepoints of a job are being written.
-pub(super) async fn two_are_under_way(hands: Hands<'_>, job: &str) -> Result<()> {
+/// So many savepoints of a job have begun. One that is only asked for shares the fate of those neither with a stop nor with a
+/// cancel: seen where they were asked for within 7 ms.
+pub(super) async fn are_under_way(hands: Hands<'_>, job: &str, number: usize) -> Result<()> {
     let shows = |body: &Value| {
         let history = body.get("history")?.as_array()?;
         let runs = |one: &&Value| {
             one.get("status") == Some(&json!("IN_PROGRESS")) && one.get("is_savepoint") == Some(&json!(true))
         };
-        (history.iter().filter(runs).count() == 2).then_some(())
+        (history.iter().filter(runs).count() == number).then_some(())
     };
-    hands.checkpoints_show("two savepoints in progress", job, shows).await
+    hands.checkpoints_show("savepoints in progress", job, shows).await
 }
 
 async fn savepoint_to_unwritable_directory(world: &dyn World) -> Result<()> {
@@ -256,8 +259,9 @@ async fn savepoint_whose_snapshot_throws(world: &dyn World) -> Result<()> {
 
 async fn savepoint_of_job_that_is_cancelled(world: &dyn World) -> Result<()> {
     let hands = Hands(world);
-    let job = hands.running_job(1, SLOW).await?;
+    let job = hands.running_job(1, Snapshots::Take(UNDER_WAY)).await?;
     hands.asks_savepoint(&job, TRIGGER, &world.directory("cancelled")).await?;
+    are_under_way(hands, &job, 1).await?;
     hands.cancel(&job).await?.of(202)?;
     hands.outcome(&job, TRIGGER).await?.fails_with("Checkpoint Coordinator is suspending.")?;
     hands.comes_to(&job, "CANCELED", SOON).await
