@@ -138,8 +138,8 @@ async fn two_savepoints_at_once(world: &dyn World) -> Result<()> {
     hands.is_whole(&second).await
 }
 
-/// So many savepoints of a job have begun. One that is only asked for shares the fate of those neither with a stop nor with a
-/// cancel: seen where they were asked for within 7 ms.
+/// So many savepoints of a job have begun. What has not begun when a stop or a cancel comes ends in other ways: seen where both
+/// were asked for within 7 ms.
 pub(super) async fn are_under_way(hands: Hands<'_>, job: &str, number: usize) -> Result<()> {
     let shows = |body: &Value| {
         let history = body.get("history")?.as_array()?;
