@@ -324,8 +324,10 @@ impl SessionCluster {
     /// # Errors
     /// The API server does not answer, or its pod is not there.
     pub async fn job_manager_exit(&self) -> Result<Option<i32>> {
-        let pod = self.pod(&job_manager_pod(&self.name)).await?;
-        let containers = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        // Between two pods there is none.
+        let status = pods.get_opt(&job_manager_pod(&self.name)).await?.and_then(|pod| pod.status);
+        let containers = status.and_then(|status| status.container_statuses).unwrap_or_default();
         let ended = containers.into_iter().find_map(|container| {
             let now = container.state.and_then(|state| state.terminated);
             now.or(container.last_state.and_then(|state| state.terminated))
